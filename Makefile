@@ -1,0 +1,77 @@
+# One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: help run test check demo-load lock
+
+# The first of these that is Python 3.11 or 3.12 and can make virtual environments.
+FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c '$(FITS)' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Written when an installation is complete, so an interrupted one is done again.
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+PIP := $(PY) -m pip --quiet --disable-pip-version-check --no-input
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## the whole shop on http://127.0.0.1:8000 (PORT=… changes it); Ctrl-C stops it
+	@$(PY) -m cardshop.embedded -- $(PY) manage.py up
+
+test: $(DEV) ## all tests (ARGS="-k name" chooses)
+	@$(PY) -m cardshop.operations.translations
+	@DJANGO_SETTINGS_MODULE=cardshop.settings.test \
+		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest $(ARGS)
+
+# Throw-away values, long enough for Django's own check of them.
+PRODUCTION = env DJANGO_SETTINGS_MODULE=cardshop.settings.production \
+	SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+	CARD_KEY_KEK="check:$$($(PY) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())')" \
+	ALLOWED_HOSTS=shop.example.org MAIL_URL=smtp://localhost MEDIA_ROOT=var/media STATIC_ROOT=var/static \
+	DATABASE_URL=postgresql://localhost/none REDIS_URL=redis://localhost BROKER_URL=redis://localhost
+
+check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrations, deployment
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(PY) -m mypy .
+	$(VENV)/bin/lint-imports
+	@$(PY) -m cardshop.embedded --quiet --var var/check -- \
+		$(PY) manage.py makemigrations --check --dry-run
+	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+
+demo-load: $(DEV) ## 200 buyers at once against the running whole, then the books are checked
+	@$(PY) -m cardshop.operations.translations
+	@$(PY) -m benchmarks.demo_load
+
+COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)
+
+lock: $(RUNTIME) ## pin requirements*.in anew in requirements*.txt (ARGS="--upgrade" takes newer versions)
+	@$(PY) -m venv --clear var/lock && var/lock/bin/python -m pip -q install pip-tools
+	@cp requirements.txt var/lock/requirements.txt
+	@$(COMPILE) --output-file var/lock/requirements.txt requirements.in
+	@{ echo '# Written by `make lock` from requirements.in.'; \
+		{ grep -F == var/lock/requirements.txt; grep ^async-timeout requirements.in; } | LC_ALL=C sort -u; \
+		} > requirements.txt
+	@grep -hF == requirements.txt requirements-dev.txt > var/lock/requirements-dev.txt
+	@$(COMPILE) --output-file var/lock/requirements-dev.txt requirements-dev.in
+	@{ echo '# Written by `make lock` from requirements-dev.in.'; echo '-r requirements.txt'; \
+		grep -F == var/lock/requirements-dev.txt | grep -vxFf requirements.txt; } > requirements-dev.txt
+
+$(RUNTIME): requirements.txt
+	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c '$(FITS)' >/dev/null 2>&1 || { \
+		echo "Cardshop needs Python 3.11 or 3.12 with its venv module$(if $(PYTHON),; $(PYTHON) is not that)."; \
+		echo "Debian, Ubuntu: apt install python3-venv. Elsewhere: make run PYTHON=/path/to/python3.12"; \
+		exit 1; } >&2
+	@echo "cardshop: installing packages into $(VENV) (once, a minute or so)" >&2
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	@echo "cardshop: installing what tests and checks need (once)" >&2
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
