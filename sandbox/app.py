@@ -1,0 +1,90 @@
+"""The WSGI application: which address belongs to which story, and one coat for every error."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from sandbox import cashier, control, epay_api
+from sandbox.gateway import Gateway
+from sandbox.web import Answer, HttpError, Request, json_answer
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger("sandbox")
+
+View = Callable[..., Answer]  # (gateway, request, **what the path names)
+
+
+def faulty(view: View) -> View:
+    """The view, as the api_… knobs let it be seen."""
+
+    def seen(gateway: Gateway, request: Request) -> Answer:
+        time.sleep(gateway.board.now.api_delay_s)
+        if gateway.board.take("api_error"):
+            raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error")
+        answer = view(gateway, request)
+        if gateway.board.take("api_lost"):
+            raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "api_lost")
+        return answer
+
+    return seen
+
+
+def healthz(gateway: Gateway, request: Request) -> Answer:
+    gateway.ledger.newest(limit=1)
+    return json_answer({"status": "ok"})
+
+
+api = faulty(epay_api.api)
+
+PATHS: list[tuple[str, dict[str, View]]] = [
+    (r"/mapi\.php", {"POST": faulty(epay_api.create)}),
+    (r"/api\.php", {"GET": api, "POST": api}),
+    (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
+    (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": cashier.press_button}),
+    (r"/", {"GET": cashier.front, "POST": cashier.turn_knobs}),
+    (r"/sandbox\.css", {"GET": cashier.stylesheet}),
+    (r"/healthz", {"GET": healthz}),
+    (r"/_sandbox/knobs", {"GET": control.show_knobs, "POST": control.turn_knobs}),
+    (r"/_sandbox/reset", {"POST": control.reset}),
+    (r"/_sandbox/ledger", {"GET": control.ledger}),
+    (r"/_sandbox/notices", {"GET": control.notices}),
+    (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/pay", {"POST": control.pay}),
+    (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/notify", {"POST": control.notify}),
+]
+ROUTES = [(re.compile(path), views) for path, views in PATHS]
+
+
+def make_app(gateway: Gateway) -> "WSGIApplication":
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        answer = _answer(gateway, Request(environ))
+        headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+        start_response(f"{answer.status.value} {answer.status.phrase}", list(headers.items()))
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    return app
+
+
+def _answer(gateway: Gateway, request: Request) -> Answer:
+    try:
+        return _route(gateway, request)
+    except HttpError as exc:
+        return json_answer({"code": -1, "msg": exc.message}, exc.status)
+    except Exception:
+        # The path only: a query may hold a merchant's key.
+        logger.exception("%s %s failed", request.method, request.path)
+        return json_answer({"code": -1, "msg": "a bug"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _route(gateway: Gateway, request: Request) -> Answer:
+    for path, views in ROUTES:
+        if match := path.fullmatch(request.path):
+            view = views.get("GET" if request.method == "HEAD" else request.method)
+            if view is None:
+                raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"only {' or '.join(views)}")
+            return view(gateway, request, **match.groupdict())
+    raise HttpError(HTTPStatus.NOT_FOUND, "no such address")

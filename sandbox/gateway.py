@@ -1,0 +1,44 @@
+"""What the endpoints share: the books, the knobs, the merchants, and the taking of money."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox import epay
+from sandbox.knobs import KnobBoard
+from sandbox.ledger import Ledger, Plan, Trade
+from sandbox.notices import NoticeSender, claim, first_notices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    ledger: Ledger
+    board: KnobBoard
+    sender: NoticeSender
+    keys: Mapping[str, str] = field(repr=False)  # by merchant
+    public_url: str
+
+    def pay(self, trade_no: str, *, money_fen: int | None = None) -> bool:
+        """Capture a trade and send word of it; True only for the call that did."""
+        now = time.time()
+        plans = first_notices(trade_no, board=self.board, now=now)
+        notices = self.ledger.capture(trade_no, money_fen=money_fen, plans=plans, now=now)
+        self.sender.add(notices or [])
+        return notices is not None
+
+    def pay_again(self, trade_no: str, *, money_fen: int | None = None) -> Trade:
+        """Take money a second time for a paid bill, as a trade of its own. May raise Refused."""
+        repeat = self.ledger.open_repeat(trade_no, now=time.time())
+        self.pay(repeat.trade_no, money_fen=money_fen)
+        return repeat
+
+    def notify(self, trade_no: str) -> None:
+        """Send the notice once more, now and without retries."""
+        self.sender.add([self.ledger.plan_notice(Plan(trade_no, time.time(), 0))])
+
+    def pay_url(self, trade: Trade) -> str:
+        return f"{self.public_url}/pay/{trade.trade_no}"
+
+    def return_url(self, trade: Trade) -> str:
+        """Where a buyer who has paid goes, with the signed claim in hand."""
+        return epay.with_query(trade.bill.return_url, claim(trade, self.keys[trade.bill.pid]))

@@ -1,0 +1,60 @@
+"""The sandbox's only HTTP client. It calls this machine and nothing else."""
+
+from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+TIMEOUT_S = 5.0
+ANSWER_BYTES = 4096  # enough to look for "success" in
+
+
+class NotLoopback(ValueError):
+    """The address is malformed, or leads off this machine."""
+
+
+class NoAnswer(Exception):
+    """The call got no HTTP answer; the message says why."""
+
+
+def check(url: str) -> None:
+    """Raise NotLoopback unless get() would call `url`."""
+    _address(url)
+
+
+def get(url: str) -> tuple[int, str]:
+    """Status and start of the body. Redirects are not followed. Raises NoAnswer."""
+    host, port, parts = _address(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", target, headers={"Host": parts.netloc, "Connection": "close"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(ANSWER_BYTES).decode(errors="replace")
+    except TimeoutError as exc:
+        raise NoAnswer("timed out") from exc
+    except (OSError, HTTPException) as exc:
+        raise NoAnswer(type(exc).__name__) from exc
+    finally:
+        connection.close()
+
+
+def _address(url: str) -> tuple[str, int, SplitResult]:
+    # Before urlsplit(): it drops line breaks silently.
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise NotLoopback("not a URL")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+    except ValueError as exc:
+        raise NotLoopback("not a URL") from exc
+    if parts.scheme != "http" or parts.username is not None:
+        raise NotLoopback("not a plain http:// URL")
+    # By name, never by DNS: a name that resolves here today may resolve elsewhere tomorrow.
+    if host == "localhost" or host.endswith(".localhost"):
+        return "127.0.0.1", port, parts
+    try:
+        if ip_address(host).is_loopback:
+            return host, port, parts
+    except ValueError:
+        pass
+    raise NotLoopback("not on this machine")
