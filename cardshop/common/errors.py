@@ -1,0 +1,40 @@
+"""Errors that a person caused and can understand: a code for programs, a sentence for people."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class DomainError(Exception):
+    """The request was understood and refused; nothing was changed.
+
+    Subclasses set `code` (stable, for programs), `http_status` and `message` (translated).
+    """
+
+    code = "refused"
+    http_status = 409
+    message: str | Promise = _("This is not possible.")
+    field = ""
+
+    def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
+        self.message = message or self.message
+        self.field = field or self.field
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class Invalid(DomainError):
+    """What was sent cannot be read as what was asked for."""
+
+    code = "invalid"
+    http_status = 400
+    message = _("Please check what you entered.")
+
+
+class NotHere(DomainError):
+    """No such thing in this shop, or none that this person may see."""
+
+    code = "not_found"
+    http_status = 404
+    message = _("We could not find that.")

@@ -1,0 +1,37 @@
+"""Template words that every page may use."""
+
+from typing import Any
+
+from django import template
+from django.urls import translate_url
+from django.utils.translation import get_language
+
+from cardshop.common.money import display
+
+register = template.Library()
+
+
+@register.filter
+def money(minor: int, currency: str) -> str:
+    """`{{ variant.price_minor|money:variant.currency }}` → ¥9.90"""
+    return display(minor, currency)
+
+
+@register.filter
+def localized(thing: Any, field: str) -> str:
+    """The field in the page's language; the main one where no translation was entered."""
+    if get_language() == "en" and (text := getattr(thing, f"{field}_en", "")):
+        return str(text)
+    return str(getattr(thing, field))
+
+
+@register.filter
+def clock(seconds: int) -> str:
+    """Seconds as a countdown shows them: 845 → 14:05"""
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+@register.simple_tag(takes_context=True)
+def in_language(context: dict[str, Any], code: str) -> str:
+    """This page's address in another language."""
+    return str(translate_url(context["request"].get_full_path(), code))

@@ -1,0 +1,162 @@
+"""The merchant's admin: unfold's site behind a password and, where required, a TOTP code."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin import AdminSite
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from unfold.sites import UnfoldAdminSite
+
+from cardshop.operations.dashboard import figures
+from cardshop.operations.second_factor import (
+    CodeForm,
+    confirm_enrolment,
+    enter,
+    has_device,
+    pending_device,
+    qr_code,
+    safe_next,
+    secret_text,
+    start_enrolment,
+    verify_code,
+)
+
+private_page = [never_cache, sensitive_post_parameters("code")]
+
+
+class CardshopAdminSite(UnfoldAdminSite):
+    """Nobody passes without what `missing_step` asks for: a code, or a device to make codes with."""
+
+    index_title = gettext_lazy("Today")
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return self.knows_password(request) and missing_step(request) is None
+
+    def knows_password(self, request: HttpRequest) -> bool:
+        return bool(AdminSite.has_permission(self, request))
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if self.knows_password(request) and (page := missing_step(request)):
+                if request.path == reverse("admin:logout"):
+                    left: HttpResponse = self.logout(request)
+                    return left
+                return redirect_to_login(request.get_full_path(), reverse(page))
+            response: HttpResponse = guarded(request, *args, **kwargs)
+            return with_admin_policy(response)
+
+        return inner
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("code/", self.code_page, name="code"),
+            path("enrol/", self.enrol_page, name="enrol"),
+            *super().get_urls(),
+        ]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "GET" and self.knows_password(request) and (page := missing_step(request)):
+            return redirect_to_login(safe_next(request), reverse(page))
+        return with_admin_policy(super().login(request, extra_context))
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        page: TemplateResponse = super().index(request, {**(extra_context or {}), **figures(request)})
+        return page
+
+    @method_decorator(private_page)
+    def code_page(self, request: HttpRequest) -> HttpResponse:
+        """The second step of logging in, for those who have a device."""
+        if not self.knows_password(request):
+            return redirect_to_login(safe_next(request), reverse("admin:login"))
+        if (step := missing_step(request)) != "admin:code":
+            return (
+                redirect_to_login(safe_next(request), reverse(step)) if step else redirect(safe_next(request))
+            )
+        form = CodeForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            device, problem = verify_code(request.user, form.cleaned_data["code"])
+            if device:
+                enter(request, device)
+                return redirect(safe_next(request))
+            form.add_error("code", problem)
+        return self._private_page(request, "admin/code.html", _("Enter your code"), form=form)
+
+    @method_decorator(private_page)
+    def enrol_page(self, request: HttpRequest) -> HttpResponse:
+        """Sets up a device: the first one after a password alone, another one only when verified."""
+        if not self.knows_password(request):
+            return redirect_to_login(safe_next(request), reverse("admin:login"))
+        if missing_step(request) == "admin:code":
+            return redirect_to_login(safe_next(request), reverse("admin:code"))
+        form = CodeForm(request.POST or None)
+        device = pending_device(request) if request.method == "POST" else None
+        if device and form.is_valid():
+            confirmed, problem = confirm_enrolment(device, form.cleaned_data["code"])
+            if confirmed:
+                enter(request, confirmed)
+                return redirect(safe_next(request))
+            form.add_error("code", problem)
+        device = device or start_enrolment(request)
+        return self._private_page(
+            request,
+            "admin/enrol.html",
+            _("Set up two-step login"),
+            form=form,
+            qr_code=qr_code(device),
+            secret=secret_text(device),
+            replaces=has_device(request.user),
+        )
+
+    def _private_page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
+        context = {**self.each_context(request), "title": title, "next": safe_next(request), **context}
+        return with_admin_policy(render(request, template, context))
+
+
+def missing_step(request: HttpRequest) -> str | None:
+    """The page that still stands between somebody with a password and the admin; None if none does."""
+    if request.user.is_verified():  # type: ignore[union-attr]  # put there by django-otp's middleware
+        return None
+    if has_device(request.user):
+        return "admin:code"
+    return "admin:enrol" if settings.ADMIN_TOTP_REQUIRED else None
+
+
+def with_admin_policy(response: HttpResponse) -> HttpResponse:
+    """Loosen the content policy as far as unfold needs it, which no buyer's page does.
+
+    Alpine evaluates its attributes as code, and the theme's colours are an inline style. Scripts
+    still come from our own files only, and forms go nowhere else.
+    """
+    usual = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
+    response._csp_replace = {  # type: ignore[attr-defined]  # read by django-csp's middleware
+        "script-src": [*usual["script-src"], UNSAFE_EVAL],
+        "style-src": [*usual["style-src"], UNSAFE_INLINE],
+        "form-action": [SELF],
+    }
+    return response
+
+
+def locked_out(request: HttpRequest, _response: object = None, _credentials: object = None) -> HttpResponse:
+    """What axes shows after too many wrong passwords."""
+    minutes = round(settings.AXES_COOLOFF_TIME * 60)
+    context = {**admin.site.each_context(request), "title": _("Too many attempts"), "minutes": minutes}
+    page = render(request, "admin/locked_out.html", context, status=429)
+    page["Retry-After"] = str(minutes * 60)
+    page["Cache-Control"] = "no-store"
+    return with_admin_policy(page)

@@ -1,0 +1,19 @@
+"""`manage.py forget_second_factor NAME`: for a merchant who has lost the phone."""
+
+from argparse import ArgumentParser
+
+from django.core.management.base import BaseCommand, CommandError
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+
+class Command(BaseCommand):
+    help = "Remove a user's code device; where codes are required, the next login sets up another one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username")
+
+    def handle(self, *args: object, username: str, **options: object) -> None:
+        gone, _ = TOTPDevice.objects.filter(user__username=username).delete()
+        if not gone:
+            raise CommandError(f"{username} has no device")
+        self.stdout.write(f"{username} logs in with the password alone now, until the next set-up")

@@ -1,0 +1,64 @@
+"""Who may enter: users, groups and their second factors, for superusers alone."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db import models
+from django.http import HttpRequest
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+
+class SuperusersOnly(ModelAdmin):
+    """Whoever may edit users could make themselves a superuser; so only those who are one may."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
+class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+class RoleAdmin(SuperusersOnly, GroupAdmin):
+    pass
+
+
+class SecondFactorAdmin(SuperusersOnly):
+    """A lost phone: delete its row here, and its owner sets up another one. Secrets are not shown."""
+
+    list_display = ["user", "confirmed", "created_at", "last_used_at"]
+    list_select_related = ["user"]
+    fields = ["user", "confirmed", "created_at", "last_used_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def register_people() -> None:
+    """Put our pages in the place of those that came with the packages."""
+    pages = {User: PersonAdmin, Group: RoleAdmin, TOTPDevice: SecondFactorAdmin}
+    for model, page in pages.items():
+        if admin.site.is_registered(model):
+            admin.site.unregister(model)
+        admin.site.register(model, page)

@@ -1,0 +1,99 @@
+"""The admin's sidebar. A page that a person may not see is not listed for them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse, reverse_lazy
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    return [
+        {
+            "items": [
+                {"title": _("Today"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
+                _page(_("Orders"), "receipt_long", "orders.order"),
+            ]
+        },
+        {
+            "title": _("For sale"),
+            "separator": True,
+            "items": [
+                _page(_("Products"), "inventory_2", "inventory.product"),
+                _page(_("Variants and prices"), "sell", "inventory.variant"),
+                _page(_("Categories"), "category", "inventory.category"),
+            ],
+        },
+        {
+            "title": _("Card keys"),
+            "separator": True,
+            "items": [
+                {
+                    "title": _("Import keys"),
+                    "icon": "upload",
+                    "link": reverse_lazy("admin:inventory_keybatch_import_keys"),
+                    "permission": _may("inventory.add_keybatch"),
+                },
+                {
+                    **_page(_("Imports"), "deployed_code_history", "inventory.keybatch"),
+                    "active": _shows_batches,
+                },
+                _page(_("Card keys"), "key", "inventory.cardkey"),
+                _page(_("Stock"), "stacks", "inventory.stock"),
+            ],
+        },
+        {
+            "title": _("Money"),
+            "separator": True,
+            "items": [
+                _page(_("Receipts"), "payments", "payments.receipt"),
+                _page(_("Payments"), "account_balance_wallet", "payments.payment"),
+                _page(_("Attempts"), "sync_alt", "payments.paymentattempt"),
+                _page(_("Providers' notices"), "inbox", "payments.webhookevent"),
+                _page(_("Ways to pay"), "credit_card", "payments.paymentchannel"),
+            ],
+        },
+        {
+            "title": _("Operations"),
+            "separator": True,
+            "items": [
+                _page(_("Shops"), "storefront", "shops.shop"),
+                _page(_("Outbox"), "outbox", "outbox.outboxmessage"),
+                _page(_("Staff"), "group", "auth.user", superuser=True),
+                _page(_("Roles"), "badge", "auth.group", superuser=True),
+                _page(_("Two-step login"), "phonelink_lock", "otp_totp.totpdevice", superuser=True),
+            ],
+        },
+    ]
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("admin/cardshop.css")
+
+
+def _page(title: str | Promise, icon: str, model: str, *, superuser: bool = False) -> dict[str, Any]:
+    link = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
+    allowed = _is_superuser if superuser else _may(model.replace(".", ".view_"))
+    return {"title": title, "icon": icon, "link": link, "permission": allowed}
+
+
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    def allowed(request: HttpRequest) -> bool:
+        return request.user.has_perm(permission)
+
+    return allowed
+
+
+def _shows_batches(request: HttpRequest) -> bool:
+    """Unfold compares beginnings, and the import page's address begins like the list's."""
+    here = request.path
+    return here.startswith(reverse("admin:inventory_keybatch_changelist")) and here != reverse(
+        "admin:inventory_keybatch_import_keys"
+    )
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_superuser)

@@ -1,0 +1,95 @@
+"""`manage.py verify` finds each kind of damage; a check that cannot fail checks nothing."""
+
+import pytest
+from django.db import connection
+
+from cardshop.common.clock import db_now
+from cardshop.operations import verify as subject
+from cardshop.operations.verify import verify
+from orders.services.delivery import deliver_orders
+from tests.factories import make_attempt, make_order, make_variant, pay_order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAMAGE = {
+    "inventory.total_counts_keys": "UPDATE inventory_stock SET total = total + 1",
+    "inventory.keys_have_stock": "DELETE FROM orders_reservation; DELETE FROM inventory_stock",
+    "inventory.batches_count_their_keys": "UPDATE inventory_keybatch SET imported = imported + 1",
+    "orders.delivered_as_ordered": "UPDATE orders_orderitem SET quantity = quantity + 1",
+    "orders.sold_keys_are_delivered": "UPDATE inventory_cardkey SET status = 'sold'",
+    "orders.keys_of_the_right_variant": """UPDATE orders_orderitem SET variant_id =
+        (SELECT max(id) FROM inventory_variant)""",
+    "orders.claimed_counts_reservations": "UPDATE inventory_stock SET claimed = 0",
+    "orders.holds_are_the_unpaid_orders": "UPDATE orders_reservation SET status = 'held'",
+    "orders.every_change_has_its_event": "UPDATE orders_order SET status = 'completed'",
+    "orders.history_is_unbroken": "UPDATE orders_orderevent SET before = 'expired' WHERE before = 'paid'",
+    "orders.totals_add_up": "UPDATE orders_order SET total_minor = total_minor - 1",
+    "orders.deadlines_are_kept": """UPDATE orders_order SET status = 'pending',
+        reserved_until = clock_timestamp() - interval '2 minutes'""",
+    "orders.paid_orders_get_their_keys": "UPDATE orders_order SET status = 'paid'",
+    "payments.paid_orders_have_payments": "UPDATE orders_order SET status = 'cancelled'",
+    "payments.succeeded_means_money": "UPDATE payments_receipt SET amount_minor = amount_minor - 1",
+    "payments.owed_is_the_price_at_order": "UPDATE payments_payment SET amount_minor = amount_minor - 1",
+    "payments.surplus_is_flagged": "UPDATE payments_receipt SET amount_minor = amount_minor + 1",
+    "payments.no_money_in_limbo": "UPDATE payments_receipt SET status = 'recorded'",
+    "payments.notices_are_read": """INSERT INTO payments_webhookevent
+        (shop_id, channel_id, digest, method, query, body, received_at, outcome)
+        SELECT shop_id, id, 'd', 'GET', '', '', clock_timestamp(), 'waiting' FROM payments_paymentchannel""",
+    "outbox.drains": "UPDATE outbox_outboxmessage SET done_at = NULL",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_provider(monkeypatch):
+    monkeypatch.setattr(subject, "ledger_differences", lambda: iter(()))
+
+
+def delivered_and_pending_orders():
+    variant, other = make_variant(keys=3), make_variant(keys=1)
+    order = make_order(variant)
+    pay_order(order)
+    deliver_orders([order.pk], db_now())
+    make_attempt(make_order(variant))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE outbox_outboxmessage SET done_at = clock_timestamp()")
+    return other
+
+
+def broken():
+    return {result.name for result in verify(settled=True) if result.findings}
+
+
+def test_a_healthy_shop_has_no_findings():
+    delivered_and_pending_orders()
+
+    assert broken() == set()
+
+
+@pytest.mark.parametrize("check", [check.name for check in subject.CHECKS])
+def test_each_check_finds_its_damage(check):
+    delivered_and_pending_orders()
+    with connection.cursor() as cursor:
+        cursor.execute(DAMAGE[check])
+
+    assert check in broken()
+
+
+def test_what_takes_a_moment_is_given_a_minute_and_a_second_look():
+    delivered_and_pending_orders()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE outbox_outboxmessage SET done_at = NULL")
+    slept = []
+
+    results = {result.name: result for result in verify(settled=False, sleep=slept.append)}
+
+    assert results["outbox.drains"].findings == []
+    assert slept == []
+
+
+def test_a_difference_that_is_gone_at_the_second_look_does_not_count(monkeypatch):
+    answers = iter([["a", "b"], ["b"]])
+    monkeypatch.setattr(subject, "ledger_differences", lambda: iter(next(answers)))
+
+    results = {result.name: result for result in verify(settled=False, sleep=lambda _: None)}
+
+    assert results["payments.ledgers_agree"].findings == ["b"]

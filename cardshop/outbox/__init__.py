@@ -1,0 +1,1 @@
+"""Durable messages: what must happen is written in the transaction that causes it."""

@@ -1,0 +1,35 @@
+"""The outbox row: a promise that a task will be done, kept until it is."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class OutboxMessage(models.Model):
+    """`task` names the consumer, `subject_id` the row it is about.
+
+    Open while `done_at` is null. A consumer leases it by moving `due_at` on, so a crash is its retry.
+    With `attention` set nobody retries it any more: a person has to look.
+    """
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    task = models.CharField(_("task"), max_length=60)
+    subject_id = models.BigIntegerField(_("subject"))
+    due_at = models.DateTimeField(_("due at"))
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    created_at = models.DateTimeField(_("created at"))
+    done_at = models.DateTimeField(_("done at"), null=True, blank=True)
+    attention = models.TextField(_("needs attention because"), blank=True)
+
+    class Meta:
+        verbose_name = _("outbox message")
+        verbose_name_plural = _("outbox messages")
+        indexes = [
+            models.Index(
+                fields=["task", "due_at"],
+                name="outbox_open",
+                condition=models.Q(done_at=None, attention=""),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.subject_id}"

@@ -1,0 +1,229 @@
+"""What holds everywhere. The environment's names are listed in README.md."""
+
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+
+from cardshop.common.logs import logging_config
+from cardshop.settings import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+INSTALLED_APPS = [
+    "cardshop.operations",
+    "unfold.apps.BasicAppConfig",  # the default one would put its own site in the place of ours
+    "unfold.contrib.filters",
+    "cardshop.operations.admin_config.CardshopAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "axes",
+    "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "cardshop.shops",
+    "cardshop.outbox",
+    "inventory",
+    "orders",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "cardshop.traffic.middleware.RequestLogMiddleware",
+    "cardshop.traffic.errors.ErrorPageMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "cardshop.traffic.middleware.LanguageMiddleware",
+    "cardshop.traffic.middleware.BodyLimitMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "cardshop.shops.middleware.ShopMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "cardshop.urls"
+WSGI_APPLICATION = "cardshop.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["cardshop.common.templatetags.shopfront"],
+        },
+    }
+]
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+
+# Languages: Chinese at /, English at /en/. Cookie-free pages choose by address.
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+
+STATIC_URL = env.read("STATIC_CDN").rstrip("/") + "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+# A file missing from the manifest must not turn an error page into a crash.
+WHITENOISE_MANIFEST_STRICT = False
+MEDIA_URL = "/media/"
+MEDIA_ROOT = env.read("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
+
+# The edge of the request. An upload of keys may be larger than a buyer's form.
+BODY_LIMIT = 64 * 1024
+ADMIN_BODY_LIMIT = 8 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = ADMIN_BODY_LIMIT
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+# Key files must never be spooled to disk in clear, so uploads stay in memory; BODY_LIMIT bounds them.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = ADMIN_BODY_LIMIT
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+# same-origin, not no-referrer: under the latter browsers send "Origin: null" with our own forms.
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME = "cardshop_admin"
+SESSION_COOKIE_PATH = "/admin/"
+CSRF_COOKIE_PATH = "/admin/"
+SESSION_COOKIE_AGE = 12 * 3600
+_ASSETS = [SELF, *env.names("STATIC_CDN")]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": _ASSETS,
+        "style-src": _ASSETS,
+        "img-src": [*_ASSETS, "data:"],
+        "font-src": _ASSETS,
+        "connect-src": [SELF],
+        # Paying ends in a redirect to the provider, which browsers test against form-action.
+        "form-action": [SELF, "https:", "http://127.0.0.1:*", "http://localhost:*"],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "cardshop.operations.admin_site.locked_out"
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+# In the session, whose cookie ends at /admin/: a cookie of their own would reach buyers' pages.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+OTP_TOTP_ISSUER = "Cardshop"
+UNFOLD = {
+    "SITE_TITLE": "Cardshop",
+    "SITE_HEADER": "Cardshop",
+    "SITE_SYMBOL": "key",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["cardshop.operations.sidebar.stylesheet"],
+    "SIDEBAR": {"navigation": "cardshop.operations.sidebar.navigation"},
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["cardshop.common.api.BoundedJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "cardshop.common.api.error_response",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Cardshop",
+    "DESCRIPTION": "Everything a buyer can do: browse, buy, pay, collect.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Outbox and sweeps. Celery only wakes; nothing is lost with the broker.
+CELERY_TASK_IGNORE_RESULT = True
+# What may wait for a provider waits in a queue of its own, so that deliveries never stand behind it.
+CELERY_TASK_ROUTES = {"payments.*": {"queue": "providers"}}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 3,
+    "socket_connect_timeout": 2,
+    "visibility_timeout": 300,
+}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULE = {
+    # `expires`: a sweep that waited longer than its interval has a younger twin behind it.
+    name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+    for name, seconds in {
+        "outbox.sweep": 5,
+        "payments.close_due_orders": 5,
+        "payments.poll_attempts": 5,
+        "orders.complete_delivered": 3600,
+    }.items()
+}
+
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.read("MAIL_FROM", "cardshop@localhost")
+
+LOGGING_CONFIG = None
+logging_config(json=env.read("LOG_FORMAT", "json") == "json")
+
+# Seconds; argued in docs/adr/.
+HOLD_SECONDS = 15 * 60
+COMPLETE_AFTER_DAYS = 7
+PROVIDER_CONNECT_TIMEOUT = 3.0
+PROVIDER_READ_TIMEOUT = 8.0

@@ -1,0 +1,84 @@
+"""The request's edge: its log line, its size, its language."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+
+from cardshop.traffic.errors import error_page
+
+Next = Callable[[HttpRequest], HttpResponse]
+logger = structlog.get_logger("cardshop.request")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
+
+
+class RequestLogMiddleware:
+    """One line a request: the route, never the path, since order links carry their token there."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-Id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.monotonic()
+        response = self.get_response(request)
+        response["X-Request-Id"] = request_id
+        route = request.resolver_match.route if request.resolver_match else "-"
+        logger.info(
+            "request",
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            ms=round((time.monotonic() - started) * 1000),
+        )
+        return response
+
+
+class BodyLimitMiddleware:
+    """Refuses a body by its announced length before a byte of it is read."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        announced = request.META.get("CONTENT_LENGTH") or "0"
+        admin = request.path_info.startswith("/admin/")
+        limit = settings.ADMIN_BODY_LIMIT if admin else settings.BODY_LIMIT
+        if not announced.isdigit() or int(announced) > limit:
+            response = error_page(request, 413, "too_large")
+            response["Connection"] = "close"
+            return response
+        return self.get_response(request)
+
+
+class LanguageMiddleware:
+    """Buyers' pages choose their language by address, so that caches can hold them without cookies.
+
+    English lives at /en/, Chinese everywhere else; the API and the admin ask Accept-Language.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        negotiated = request.path_info.startswith(("/api/", "/admin/"))
+        if negotiated:
+            language = translation.get_language_from_request(request)
+        else:
+            language = "en" if request.path_info.startswith("/en/") else settings.LANGUAGE_CODE
+        with translation.override(language):
+            request.LANGUAGE_CODE = language
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        if negotiated:
+            response["Vary"] = ", ".join(filter(None, [response.get("Vary"), "Accept-Language"]))
+        return response

@@ -1,0 +1,12 @@
+"""What every test may lean on."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _quiet_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wake-ups are a courtesy: unless a test runs a real worker, nobody is there to be woken."""
+    monkeypatch.setattr("cardshop.outbox.services.wake", lambda task: None)
+
+
+pytest_plugins = ["payments.tests.providers"]

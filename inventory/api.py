@@ -1,0 +1,90 @@
+"""Browsing through the API."""
+
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cardshop.common.api import ErrorShape
+from cardshop.common.errors import NotHere
+from cardshop.common.templatetags.shopfront import localized
+from cardshop.shops.middleware import shop_of
+from inventory.models import Product, Variant
+from inventory.selectors import available_counts, listed_products
+
+
+class VariantOut(serializers.Serializer[Variant]):
+    code = serializers.CharField()
+    name = serializers.CharField()
+    price_minor = serializers.IntegerField(help_text="In minor units: 990 is ¥9.90.")
+    currency = serializers.CharField()
+    min_quantity = serializers.IntegerField()
+    max_quantity = serializers.IntegerField()
+    available = serializers.IntegerField(
+        allow_null=True, help_text="For display; null is unlimited. Only an order decides."
+    )
+
+
+class ProductOut(serializers.Serializer[Product]):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    description = serializers.CharField()
+    category = serializers.CharField(allow_null=True)
+    images = serializers.ListField(child=serializers.CharField())
+    variants = VariantOut(many=True)
+
+
+@method_decorator(conditional_page, name="dispatch")
+class ProductsApi(APIView):
+    @extend_schema(operation_id="products_list", responses=ProductOut(many=True))
+    def get(self, request: Request) -> Response:
+        """Everything that is listed, in the shop's order."""
+        products = list(listed_products(shop_of(request._request)))
+        return _public(Response(_described(products)))
+
+
+@method_decorator(conditional_page, name="dispatch")
+class ProductApi(APIView):
+    @extend_schema(responses={200: ProductOut, 404: ErrorShape})
+    def get(self, request: Request, slug: str) -> Response:
+        """One product with its variants."""
+        products = list(listed_products(shop_of(request._request)).filter(slug=slug))
+        if not products:
+            raise NotHere
+        return _public(Response(_described(products)[0]))
+
+
+def _public(response: Response) -> Response:
+    response["Cache-Control"] = "public, max-age=10"
+    return response
+
+
+def _described(products: list[Product]) -> list[dict[str, object]]:
+    counts = available_counts(variant for product in products for variant in product.variants.all())
+    return [
+        {
+            "slug": product.slug,
+            "name": localized(product, "name"),
+            "summary": localized(product, "summary"),
+            "description": localized(product, "description"),
+            "category": product.category.slug if product.category else None,
+            "images": [image.file.url for image in product.images.all()],
+            "variants": [
+                {
+                    "code": variant.code,
+                    "name": localized(variant, "name"),
+                    "price_minor": variant.price_minor,
+                    "currency": variant.currency,
+                    "min_quantity": variant.min_quantity,
+                    "max_quantity": variant.max_quantity,
+                    "available": counts[variant.pk],
+                }
+                for variant in product.variants.all()
+            ],
+        }
+        for product in products
+    ]

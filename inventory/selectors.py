@@ -1,0 +1,39 @@
+"""Reads for display: no locks, stale once read, never to sell by."""
+
+from collections.abc import Iterable
+
+from django.db.models import Prefetch, QuerySet
+
+from cardshop.shops.models import Shop
+from inventory.models import Category, Product, ProductImage, Stock, Variant
+
+
+def listed_products(shop: Shop, category: Category | None = None) -> QuerySet[Product]:
+    """What buyers may see, with the pictures and the variants that are for sale."""
+    products = Product.objects.filter(shop=shop, is_listed=True).select_related("category")
+    if category is not None:
+        products = products.filter(category=category)
+    return products.prefetch_related(
+        Prefetch("images", ProductImage.objects.order_by("position", "pk")),
+        Prefetch("variants", Variant.objects.filter(is_active=True).order_by("position", "pk")),
+    )
+
+
+def variant_for_sale(shop: Shop, code: str) -> Variant | None:
+    """The variant if a buyer may buy it now: active, of a listed product, in this shop."""
+    return (
+        Variant.objects.filter(shop=shop, code=code, is_active=True, product__is_listed=True)
+        .select_related("product", "shop")
+        .first()
+    )
+
+
+def available_counts(variants: Iterable[Variant], pool: str = Stock.PUBLIC) -> dict[int, int | None]:
+    """Free units by variant id, for display; None means unlimited. A sold-out variant is present, with 0."""
+    ids = [variant.pk for variant in variants]
+    counts: dict[int, int | None] = dict.fromkeys(ids, 0)
+    for variant_id, released, claimed in Stock.objects.filter(variant__in=ids, pool=pool).values_list(
+        "variant", "released", "claimed"
+    ):
+        counts[variant_id] = None if released is None else released - claimed
+    return counts

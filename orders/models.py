@@ -1,0 +1,168 @@
+"""Order → OrderItem → Reservation and DeliveredKey, and the append-only history of it all."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.ids import new_order_number, new_token
+from cardshop.common.money import CURRENCIES
+from orders.states import HoldStatus, ItemStatus, OrderStatus
+
+
+class Order(models.Model):
+    """One purchase. `number` is for people, `token` opens it, `ticket_id` makes retries one order.
+
+    `reserved_until` is the deadline of all its holds. `buyer_key` is frozen at order: correcting the
+    e-mail changes neither it nor any limit. `attention` is a reason for a person to look, not a state.
+    """
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
+    number = models.CharField(_("number"), max_length=16, unique=True, default=new_order_number)
+    token = models.CharField(max_length=32, unique=True, default=new_token, editable=False)
+    ticket_id = models.CharField(max_length=64, unique=True, editable=False)
+    buyer_key = models.CharField(max_length=64, editable=False)
+    status = models.CharField(_("status"), max_length=12, choices=OrderStatus, default=OrderStatus.PENDING)
+    closing_to = models.CharField(
+        _("closing to"), max_length=12, choices=OrderStatus, blank=True, editable=False
+    )
+    closing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    contact_email = models.EmailField(_("contact e-mail"))
+    language = models.CharField(_("language"), max_length=10)
+    currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
+    total_minor = models.BigIntegerField(_("total in minor units"))
+    placed_at = models.DateTimeField(_("placed at"))
+    reserved_until = models.DateTimeField(_("reserved until"))
+    delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
+    attention = models.CharField(_("needs attention because"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_known"),
+            models.CheckConstraint(condition=Q(total_minor__gt=0), name="order_total_positive"),
+            models.CheckConstraint(
+                condition=~Q(status=OrderStatus.CLOSING)
+                | Q(
+                    closing_to__in=[OrderStatus.EXPIRED, OrderStatus.CANCELLED],
+                    closing_since__isnull=False,
+                ),
+                name="order_closing_to_something",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["reserved_until"],
+                name="order_pending_deadline",
+                condition=Q(status=OrderStatus.PENDING),
+            ),
+            models.Index(
+                fields=["delivered_at"],
+                name="order_to_complete",
+                condition=Q(status=OrderStatus.DELIVERED),
+            ),
+            models.Index(fields=["shop", "-placed_at"], name="order_newest"),
+            models.Index(fields=["shop"], name="order_attention", condition=~Q(attention="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OrderItem(models.Model):
+    """A line. Names and price are frozen: later changes of the product do not reach it."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
+    variant = models.ForeignKey("inventory.Variant", on_delete=models.PROTECT)
+    product_name = models.CharField(_("product"), max_length=120)
+    product_name_en = models.CharField(max_length=120, blank=True)
+    variant_name = models.CharField(_("variant"), max_length=80)
+    variant_name_en = models.CharField(max_length=80, blank=True)
+    unit_price_minor = models.BigIntegerField(_("unit price in minor units"))
+    quantity = models.PositiveIntegerField(_("quantity"))
+    status = models.CharField(_("status"), max_length=10, choices=ItemStatus, default=ItemStatus.OPEN)
+    owed = models.PositiveIntegerField(
+        _("owed"), default=0, help_text=_("Units that must be served first from new keys.")
+    )
+
+    class Meta:
+        verbose_name = _("order line")
+        verbose_name_plural = _("order lines")
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="item_quantity_positive"),
+            models.CheckConstraint(condition=Q(status__in=ItemStatus.values), name="item_status_known"),
+            models.CheckConstraint(condition=Q(owed__lte=F("quantity")), name="item_owed_at_most_all"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product_name}"
+
+
+class Reservation(models.Model):
+    """A claim on Stock for one line: `held` until the order's deadline, then `sold` or `released`."""
+
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="reservations")
+    stock = models.ForeignKey("inventory.Stock", on_delete=models.PROTECT)
+    quantity = models.PositiveIntegerField(_("quantity"))
+    status = models.CharField(_("status"), max_length=10, choices=HoldStatus, default=HoldStatus.HELD)
+
+    class Meta:
+        verbose_name = _("reservation")
+        verbose_name_plural = _("reservations")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item"],
+                condition=~Q(status=HoldStatus.RELEASED),
+                name="one_live_reservation_per_item",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.status}"
+
+
+class DeliveredKey(models.Model):
+    """A key in a buyer's hands: one current row per slot of a line, and a key in one row only."""
+
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="delivered_keys")
+    slot = models.PositiveIntegerField()
+    card_key = models.ForeignKey("inventory.CardKey", on_delete=models.PROTECT)
+    replaced_by = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces"
+    )
+    delivered_at = models.DateTimeField(_("delivered at"))
+
+    class Meta:
+        verbose_name = _("delivered key")
+        verbose_name_plural = _("delivered keys")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "slot"],
+                condition=Q(replaced_by=None),
+                name="one_current_key_per_slot",
+            ),
+            models.UniqueConstraint(fields=["card_key"], name="key_delivered_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"slot {self.slot}"
+
+
+class OrderEvent(models.Model):
+    """Append-only history. `before` equals `after` for an event that changed no state."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    before = models.CharField(_("before"), max_length=12, blank=True)
+    after = models.CharField(_("after"), max_length=12)
+    reason = models.CharField(_("reason"), max_length=200)
+    actor = models.CharField(_("who"), max_length=150)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.before} → {self.after}"

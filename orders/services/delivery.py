@@ -1,0 +1,85 @@
+"""Handing over keys, in batches, exactly once."""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from cardshop.common.locks import lock_rows
+from cardshop.outbox.services import promise
+from inventory.card_keys import pick_keys
+from inventory.errors import ShortPick
+from inventory.models import Stock
+from orders.models import DeliveredKey, Order, OrderItem
+from orders.services.transitions import SYSTEM, ask_for_attention, transition_all
+from orders.states import ItemStatus, OrderStatus
+
+SHORT_OF_KEYS = "paid, but there are fewer keys than the counter promised: import keys, then deliver"
+
+
+def deliver_orders(order_ids: list[int], now: datetime) -> None:
+    """Deliver whichever of these orders are paid; what is already delivered is passed over.
+
+    Raises ShortPick when several orders were asked for and keys ran short for a moment: nothing was
+    delivered, ask for them one by one. A single order waits its turn under the Stock lock instead,
+    and a shortage seen there is real: the order is put before a person.
+    """
+    try:
+        _deliver(order_ids, now, alone=False)
+    except ShortPick:
+        if len(order_ids) > 1:
+            raise
+        try:
+            _deliver(order_ids, now, alone=True)
+        except ShortPick:
+            ask_for_attention(Order.objects.get(pk=order_ids[0]), SHORT_OF_KEYS, now=now)
+
+
+@transaction.atomic(durable=True)
+def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
+    orders: list[Order]
+    (orders,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
+    if not orders:
+        return
+    items = list(OrderItem.objects.filter(order__in=orders, status=ItemStatus.OPEN).order_by("pk"))
+    if alone:
+        lock_rows(Stock.objects.filter(variant__in=[item.variant_id for item in items]))
+    _hand_over(items, now, wait=alone)
+    OrderItem.objects.filter(pk__in=[item.pk for item in items]).update(status=ItemStatus.DELIVERED)
+    transition_all(
+        orders,
+        OrderStatus.DELIVERED,
+        reason="keys handed over",
+        actor=SYSTEM,
+        now=now,
+        delivered_at=now,
+        attention="",
+    )
+    for order in orders:
+        promise("orders.mail_delivery", [order.pk], shop_id=order.shop_id, now=now)
+
+
+def _hand_over(items: list[OrderItem], now: datetime, *, wait: bool) -> None:
+    wanted: dict[int, int] = defaultdict(int)
+    for item in items:
+        wanted[item.variant_id] += item.quantity
+    picked = {
+        variant_id: iter(pick_keys(variant_id=variant_id, quantity=quantity, wait=wait))
+        for variant_id, quantity in sorted(wanted.items())
+    }
+    DeliveredKey.objects.bulk_create(
+        DeliveredKey(item=item, slot=slot, card_key_id=next(picked[item.variant_id]), delivered_at=now)
+        for item in items
+        for slot in range(item.quantity)
+    )
+
+
+def complete_delivered_orders(now: datetime, *, limit: int = 1000) -> int:
+    """Complete orders delivered COMPLETE_AFTER_DAYS ago; returns how many."""
+    before = now - timedelta(days=settings.COMPLETE_AFTER_DAYS)
+    due = Order.objects.filter(status=OrderStatus.DELIVERED, delivered_at__lt=before)
+    ids = list(due.order_by("delivered_at").values_list("pk", flat=True)[:limit])
+    with transaction.atomic(durable=True):
+        (orders,) = lock_rows(due.filter(pk__in=ids))
+        return transition_all(orders, OrderStatus.COMPLETED, reason="no complaint", actor=SYSTEM, now=now)

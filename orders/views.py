@@ -1,0 +1,91 @@
+"""The buy page: mints a pass, takes the order."""
+
+import secrets
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from cardshop.common.clock import db_now
+from cardshop.common.errors import DomainError
+from cardshop.shops.middleware import shop_of
+from cardshop.traffic.passes import BadPass, mint_pass, read_pass
+from cardshop.traffic.same_origin import same_origin
+from inventory.models import Variant
+from inventory.selectors import available_counts, variant_for_sale
+from orders.errors import NotForSale
+from orders.inputs import BuyInput
+from orders.services.placing import place_order
+
+
+@never_cache
+@same_origin
+@require_http_methods(["GET", "POST"])
+def buy(request: HttpRequest, code: str) -> HttpResponse:
+    """GET shows the form with a fresh pass; POST turns it into an order, once."""
+    variant = variant_for_sale(shop_of(request), code)
+    if variant is None:
+        raise NotForSale
+    return _take(request, variant) if request.method == "POST" else _form(request, variant)
+
+
+def _form(
+    request: HttpRequest,
+    variant: Variant,
+    *,
+    entered: dict[str, Any] | None = None,
+    errors: dict[str, list[str]] | None = None,
+    refusal: DomainError | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The form, with what was entered still in it. An altered or old pass is replaced."""
+    entered = entered or {}
+    renew = not entered.get("pass") or isinstance(refusal, BadPass)
+    context = {
+        "shop": variant.shop,
+        "variant": variant,
+        "available": available_counts([variant])[variant.pk],
+        "pass": mint_pass(variant_code=variant.code, now=db_now()) if renew else entered["pass"],
+        "idempotency_key": secrets.token_urlsafe(16) if renew else entered.get("idempotency_key"),
+        "quantity": entered.get("quantity", variant.min_quantity),
+        "contact_email": entered.get("contact_email", ""),
+        "errors": errors or {},
+        "refusal": refusal,
+        "existing_token": getattr(refusal, "order_token", ""),
+    }
+    return render(request, "orders/buy.html", context, status=status)
+
+
+def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
+    entered = request.POST.dict()
+    wanted = BuyInput(data=entered)
+    if not wanted.is_valid():
+        return _form(request, variant, entered=entered, errors=wanted.errors, status=400)
+    now = db_now()
+    try:
+        order = place_order(
+            shop=variant.shop,
+            variant_code=variant.code,
+            quantity=wanted.validated_data["quantity"],
+            contact_email=wanted.validated_data["contact_email"],
+            buyer=read_pass(wanted.validated_data["pass"], variant_code=variant.code, now=now),
+            idempotency_key=wanted.validated_data["idempotency_key"],
+            language=get_language() or "",
+            now=now,
+        )
+    except DomainError as refusal:
+        errors = {refusal.field: [str(refusal)]} if refusal.field else {}
+        return _form(
+            request,
+            variant,
+            entered=entered,
+            errors=errors,
+            refusal=refusal,
+            status=refusal.http_status,
+        )
+    response = redirect("order", token=order.token)
+    response.status_code = 303
+    return response

@@ -1,0 +1,153 @@
+"""The merchant's pages of the money: ways to pay, and what came in through them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Case, IntegerField, Model, URLField, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
+
+from cardshop.common.admin import AttentionFilter, GuardedDeleteAdmin, ReadOnlyAdmin
+from cardshop.common.links import absolute_url
+from cardshop.common.money import display
+from cardshop.shops.models import Shop
+from payments.admin_forms import ChannelForm
+from payments.checkout.admin import OrderAdmin
+from payments.checkout.reasons import in_words
+from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
+
+__all__ = ["OrderAdmin"]  # imported so that Django finds it: orders may not know of payments
+
+
+class ShowsAmount:
+    @admin.display(description=_("amount"), ordering="amount_minor")
+    def amount(self, money: Any) -> str:
+        return display(money.amount_minor, money.currency)
+
+
+@admin.register(PaymentChannel)
+class PaymentChannelAdmin(GuardedDeleteAdmin):
+    """Shop and short name are fixed at creation: providers hold the address that is made of them."""
+
+    form = ChannelForm
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
+    list_display = ["name", "shop", "method", "merchant_id", "is_enabled", "position"]
+    list_select_related = ["shop"]
+    list_filter = ["is_enabled", "shop"]
+    list_editable = ["is_enabled", "position"]
+    fields = [
+        "shop",
+        "slug",
+        ("name", "name_en"),
+        ("driver", "method"),
+        "base_url",
+        "merchant_id",
+        "secret",
+        "notify_address",
+        ("is_enabled", "position"),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return ["notify_address", *(["shop", "slug"] if obj else [])]
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        if self.has_change_permission(request, obj) or self.has_add_permission(request):
+            return self.fields
+        return [field for field in self.fields if field != "secret"]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"shop": Shop.objects.order_by("pk").first(), **super().get_changeform_initial_data(request)}
+
+    @sensitive_variables()
+    def save_model(self, request: HttpRequest, obj: PaymentChannel, form: Any, change: bool) -> None:
+        if secret := form.cleaned_data.get("secret"):
+            obj.seal_secret(secret)
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("address for notices"))
+    def notify_address(self, channel: PaymentChannel) -> str:
+        """What to enter at the provider, where it asks for one."""
+        if not channel.pk:
+            return "-"
+        return absolute_url(channel.shop, reverse("notify", args=[channel.slug]))
+
+
+@admin.register(Payment)
+class PaymentAdmin(ShowsAmount, ReadOnlyAdmin):
+    list_display = ["order", "amount", "status", "created_at", "succeeded_at"]
+    list_filter = ["status", "shop", "created_at"]
+    list_select_related = ["order"]
+    search_fields = ["=order__number"]
+    fields = ["shop", "order", "amount", "status", "created_at", "succeeded_at"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+
+@admin.register(PaymentAttempt)
+class PaymentAttemptAdmin(ShowsAmount, ReadOnlyAdmin):
+    list_display = ["out_trade_no", "order", "channel", "amount", "status", "started_at", "next_query_at"]
+    list_filter = ["status", "channel", "started_at"]
+    list_select_related = ["payment__order", "channel"]
+    search_fields = ["=out_trade_no", "=payment__order__number"]
+    fields = [
+        "out_trade_no",
+        "payment",
+        "channel",
+        "amount",
+        "status",
+        "started_at",
+        "queries",
+        "next_query_at",
+        "last_error",
+    ]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+    @admin.display(description=_("order"))
+    def order(self, attempt: PaymentAttempt) -> str:
+        return attempt.payment.order.number
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(ShowsAmount, ReadOnlyAdmin):
+    """Those that need a person come first."""
+
+    list_display = ["provider_txn_id", "channel", "amount", "status", "received_at", "source", "why"]
+    list_filter = [AttentionFilter, "status", "channel", "received_at"]
+    list_select_related = ["channel"]
+    search_fields = ["=provider_txn_id", "=attempt__out_trade_no", "=attempt__payment__order__number"]
+    fields = [
+        "shop",
+        "channel",
+        "provider_txn_id",
+        "attempt",
+        "amount",
+        "source",
+        "received_at",
+        "status",
+        "why",
+    ]
+    ordering = [
+        Case(When(attention="", then=Value(1)), default=Value(0), output_field=IntegerField()).asc(),
+        "-pk",
+    ]
+    show_full_result_count = False
+
+    @admin.display(description=_("needs attention because"), ordering="attention")
+    def why(self, receipt: Receipt) -> str:
+        return in_words(receipt.attention) or "-"
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(ReadOnlyAdmin):
+    list_display = ["received_at", "channel", "method", "outcome", "short_digest"]
+    list_filter = ["outcome", "channel", "received_at"]
+    list_select_related = ["channel"]
+    fields = ["shop", "channel", "received_at", "method", "query", "body", "digest", "outcome"]
+    show_full_result_count = False
+
+    @admin.display(description=_("digest"))
+    def short_digest(self, event: WebhookEvent) -> str:
+        return event.digest[:12]

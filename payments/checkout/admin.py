@@ -1,0 +1,86 @@
+"""The merchant's page of an order: everything that happened to it, and the three things one may do."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from cardshop.common.admin import AttentionFilter, ReadOnlyAdmin
+from cardshop.common.clock import db_now
+from cardshop.common.errors import DomainError
+from cardshop.common.money import display
+from orders.models import Order
+from payments.checkout.helping import HELP, possible_help
+from payments.checkout.order_story import sections
+from payments.checkout.reasons import in_words
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = ["number", "status", "total", "contact_email", "placed_at", "why"]
+    list_filter = [AttentionFilter, "status", "shop", "placed_at"]
+    search_fields = [
+        "=number",
+        "contact_email",
+        "=payment__attempts__out_trade_no",
+        "=payment__attempts__receipts__provider_txn_id",
+    ]
+    search_help_text = _("Number, e-mail, our payment number, or the provider's")
+    fields = [
+        "why",
+        ("number", "status"),
+        ("total", "shop"),
+        ("contact_email", "language"),
+        ("placed_at", "reserved_until"),
+        "delivered_at",
+    ]
+    show_full_result_count = False
+    date_hierarchy = "placed_at"
+    change_form_outer_before_template = "admin/orders/actions.html"
+    change_form_after_template = "admin/orders/story.html"
+
+    @admin.display(description=_("amount"), ordering="total_minor")
+    def total(self, order: Order) -> str:
+        return display(order.total_minor, order.currency)
+
+    @admin.display(description=_("needs attention because"), ordering="attention")
+    def why(self, order: Order) -> str:
+        return in_words(order.attention) or "-"
+
+    def get_urls(self) -> list[URLPattern]:
+        help_view = self.admin_site.admin_view(require_POST(self.help_view))
+        return [
+            path("<int:pk>/help/<slug:kind>/", help_view, name="orders_order_help"),
+            *super().get_urls(),
+        ]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        order = self.get_object(request, object_id) if object_id else None
+        if order and self.has_view_permission(request, order):
+            extra_context = {**(extra_context or {}), "sections": sections(order)}
+            if request.user.has_perm("orders.change_order"):
+                extra_context["possible_help"] = possible_help(order)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def help_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+        """A button of the order's page."""
+        order = get_object_or_404(Order, pk=pk)
+        if kind not in HELP or not request.user.has_perm("orders.change_order"):
+            messages.error(request, _("You may not do that."))
+        else:
+            try:
+                HELP[kind].act(order, actor=request.user.get_username(), now=db_now())
+                messages.success(request, str(HELP[kind].done))
+            except DomainError as refused:
+                messages.warning(request, str(refused))
+        return redirect("admin:orders_order_change", pk)

@@ -1,0 +1,189 @@
+"""The order through the API: state, pay, cancel, correct the contact, collect the keys."""
+
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cardshop.common.api import ErrorShape, StrictSerializer
+from cardshop.common.clock import db_now
+from cardshop.common.templatetags.shopfront import localized
+from cardshop.shops.middleware import shop_of
+from orders.api import BuyerApiView
+from orders.inputs import ContactInput
+from orders.models import Order
+from orders.selectors import order_by_token, revealed_keys
+from orders.services.contact import correct_contact
+from payments.checkout.cancelling import cancel_order
+from payments.checkout.inputs import PayInput
+from payments.checkout.pages import OrderState, order_state
+from payments.checkout.paying import pay, remember_return
+
+
+class ItemOut(serializers.Serializer[object]):
+    product = serializers.CharField()
+    variant = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price_minor = serializers.IntegerField()
+
+
+class ChannelOut(serializers.Serializer[object]):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    method = serializers.CharField()
+
+
+class OrderOut(serializers.Serializer[object]):
+    number = serializers.CharField()
+    status = serializers.CharField()
+    status_text = serializers.CharField(help_text="For people.")
+    total_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    contact_email = serializers.CharField()
+    placed_at = serializers.DateTimeField()
+    reserved_until = serializers.DateTimeField()
+    seconds_left = serializers.IntegerField()
+    can_pay = serializers.BooleanField()
+    can_cancel = serializers.BooleanField()
+    is_paid = serializers.BooleanField()
+    has_keys = serializers.BooleanField()
+    money_received = serializers.BooleanField()
+    next_look = serializers.IntegerField(
+        allow_null=True, help_text="Seconds until asking again can tell something new; null: never."
+    )
+    items = ItemOut(many=True)
+    channels = ChannelOut(many=True)
+
+
+class NoInput(StrictSerializer):
+    pass
+
+
+KeysOut = inline_serializer(
+    "Keys",
+    {
+        "lines": inline_serializer(
+            "KeysLine",
+            {
+                "product": serializers.CharField(),
+                "variant": serializers.CharField(),
+                "keys": serializers.ListField(child=serializers.CharField()),
+            },
+            many=True,
+        )
+    },
+)
+AttemptOut = inline_serializer(
+    "Attempt", {"pay_url": serializers.CharField(), "out_trade_no": serializers.CharField()}
+)
+
+
+class OrderApi(BuyerApiView):
+    @extend_schema(responses={200: OrderOut, 404: ErrorShape})
+    def get(self, request: Request, token: str) -> Response:
+        """The order's state. Ask again after `next_look` seconds."""
+        return _state(_order(request, token))
+
+
+class OrderPaymentsApi(BuyerApiView):
+    @extend_schema(
+        request=PayInput,
+        responses={
+            201: AttemptOut,
+            400: ErrorShape,
+            404: ErrorShape,
+            409: ErrorShape,
+            503: ErrorShape,
+        },
+    )
+    def post(self, request: Request, token: str) -> Response:
+        """Start to pay: send the buyer to `pay_url`. Asking again continues the same attempt."""
+        order = _order(request, token)
+        wanted = PayInput(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        attempt = pay(request._request, order, wanted.validated_data["channel"])
+        response = Response({"pay_url": attempt.pay_url, "out_trade_no": attempt.out_trade_no}, 201)
+        remember_return(response, order, attempt)
+        return response
+
+
+class OrderCancelApi(BuyerApiView):
+    @extend_schema(request=NoInput, responses={200: OrderOut, 404: ErrorShape, 409: ErrorShape})
+    def post(self, request: Request, token: str) -> Response:
+        """Cancel while unpaid. `closing` means that the provider is still being asked."""
+        order = _order(request, token)
+        NoInput(data=request.data).is_valid(raise_exception=True)
+        cancel_order(order, now=db_now())
+        return _state(order)
+
+
+class OrderContactApi(BuyerApiView):
+    @extend_schema(request=ContactInput, responses={200: OrderOut, 400: ErrorShape, 404: ErrorShape})
+    def post(self, request: Request, token: str) -> Response:
+        """Correct the contact e-mail."""
+        order = _order(request, token)
+        wanted = ContactInput(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        correct_contact(order, now=db_now(), **wanted.validated_data)
+        return _state(_order(request, token))
+
+
+class OrderKeysApi(BuyerApiView):
+    @extend_schema(responses={200: KeysOut, 404: ErrorShape})
+    def get(self, request: Request, token: str) -> Response:
+        """The keys in clear; empty lists until they are delivered."""
+        lines = revealed_keys(_order(request, token))
+        return Response(
+            {
+                "lines": [
+                    {
+                        "product": localized(item, "product_name"),
+                        "variant": localized(item, "variant_name"),
+                        "keys": keys,
+                    }
+                    for item, keys in lines
+                ]
+            }
+        )
+
+
+def _order(request: Request, token: str) -> Order:
+    return order_by_token(shop_of(request._request), token)
+
+
+def _state(order: Order) -> Response:
+    return Response(OrderOut(_described(order_state(order, db_now()))).data)
+
+
+def _described(state: OrderState) -> dict[str, object]:
+    order = state.order
+    return {
+        "number": order.number,
+        "status": order.status,
+        "status_text": order.get_status_display(),
+        "total_minor": order.total_minor,
+        "currency": order.currency,
+        "contact_email": order.contact_email,
+        "placed_at": order.placed_at,
+        "reserved_until": order.reserved_until,
+        "seconds_left": state.seconds_left,
+        "can_pay": state.can_pay,
+        "can_cancel": state.can_cancel,
+        "is_paid": state.is_paid,
+        "has_keys": state.has_keys,
+        "money_received": state.money_received,
+        "next_look": state.next_look,
+        "items": [
+            {
+                "product": localized(item, "product_name"),
+                "variant": localized(item, "variant_name"),
+                "quantity": item.quantity,
+                "unit_price_minor": item.unit_price_minor,
+            }
+            for item in state.items
+        ],
+        "channels": [
+            {"slug": channel.slug, "name": localized(channel, "name"), "method": channel.method}
+            for channel in state.channels
+        ],
+    }

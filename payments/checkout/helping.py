@@ -1,0 +1,111 @@
+"""What a merchant may do for an order. Each asks the usual machinery to work; none sets a state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.errors import DomainError
+from cardshop.common.locks import lock_rows
+from cardshop.outbox import services as outbox
+from orders.models import Order
+from orders.services.transitions import note
+from orders.states import OrderStatus
+from payments.models import PaymentAttempt
+from payments.selectors import attempts_of
+from payments.services.polling import ask_soon
+
+HANDED_OVER = (OrderStatus.DELIVERED, OrderStatus.COMPLETED)
+
+
+class NothingToDo(DomainError):
+    code = "nothing_to_do"
+    message = _("There is nothing to do: the order has moved on meanwhile.")
+
+
+@transaction.atomic(durable=True)
+def deliver_again(order: Order, *, actor: str, now: datetime) -> None:
+    """Try once more to hand over a paid order that was put before a person. Raises NothingToDo."""
+    ((locked,),) = lock_rows(Order.objects.filter(pk=order.pk))
+    if not _waits_for_delivery(locked):
+        raise NothingToDo
+    Order.objects.filter(pk=locked.pk).update(attention="")
+    note(locked, reason="delivery asked for again", actor=actor, now=now)
+    outbox.promise("orders.deliver", [locked.pk], shop_id=locked.shop_id, now=now)
+
+
+@transaction.atomic(durable=True)
+def mail_again(order: Order, *, actor: str, now: datetime) -> None:
+    """Mail the keys' link once more. Raises NothingToDo."""
+    ((locked,),) = lock_rows(Order.objects.filter(pk=order.pk))
+    if locked.status not in HANDED_OVER:
+        raise NothingToDo
+    note(locked, reason="mail asked for again", actor=actor, now=now)
+    outbox.promise("orders.mail_delivery", [locked.pk], shop_id=locked.shop_id, now=now)
+
+
+@transaction.atomic(durable=True)
+def ask_provider_now(order: Order, *, actor: str, now: datetime) -> None:
+    """Let the next poll be now, for every attempt that is still polled. Raises NothingToDo."""
+    attempts = _still_polled(order)
+    if not attempts:
+        raise NothingToDo
+    for attempt in attempts:
+        ask_soon(attempt, now)
+    note(order, reason="provider asked by hand", actor=actor, now=now)
+    transaction.on_commit(lambda: outbox.wake("payments.poll_attempts"), robust=True)
+
+
+@dataclass(frozen=True)
+class Help:
+    """A button: what it says, what it does, and what is said afterwards."""
+
+    kind: str
+    label: str | Promise
+    done: str | Promise
+    act: Callable[..., None]
+    fits: Callable[[Order], bool]
+
+
+def possible_help(order: Order) -> list[Help]:
+    """What makes sense for this order now."""
+    return [help_ for help_ in HELP.values() if help_.fits(order)]
+
+
+def _waits_for_delivery(order: Order) -> bool:
+    return order.status == OrderStatus.PAID and bool(order.attention)
+
+
+def _still_polled(order: Order) -> list[PaymentAttempt]:
+    return list(attempts_of(order).filter(next_query_at__isnull=False))
+
+
+HELP = {
+    help_.kind: help_
+    for help_ in (
+        Help(
+            kind="deliver",
+            label=_("Deliver again"),
+            done=_("The order is being delivered."),
+            act=deliver_again,
+            fits=_waits_for_delivery,
+        ),
+        Help(
+            kind="mail",
+            label=_("Mail the keys again"),
+            done=_("The mail is on its way."),
+            act=mail_again,
+            fits=lambda order: order.status in HANDED_OVER,
+        ),
+        Help(
+            kind="ask",
+            label=_("Ask the provider now"),
+            done=_("The provider is being asked. Reload this page in a moment."),
+            act=ask_provider_now,
+            fits=lambda order: bool(_still_polled(order)),
+        ),
+    )
+}

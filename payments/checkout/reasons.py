@@ -1,0 +1,37 @@
+"""Reasons are stored as the services wrote them; here they become words in the merchant's language."""
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
+# What the history and the reasons for attention may hold: here for the translators to find.
+KNOWN = (
+    _("buyer"),
+    _("provider"),
+    _("system"),
+    _("placed"),
+    _("contact e-mail corrected"),
+    _("cancelled by the buyer"),
+    _("not paid in time"),
+    _("no money came"),
+    _("money received"),
+    _("late money"),
+    _("paid twice"),
+    _("keys handed over"),
+    _("no complaint"),
+    _("delivery asked for again"),
+    _("mail asked for again"),
+    _("provider asked by hand"),
+    _("paid, but there are fewer keys than the counter promised: import keys, then deliver"),
+    _("no payment of ours has this number"),
+    _("the provider now says something else about this transaction"),
+    _("in another currency than was asked for"),
+    _("the order was paid already: refund this"),
+    _("came after the hold had ended, and nothing was left: refund this"),
+    _("less than the price: ask for the rest or refund"),
+    _("more than the price: refund the difference"),
+)
+
+
+def in_words(reason: str) -> str:
+    """The reason in the language of the request; as it is where there is no translation."""
+    return gettext(reason) if reason else ""

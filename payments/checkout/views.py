@@ -1,0 +1,133 @@
+"""The order page: countdown, payment, cancelling, the keys. Whoever has the link may do all of it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import translation
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from cardshop.common.clock import db_now
+from cardshop.common.errors import DomainError, NotHere
+from cardshop.outbox.services import wake
+from cardshop.shops.middleware import shop_of
+from cardshop.traffic.same_origin import same_origin
+from orders.inputs import ContactInput
+from orders.models import Order
+from orders.selectors import order_by_token, revealed_keys
+from orders.services.contact import correct_contact
+from payments.checkout.cancelling import cancel_order
+from payments.checkout.inputs import PayInput
+from payments.checkout.pages import order_state
+from payments.checkout.paying import pay, remember_return
+from payments.errors import UnknownChannel
+from payments.models import PaymentAttempt
+from payments.services.polling import ask_soon
+
+
+@never_cache
+@require_safe
+def order(request: HttpRequest, token: str) -> HttpResponse:
+    return _page(request, order_by_token(shop_of(request), token))
+
+
+@never_cache
+@same_origin
+@require_POST
+def order_pay(request: HttpRequest, token: str) -> HttpResponse:
+    """Off to the provider, or back to the page with the reason why not."""
+    bought = order_by_token(shop_of(request), token)
+    wanted = PayInput(data=request.POST.dict())
+    if not wanted.is_valid():
+        return _page(request, bought, refusal=UnknownChannel())
+    try:
+        attempt = pay(request, bought, wanted.validated_data["channel"])
+    except DomainError as refusal:
+        return _page(request, bought, refusal=refusal)
+    response = redirect(attempt.pay_url)
+    response.status_code = 303
+    remember_return(response, bought, attempt)
+    return response
+
+
+@never_cache
+@same_origin
+@require_POST
+def order_cancel(request: HttpRequest, token: str) -> HttpResponse:
+    bought = order_by_token(shop_of(request), token)
+    try:
+        cancel_order(bought, now=db_now())
+    except DomainError as refusal:
+        return _page(request, bought, refusal=refusal)
+    return _back_to(bought)
+
+
+@never_cache
+@same_origin
+@require_POST
+def order_contact(request: HttpRequest, token: str) -> HttpResponse:
+    bought = order_by_token(shop_of(request), token)
+    wanted = ContactInput(data=request.POST.dict())
+    if not wanted.is_valid():
+        return _page(request, bought, errors=wanted.errors)
+    try:
+        correct_contact(bought, now=db_now(), **wanted.validated_data)
+    except DomainError as refusal:
+        return _page(request, bought, refusal=refusal)
+    return _back_to(bought)
+
+
+@never_cache
+@require_safe
+def pay_return(request: HttpRequest, out_trade_no: str) -> HttpResponse:
+    """Where the provider sends the buyer back to.
+
+    The address holds no secret, since the provider knows it; the cookie set when the buyer left leads
+    to the order. A browser without it (the provider's app) is told to go back to the shop's page.
+    """
+    attempt = (
+        PaymentAttempt.objects.select_related("payment__order")
+        .filter(channel__shop=shop_of(request), out_trade_no=out_trade_no)
+        .first()
+    )
+    if attempt is None:
+        raise NotHere
+    ask_soon(attempt, db_now())
+    wake("payments.poll_attempts")
+    bought = attempt.payment.order
+    with translation.override(bought.language):
+        if request.COOKIES.get("order") == bought.token:
+            return redirect("order", token=bought.token)
+        return render(request, "payments/returned.html", {"shop": shop_of(request)})
+
+
+def _back_to(bought: Order) -> HttpResponse:
+    response = redirect("order", token=bought.token)
+    response.status_code = 303
+    return response
+
+
+def _page(
+    request: HttpRequest,
+    bought: Order,
+    *,
+    refusal: DomainError | None = None,
+    errors: dict[str, list[str]] | None = None,
+) -> HttpResponse:
+    if refusal:
+        bought.refresh_from_db()
+    state = order_state(bought, db_now())
+    context = {
+        "shop": bought.shop,
+        "state": state,
+        "order": bought,
+        "lines": revealed_keys(bought) if state.has_keys else [],
+        "refusal": refusal,
+        "errors": errors or {},
+        "api": reverse("api_order", args=[bought.token]),
+    }
+    status = 400 if errors else refusal.http_status if refusal else 200
+    response = render(request, "payments/order.html", context, status=status)
+    if status == 503:
+        response["Retry-After"] = "5"
+    return response

@@ -1,0 +1,58 @@
+"""Invariants 2, 4 and 11: money and orders agree."""
+
+from cardshop.common.invariants import Check
+
+CHECKS = [
+    Check(
+        "payments.paid_orders_have_payments",
+        """SELECT 'order ' || number || ' is ' || "order".status || ', its payment '
+                  || coalesce(payment.status, 'does not exist')
+           FROM orders_order AS "order" LEFT JOIN payments_payment AS payment
+             ON payment.order_id = "order".id
+           WHERE ("order".status IN ('paid', 'delivered', 'completed'))
+              <> (coalesce(payment.status, '') = 'succeeded')""",
+    ),
+    Check(
+        "payments.succeeded_means_money",
+        """SELECT 'payment ' || payment.id || ': owed ' || payment.amount_minor || ', applied '
+                  || coalesce(sum(receipt.amount_minor), 0)
+           FROM payments_payment AS payment
+           LEFT JOIN payments_paymentattempt AS attempt ON attempt.payment_id = payment.id
+           LEFT JOIN payments_receipt AS receipt
+             ON receipt.attempt_id = attempt.id AND receipt.status = 'applied'
+            AND receipt.currency = payment.currency
+           GROUP BY payment.id
+           HAVING (payment.status = 'succeeded')
+               <> (coalesce(sum(receipt.amount_minor), 0) >= payment.amount_minor)""",
+    ),
+    Check(
+        "payments.owed_is_the_price_at_order",
+        """SELECT 'payment ' || payment.id || ' of ' || payment.amount_minor || ' for order ' || number
+                  || ' of ' || total_minor
+           FROM payments_payment AS payment JOIN orders_order AS "order" ON "order".id = payment.order_id
+           WHERE payment.amount_minor <> total_minor OR payment.currency <> "order".currency""",
+    ),
+    Check(
+        "payments.surplus_is_flagged",
+        """SELECT 'payment ' || payment.id || ' got ' || sum(receipt.amount_minor) || ' for '
+                  || payment.amount_minor || ' and nobody was told'
+           FROM payments_payment AS payment
+           JOIN payments_paymentattempt AS attempt ON attempt.payment_id = payment.id
+           JOIN payments_receipt AS receipt ON receipt.attempt_id = attempt.id
+           WHERE receipt.status <> 'recorded' GROUP BY payment.id
+           HAVING sum(receipt.amount_minor) > payment.amount_minor
+              AND count(*) FILTER (WHERE receipt.attention <> '') = 0""",
+    ),
+    Check(
+        "payments.no_money_in_limbo",
+        """SELECT 'receipt ' || provider_txn_id || ' recorded at ' || received_at FROM payments_receipt
+           WHERE status = 'recorded' AND received_at < clock_timestamp() - %(grace)s::interval""",
+        needs_grace=True,
+    ),
+    Check(
+        "payments.notices_are_read",
+        """SELECT 'notice ' || id || ' received at ' || received_at FROM payments_webhookevent
+           WHERE outcome = 'waiting' AND received_at < clock_timestamp() - %(grace)s::interval""",
+        needs_grace=True,
+    ),
+]

@@ -1,0 +1,40 @@
+"""Drivers: one module a provider, each given its address, HTTP client and credentials."""
+
+from functools import lru_cache
+
+import httpx
+from django.conf import settings
+
+from cardshop.common.crypto import CannotOpen
+from payments.gateways.base import Gateway, GatewayError
+from payments.gateways.epay import EpayGateway
+from payments.models import PaymentChannel
+
+
+@lru_cache(maxsize=1)
+def http_client() -> httpx.Client:
+    """One connection pool a process. No proxies from the environment, no redirects followed."""
+    return httpx.Client(
+        timeout=httpx.Timeout(settings.PROVIDER_READ_TIMEOUT, connect=settings.PROVIDER_CONNECT_TIMEOUT),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def gateway_for(channel: PaymentChannel) -> Gateway:
+    """The driver of a channel, with the channel's credentials.
+
+    Raises GatewayError when they cannot be opened: the provider cannot be asked then, as if it were down,
+    and whoever asks many of them goes on to the next.
+    """
+    try:
+        secret = channel.secret
+    except CannotOpen as error:
+        raise GatewayError(f"the secret of {channel.slug} cannot be opened") from error
+    return EpayGateway(
+        base_url=channel.base_url,
+        merchant_id=channel.merchant_id,
+        secret=secret,
+        method=channel.method,
+        http=http_client(),
+    )

@@ -1,0 +1,95 @@
+"""What every driver speaks: calls in, evidence and pay pages out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+
+class BadNotice(Exception):
+    """The call is not from the provider, or not for us, or cannot be read. Says why, without secrets."""
+
+
+class GatewayError(Exception):
+    """The provider did not answer, or not as it should: a technical failure; the outcome is unknown."""
+
+
+class GatewayRefused(Exception):
+    """The provider understood and said no."""
+
+
+@dataclass(frozen=True)
+class RawCall:
+    """A provider's call as received; text that was not valid UTF-8 has been replaced."""
+
+    method: str
+    query: str
+    body: str
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over method, query and body, each with its length."""
+        parts = (self.method, self.query, self.body)
+        return sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
+
+    def single_params(self) -> dict[str, str]:
+        """The query's parameters. Raises BadNotice on a repeated name: which one was signed?"""
+        try:
+            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=50)
+        except ValueError as error:
+            raise BadNotice("too many parameters") from error
+        params = dict(pairs)
+        if len(params) != len(pairs):
+            raise BadNotice("a parameter came twice")
+        return params
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a provider says about one trade. Money only when `paid`."""
+
+    out_trade_no: str
+    provider_txn_id: str
+    paid: bool
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayRequest:
+    """What a provider needs to know to ask for money. `return_url` is where the buyer comes back."""
+
+    out_trade_no: str
+    amount_minor: int
+    currency: str
+    subject: str
+    notify_url: str
+    return_url: str
+    client_ip: str
+    started_at: datetime = field(repr=False)
+
+
+class Gateway(Protocol):
+    """One provider. No method touches the database; those that use the network say so."""
+
+    notice_is_proof: bool
+    """Whether a verified notice may be believed without asking back."""
+    acknowledgement: str
+    """What to answer once a notice is ours for good."""
+
+    def create(self, wanted: PayRequest) -> str:
+        """Network. The address to send the buyer to. Raises GatewayError, GatewayRefused."""
+
+    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
+        """Network. What became of the trade; None if the provider does not know it.
+
+        With `provider_txn_id`, of that transaction: one attempt may have been paid twice. Raises
+        GatewayError.
+        """
+
+    def read_notice(self, call: RawCall) -> Evidence:
+        """Pure. The verified content of a notice. Raises BadNotice."""
+
+    def statement(self) -> Iterator[Evidence]:
+        """Network. The provider's own ledger, newest first. Raises GatewayError."""

@@ -1,0 +1,162 @@
+"""彩虹易支付 (EPay) v1: MD5 over sorted pairs, notices by GET, answers unsigned.
+
+Protocol as read in the original's source (v03413/Epay@ee05bf1). Its traps:
+- A notice is replayable for ever and the buyer's browser holds a signed copy (return_url), so it is
+  a claim to be checked with `act=order`, never a proof.
+- Amounts pass through a PHP float: "1.00" comes back as "1". Compare minor units, never text.
+- `api.php` puts the key into the URL: URLs of this driver must not be logged.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import md5
+from hmac import compare_digest
+from itertools import count
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+
+from cardshop.common.money import to_minor, to_text
+from payments.gateways.base import (
+    BadNotice,
+    Evidence,
+    GatewayError,
+    GatewayRefused,
+    PayRequest,
+    RawCall,
+)
+
+CURRENCY = "CNY"
+UNSIGNED = {"sign", "sign_type"}
+_PAGE = 50
+_MAX_ANSWER = 1_000_000
+
+
+def sign(params: Mapping[str, str], secret: str) -> str:
+    """MD5 (hex) of the sorted, non-empty, un-encoded pairs followed by the secret."""
+    pairs = sorted((k, v) for k, v in params.items() if v.strip() and k not in UNSIGNED)
+    text = "&".join(f"{k}={v}" for k, v in pairs) + secret
+    return md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def verify(params: Mapping[str, str], secret: str) -> bool:
+    """Whether `sign` fits. In bytes: on text, compare_digest raises for a non-ASCII `sign`."""
+    return compare_digest(params.get("sign", "").encode(), sign(params, secret).encode())
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """`text` cut to at most `limit` bytes of UTF-8, never inside a character."""
+    return text.encode()[:limit].decode(errors="ignore")
+
+
+def _expect_success(said: Mapping[str, Any]) -> None:
+    if str(said.get("code")) != "1":
+        raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpayGateway:
+    """EPay v1. Yuan as text on the wire, fen (int) everywhere else."""
+
+    base_url: str
+    merchant_id: str
+    secret: str = field(repr=False)
+    method: str
+    http: httpx.Client = field(repr=False)
+
+    notice_is_proof = False
+    acknowledgement = "success"
+
+    def create(self, wanted: PayRequest) -> str:
+        if wanted.currency != CURRENCY:
+            raise GatewayRefused(f"EPay takes {CURRENCY}, not {wanted.currency}")
+        params = {
+            "pid": self.merchant_id,
+            "type": self.method,
+            "out_trade_no": wanted.out_trade_no,
+            "notify_url": wanted.notify_url,
+            "return_url": wanted.return_url,
+            "name": cut_bytes(wanted.subject, 127),
+            "money": to_text(wanted.amount_minor, CURRENCY),
+            "clientip": wanted.client_ip,
+            "sign_type": "MD5",
+        }
+        params["sign"] = sign(params, self.secret)
+        said = self._call("POST", "mapi.php", data=params)
+        if str(said.get("code")) != "1":
+            raise GatewayRefused(str(said.get("msg", ""))[:200])
+        url = str(said.get("payurl") or said.get("urlscheme") or "")
+        if not url.startswith(("https://", "http://")):
+            raise GatewayError("answered without a payment page")
+        return url
+
+    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
+        wanted = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}
+        said = self._api(act="order", **wanted)
+        if str(said.get("code")) == "-1":
+            return None
+        _expect_success(said)
+        if said.get("out_trade_no") != out_trade_no:
+            raise GatewayError("answered about another trade")
+        return self._evidence(said, paid=str(said.get("status")) == "1")
+
+    def read_notice(self, call: RawCall) -> Evidence:
+        params = call.single_params()
+        if not verify(params, self.secret):
+            raise BadNotice("bad signature")
+        if params.get("pid") != self.merchant_id:
+            raise BadNotice("for another merchant")
+        try:
+            return self._evidence(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
+        except GatewayError as error:
+            raise BadNotice(str(error)) from error
+
+    def statement(self) -> Iterator[Evidence]:
+        for page in count(1):
+            said = self._api(act="orders", limit=str(_PAGE), page=str(page))
+            _expect_success(said)
+            if not (rows := said.get("data")):
+                return
+            for row in rows:
+                # 2 is refunded: the money did come once.
+                yield self._evidence(row, paid=str(row.get("status")) in ("1", "2"))
+
+    def _evidence(self, said: Mapping[str, Any], *, paid: bool) -> Evidence:
+        try:
+            amount_minor = to_minor(str(said["money"]), CURRENCY)
+            out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
+        except (KeyError, ValueError) as error:
+            raise GatewayError("answered without a readable amount or number") from error
+        if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64):
+            raise GatewayError("answered with an unreadable number")
+        return Evidence(
+            out_trade_no=out_trade_no,
+            provider_txn_id=txn,
+            paid=paid,
+            amount_minor=amount_minor,
+            currency=CURRENCY,
+        )
+
+    def _api(self, **params: str) -> dict[str, Any]:
+        return self._call("GET", "api.php", params={"pid": self.merchant_id, "key": self.secret, **params})
+
+    def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        try:
+            answer = self.http.request(method, urljoin(self.base_url, path), **request)
+        except httpx.HTTPError as error:
+            # The original error quotes the URL, and with it the key.
+            raise GatewayError(type(error).__name__) from None
+        if answer.status_code != 200:
+            raise GatewayError(f"answered {answer.status_code}")
+        try:
+            if len(answer.content) > _MAX_ANSWER:
+                raise ValueError
+            # Numbers stay text: a float could already have lost a fen.
+            said = json.loads(answer.content, parse_float=str)
+        except ValueError:
+            raise GatewayError("answered what is not JSON") from None
+        if not isinstance(said, dict):
+            raise GatewayError("answered what is not an object")
+        return said

@@ -1,0 +1,182 @@
+"""Payment (owed) → PaymentAttempt (one try) → Receipt (money as it came), and the webhook inbox."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.crypto import keyring
+from cardshop.common.money import CURRENCIES
+from payments.states import AttemptStatus, EventOutcome, PaymentStatus, ReceiptStatus, Source
+
+
+class PaymentChannel(models.Model):
+    """A configured way to pay. `driver` names the code, `config` its public settings.
+
+    The secret is sealed; `secret` opens it for the driver and nobody else.
+    """
+
+    DRIVERS = [("epay_v1", "EPay v1 (彩虹易支付)")]
+    METHODS = [
+        ("alipay", _("Alipay")),
+        ("wxpay", _("WeChat Pay")),
+        ("qqpay", _("QQ Wallet")),
+        ("bank", _("bank card")),
+    ]
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
+    slug = models.SlugField(_("short name"), max_length=40)
+    name = models.CharField(_("name"), max_length=60)
+    name_en = models.CharField(_("name in English"), max_length=60, blank=True)
+    driver = models.CharField(_("driver"), max_length=20, choices=DRIVERS, default="epay_v1")
+    method = models.CharField(_("method"), max_length=20, choices=METHODS, default="alipay")
+    base_url = models.URLField(_("address of the provider"), help_text=_("Such as https://pay.example.com/"))
+    merchant_id = models.CharField(_("merchant id"), max_length=64)
+    sealed_secret = models.BinaryField(editable=False)
+    is_enabled = models.BooleanField(_("enabled"), default=True)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        verbose_name = _("payment channel")
+        verbose_name_plural = _("payment channels")
+        ordering = ["position", "pk"]
+        constraints = [models.UniqueConstraint(fields=["shop", "slug"], name="channel_slug_per_shop")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def _context(self) -> bytes:
+        return f"channel-secret:{self.shop_id}:{self.slug}:{self.base_url}".encode()
+
+    @property
+    def secret(self) -> str:
+        """The credential in clear. Raises CannotOpen."""
+        return keyring().open(bytes(self.sealed_secret), self._context).decode()
+
+    def seal_secret(self, secret: str) -> None:
+        """Bound to shop, slug and address: whoever changes where calls go must enter it again."""
+        self.sealed_secret = keyring().seal(secret.encode(), self._context)
+
+
+class Payment(models.Model):
+    """What is owed for one order. Exists from the first attempt on."""
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    order = models.OneToOneField("orders.Order", on_delete=models.PROTECT)
+    amount_minor = models.BigIntegerField(_("amount in minor units"))
+    currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
+    status = models.CharField(_("status"), max_length=10, choices=PaymentStatus, default=PaymentStatus.OPEN)
+    created_at = models.DateTimeField(_("created at"))
+    succeeded_at = models.DateTimeField(_("received at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payment_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(status=PaymentStatus.SUCCEEDED, succeeded_at__isnull=False)
+                | ~Q(status=PaymentStatus.SUCCEEDED) & Q(succeeded_at=None),
+                name="payment_succeeded_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order} {self.status}"
+
+
+class PaymentAttempt(models.Model):
+    """One try at one channel, under an `out_trade_no` of its own.
+
+    `next_query_at` is when to ask the provider next; null when it need not be asked any more.
+    """
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
+    channel = models.ForeignKey(PaymentChannel, on_delete=models.PROTECT, related_name="attempts")
+    out_trade_no = models.CharField(_("our number"), max_length=32, unique=True)
+    amount_minor = models.BigIntegerField(_("amount in minor units"))
+    currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
+    status = models.CharField(
+        _("status"), max_length=10, choices=AttemptStatus, default=AttemptStatus.CREATED
+    )
+    pay_url = models.URLField(_("payment page"), max_length=2000, blank=True)
+    started_at = models.DateTimeField(_("started at"))
+    next_query_at = models.DateTimeField(_("ask next at"), null=True, blank=True)
+    queries = models.PositiveIntegerField(_("queries"), default=0)
+    last_error = models.CharField(_("last error"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("payment attempt")
+        verbose_name_plural = _("payment attempts")
+        indexes = [
+            models.Index(
+                fields=["next_query_at"],
+                name="attempt_to_query",
+                condition=Q(next_query_at__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.out_trade_no
+
+
+class Receipt(models.Model):
+    """Money as it came: also late, twice, in parts, too much, or from nowhere. Never changed or deleted.
+
+    `status` says what followed; with `attention` it waits for a person, for the reason given.
+    """
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    channel = models.ForeignKey(PaymentChannel, on_delete=models.PROTECT, related_name="receipts")
+    provider_txn_id = models.CharField(_("provider's number"), max_length=64)
+    attempt = models.ForeignKey(PaymentAttempt, null=True, on_delete=models.PROTECT, related_name="receipts")
+    amount_minor = models.BigIntegerField(_("amount in minor units"))
+    currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
+    source = models.CharField(_("learnt from"), max_length=10, choices=Source)
+    received_at = models.DateTimeField(_("recorded at"))
+    status = models.CharField(
+        _("status"), max_length=10, choices=ReceiptStatus, default=ReceiptStatus.RECORDED
+    )
+    attention = models.CharField(_("needs attention because"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("receipt")
+        verbose_name_plural = _("receipts")
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "provider_txn_id"], name="receipt_once_per_transaction"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.provider_txn_id
+
+
+class WebhookEvent(models.Model):
+    """A verified call as it was received, once per digest of its canonical form.
+
+    Providers resend the same trade with another status, so the trade number is not its key.
+    """
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    channel = models.ForeignKey(PaymentChannel, on_delete=models.PROTECT, related_name="events")
+    digest = models.CharField(max_length=64)
+    method = models.CharField(max_length=8)
+    query = models.TextField(_("query"), blank=True)
+    body = models.TextField(_("body"), blank=True)
+    received_at = models.DateTimeField(_("received at"))
+    outcome = models.CharField(
+        _("outcome"), max_length=10, choices=EventOutcome, default=EventOutcome.WAITING
+    )
+
+    class Meta:
+        verbose_name = _("provider's notice")
+        verbose_name_plural = _("providers' notices")
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "digest"], name="event_once_per_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.digest[:8]}"

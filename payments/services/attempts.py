@@ -1,0 +1,105 @@
+"""Starting a payment: record the attempt, then ask the provider, then record what it said."""
+
+import secrets
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.urls import reverse
+
+from cardshop.common.links import absolute_url
+from cardshop.common.locks import lock_rows
+from orders.models import Order
+from orders.states import OrderStatus
+from payments.errors import ChannelUnavailable, NotPayable, TooLate
+from payments.gateways import gateway_for
+from payments.gateways.base import GatewayError, GatewayRefused, PayRequest
+from payments.models import Payment, PaymentAttempt, PaymentChannel
+from payments.services.polling import FIRST_QUERY_AFTER
+from payments.states import AttemptStatus
+
+logger = structlog.get_logger(__name__)
+
+LAST_CALL = timedelta(seconds=60)
+
+
+def start_attempt(
+    order: Order, channel: PaymentChannel, *, return_url: str, client_ip: str, now: datetime
+) -> PaymentAttempt:
+    """An attempt whose `pay_url` is where the buyer pays `order` through `channel`.
+
+    `return_url` may hold `{attempt}`, which becomes the attempt's number.
+
+    Pressing twice continues the same attempt: its number is the provider's idempotency key. Raises
+    NotPayable, TooLate (no new attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
+    """
+    attempt = _open_attempt(order, channel, now)
+    if attempt.pay_url:
+        return attempt
+    wanted = PayRequest(
+        out_trade_no=attempt.out_trade_no,
+        amount_minor=attempt.amount_minor,
+        currency=attempt.currency,
+        # The number and not the product: a provider need not know what is bought.
+        subject=order.number,
+        notify_url=absolute_url(order.shop, reverse("notify", args=[channel.slug])),
+        return_url=return_url.replace("{attempt}", attempt.out_trade_no),
+        client_ip=client_ip,
+        started_at=attempt.started_at,
+    )
+    try:
+        pay_url = gateway_for(channel).create(wanted)
+    except (GatewayError, GatewayRefused) as error:
+        # It may have reached the provider all the same: the attempt stays on the polling list.
+        _record(attempt, AttemptStatus.FAILED, last_error=f"{type(error).__name__}: {error}"[:200])
+        logger.warning("channel refused", channel=channel.slug, order=order.number, error=str(error))
+        raise ChannelUnavailable from error
+    _record(attempt, AttemptStatus.OPEN, pay_url=pay_url)
+    attempt.pay_url = pay_url
+    return attempt
+
+
+def last_call(order: Order) -> datetime:
+    """From then on no new attempt: the last fifth of the hold, at most LAST_CALL."""
+    hold = order.reserved_until - order.placed_at
+    return order.reserved_until - min(LAST_CALL, hold / 5)
+
+
+@transaction.atomic(durable=True)
+def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> PaymentAttempt:
+    draft = Payment(
+        shop_id=order.shop_id,
+        order=order,
+        amount_minor=order.total_minor,
+        currency=order.currency,
+        created_at=now,
+    )
+    Payment.objects.bulk_create([draft], ignore_conflicts=True)
+    payment: Payment
+    locked: Order
+    (payment,), (locked,) = lock_rows(Payment.objects.filter(order=order), Order.objects.filter(pk=order.pk))
+    if locked.status != OrderStatus.PENDING:
+        raise NotPayable
+    unfinished = payment.attempts.filter(
+        channel=channel, status__in=[AttemptStatus.CREATED, AttemptStatus.OPEN]
+    )
+    if attempt := unfinished.order_by("-pk").first():
+        return attempt
+    if now >= last_call(locked):
+        raise TooLate
+    return PaymentAttempt.objects.create(
+        payment=payment,
+        channel=channel,
+        out_trade_no=f"{now:%y%m%d}{secrets.token_hex(12)}",
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        started_at=now,
+        next_query_at=now + FIRST_QUERY_AFTER,
+    )
+
+
+def _record(attempt: PaymentAttempt, status: AttemptStatus, **changes: str) -> None:
+    """Only from `created`: money may have arrived while the provider was still answering."""
+    PaymentAttempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CREATED).update(
+        status=status, **changes
+    )

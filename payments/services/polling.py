@@ -1,0 +1,83 @@
+"""Asking the provider: nothing depends on a notice arriving."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import connection
+
+from payments.gateways import gateway_for
+from payments.gateways.base import GatewayError
+from payments.models import PaymentAttempt
+from payments.services.evidence import apply_evidence
+from payments.states import Source
+
+logger = structlog.get_logger(__name__)
+
+FIRST_QUERY_AFTER = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(seconds=60)
+AFTER_DEADLINE = timedelta(minutes=15)
+HOURLY_UNTIL = timedelta(hours=24)
+
+LEASE_ONE = """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM payments_paymentattempt WHERE next_query_at <= %(now)s
+        ORDER BY next_query_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE payments_paymentattempt AS attempt
+    SET queries = queries + 1, next_query_at = %(now)s + interval '15 seconds'
+    FROM due WHERE attempt.id = due.id RETURNING attempt.id"""
+
+
+def poll_due_attempts(*, clock: Callable[[], datetime]) -> int:
+    """Ask about every attempt that is due; returns how many were asked about.
+
+    Each is leased before the network is touched, so pollers share the work and a crash is a retry.
+    """
+    asked = 0
+    while (attempt := _lease_one(clock())) is not None:
+        try:
+            ask_provider(attempt, source=Source.POLL, now=clock())
+        except GatewayError as error:
+            logger.warning("query failed", channel=attempt.channel.slug, error=str(error))
+        schedule_next_query(attempt, clock())
+        asked += 1
+    return asked
+
+
+def ask_provider(attempt: PaymentAttempt, *, source: str, now: datetime) -> bool:
+    """Query one attempt and apply the answer; True if it was paid. Raises GatewayError."""
+    evidence = gateway_for(attempt.channel).query(attempt.out_trade_no)
+    if evidence is None:
+        return False
+    return apply_evidence(attempt.channel, evidence, source=source, now=now) is not None
+
+
+def schedule_next_query(attempt: PaymentAttempt, now: datetime) -> None:
+    """5, 10, 20, 40, 60, 60 … s until a quarter of an hour after the deadline, then hourly for a day."""
+    deadline = attempt.payment.order.reserved_until
+    if now < deadline + AFTER_DEADLINE:
+        pause = min(FIRST_QUERY_AFTER * 2 ** min(attempt.queries, 10), LONGEST_PAUSE)
+        next_query_at: datetime | None = now + pause
+    elif now < deadline + HOURLY_UNTIL:
+        next_query_at = now + timedelta(hours=1)
+    else:
+        next_query_at = None
+    # Settled meanwhile, it has been taken off the list and must not come back.
+    PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__isnull=False).update(
+        next_query_at=next_query_at
+    )
+
+
+def ask_soon(attempt: PaymentAttempt, now: datetime) -> None:
+    """The buyer has come back from the provider: ask at once instead of at the next turn."""
+    PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__isnull=False).update(next_query_at=now)
+
+
+def _lease_one(now: datetime) -> PaymentAttempt | None:
+    with connection.cursor() as cursor:
+        cursor.execute(LEASE_ONE, {"now": now})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return PaymentAttempt.objects.select_related("channel__shop", "payment__order").get(pk=row[0])

@@ -1,0 +1,37 @@
+"""The states of money."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class PaymentStatus(models.TextChoices):
+    OPEN = "open", _("awaited")
+    SUCCEEDED = "succeeded", _("received")
+    CANCELLED = "cancelled", _("no longer awaited")
+
+
+class AttemptStatus(models.TextChoices):
+    CREATED = "created", _("being set up")  # the provider may or may not know of it
+    OPEN = "open", _("waiting for the buyer")
+    FAILED = "failed", _("could not be set up")
+    SUCCEEDED = "succeeded", _("paid")
+
+
+class ReceiptStatus(models.TextChoices):
+    RECORDED = "recorded", _("recorded")
+    APPLIED = "applied", _("applied")
+    SHORT = "short", _("waiting for the rest")
+    ATTENTION = "attention", _("needs attention")
+
+
+class EventOutcome(models.TextChoices):
+    WAITING = "waiting", _("waiting")
+    APPLIED = "applied", _("applied")
+    NOT_PAID = "not_paid", _("says nothing was paid")
+    DENIED = "denied", _("denied by the provider")
+
+
+class Source(models.TextChoices):
+    NOTICE = "notice", _("notice")
+    POLL = "poll", _("query")
+    CLOSING = "closing", _("query at closing")

@@ -1,0 +1,168 @@
+"""The merchant's pages of the money. A channel's secret goes in and never comes out."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from cardshop.common.crypto import CannotOpen
+from payments.models import PaymentChannel, Receipt, WebhookEvent
+from tests.factories import SECRET, make_channel, make_order, make_shop, make_variant, pay_order
+from tests.staff import logged_in, make_boss, make_clerk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHANNELS = "/admin/payments/paymentchannel/"
+
+
+@pytest.fixture
+def boss():
+    return logged_in(make_boss())
+
+
+def channel_form(**changes):
+    return {
+        "slug": "alipay",
+        "name": "支付宝",
+        "driver": "epay_v1",
+        "method": "alipay",
+        "base_url": "https://pay.example.com/",
+        "merchant_id": "1001",
+        "secret": "CANARY-secret",
+        "is_enabled": "on",
+        "position": 0,
+        **changes,
+    }
+
+
+def test_a_channel_keeps_its_secret_sealed_and_shows_where_notices_go(boss):
+    shop = make_shop()
+    assert boss.post(f"{CHANNELS}add/", channel_form(shop=shop.pk)).status_code == 302
+    channel = PaymentChannel.objects.get()
+    assert channel.secret == "CANARY-secret"
+    for address in (CHANNELS, f"{CHANNELS}{channel.pk}/change/", f"{CHANNELS}{channel.pk}/history/"):
+        page = boss.get(address).content.decode()
+        assert "CANARY" not in page
+    assert "/pay/notify/alipay/" in boss.get(f"{CHANNELS}{channel.pk}/change/").content.decode()
+
+
+def test_a_refused_form_does_not_show_the_secret(boss):
+    page = boss.post(f"{CHANNELS}add/", channel_form(shop=make_shop().pk, merchant_id=""))
+    assert page.status_code == 200
+    assert "CANARY" not in page.content.decode()
+
+
+def test_an_empty_secret_keeps_the_old_one(boss):
+    channel = make_channel(base_url="https://pay.example.com/")
+    answer = boss.post(f"{CHANNELS}{channel.pk}/change/", channel_form(secret="", merchant_id="2002"))
+    assert answer.status_code == 302
+    channel.refresh_from_db()
+    assert (channel.merchant_id, channel.secret) == ("2002", SECRET)
+
+
+def test_another_address_needs_the_secret_again(boss):
+    channel = make_channel(base_url="https://pay.example.com/")
+    address, elsewhere = f"{CHANNELS}{channel.pk}/change/", "https://other.example.com/"
+    page = boss.post(address, channel_form(secret="", base_url=elsewhere))
+    assert "Enter the provider&#x27;s secret." in page.content.decode()
+    channel.refresh_from_db()
+    assert channel.secret == SECRET
+    assert boss.post(address, channel_form(base_url=elsewhere)).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.base_url, channel.secret) == (elsewhere, "CANARY-secret")
+    channel.base_url = "https://thief.example.com/"
+    with pytest.raises(CannotOpen):
+        _ = channel.secret
+
+
+def test_a_new_channel_needs_a_secret(boss):
+    assert boss.post(f"{CHANNELS}add/", channel_form(shop=make_shop().pk, secret="")).status_code == 200
+    assert not PaymentChannel.objects.exists()
+
+
+def test_shop_and_short_name_are_fixed_at_creation(boss):
+    channel = make_channel(base_url="https://pay.example.com/")
+    other = make_shop("other")
+    boss.post(f"{CHANNELS}{channel.pk}/change/", channel_form(slug="new", shop=other.pk))
+    channel.refresh_from_db()
+    assert (channel.slug, channel.shop.slug, channel.secret) == ("alipay", "demo", "CANARY-secret")
+
+
+def test_providers_are_spoken_to_over_https_outside_of_development(boss, settings):
+    settings.PROVIDERS_ON_LOOPBACK = False
+    shop = make_shop()
+    for address in ("http://pay.example.com/", "ftp://pay.example.com/", "javascript:alert(1)"):
+        assert boss.post(f"{CHANNELS}add/", channel_form(shop=shop.pk, base_url=address)).status_code == 200
+    assert not PaymentChannel.objects.exists()
+
+
+def test_a_channel_with_history_stays(boss):
+    order = make_order(make_variant(keys=1))
+    channel = pay_order(order).channel
+    page = boss.post(f"{CHANNELS}{channel.pk}/delete/", {"post": "yes"}).content.decode()
+    assert "1 payment attempts" in page
+    assert PaymentChannel.objects.exists()
+
+
+def test_staff_who_may_only_look_see_no_secret_field():
+    channel = make_channel()
+    clerk = logged_in(make_clerk("payments.view_paymentchannel"))
+    page = clerk.get(f"{CHANNELS}{channel.pk}/change/")
+    assert page.status_code == 200
+    assert 'name="secret"' not in page.content.decode()
+
+
+@pytest.fixture
+def some_money():
+    def earn() -> None:
+        attempt = pay_order(make_order(make_variant(keys=2)))
+        WebhookEvent.objects.create(
+            shop=attempt.channel.shop,
+            channel=attempt.channel,
+            digest=attempt.out_trade_no,
+            method="GET",
+            query=f"out_trade_no={attempt.out_trade_no}",
+            received_at=attempt.started_at,
+        )
+
+    earn()
+    return earn
+
+
+@pytest.mark.parametrize("page", ["payment", "paymentattempt", "receipt", "webhookevent", "paymentchannel"])
+def test_lists_render_with_the_same_queries_however_long(boss, some_money, page, django_assert_num_queries):
+    address = f"/admin/payments/{page}/"
+    boss.get(address)
+    with CaptureQueriesContext(connection) as few:
+        assert boss.get(address).status_code == 200
+    for _ in range(4):
+        some_money()
+    with django_assert_num_queries(len(few)):
+        content = boss.get(address).content.decode()
+    assert SECRET not in content
+
+
+@pytest.mark.usefixtures("some_money")
+@pytest.mark.parametrize("page", ["payment", "paymentattempt", "receipt", "webhookevent"])
+def test_what_came_in_is_to_be_looked_at_only(boss, page):
+    from django.apps import apps
+
+    row = apps.get_model("payments", page).objects.get()
+    address = f"/admin/payments/{page}/{row.pk}/"
+    assert boss.get(f"{address}change/").status_code == 200
+    assert boss.post(f"{address}change/", {}).status_code == 403
+    assert boss.get(f"{address}delete/").status_code == 403
+    assert boss.get(f"/admin/payments/{page}/add/").status_code == 403
+
+
+def test_receipts_that_need_a_person_come_first(boss):
+    order = make_order(make_variant(keys=3))
+    pay_order(order)
+    pay_order(order, txn="DOUBLE")
+    pay_order(make_order(make_variant(keys=3)))
+    assert Receipt.objects.first().provider_txn_id != "DOUBLE"
+    page = boss.get("/admin/payments/receipt/").content.decode()
+    others = Receipt.objects.exclude(provider_txn_id="DOUBLE").values_list("provider_txn_id", flat=True)
+    assert all(page.index("DOUBLE") < page.index(other) for other in others)
+    only = boss.get("/admin/payments/receipt/?attention=yes").content.decode()
+    assert "DOUBLE" in only
+    assert others[0] not in only

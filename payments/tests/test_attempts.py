@@ -1,0 +1,82 @@
+"""Starting to pay."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from payments.errors import ChannelUnavailable, NotPayable, TooLate
+from payments.models import PaymentAttempt
+from payments.services.attempts import LAST_CALL, start_attempt
+from payments.services.closing import close_due_orders
+from tests.factories import make_channel, make_order, make_variant, pay_order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def start(order, channel, *, now=None):
+    return start_attempt(
+        order, channel, return_url="http://r/{attempt}/", client_ip="192.0.2.1", now=now or order.placed_at
+    )
+
+
+def test_the_buyer_is_sent_to_the_provider(provider):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+
+    attempt = start(order, channel)
+
+    assert attempt.pay_url == "http://127.0.0.1:9/pay/1"
+    stored = PaymentAttempt.objects.get()
+    assert (stored.status, stored.amount_minor) == ("open", order.total_minor)
+    assert stored.next_query_at == order.placed_at + timedelta(seconds=5)
+
+
+def test_pressing_twice_continues_the_same_attempt(provider):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+
+    assert start(order, channel).out_trade_no == start(order, channel).out_trade_no
+    assert provider.calls == ["/mapi.php"]
+
+
+def test_another_channel_is_another_attempt_of_the_same_payment(provider):
+    order = make_order(make_variant(keys=1))
+
+    first, second = start(order, make_channel()), start(order, make_channel(slug="wxpay"))
+
+    assert first.payment == second.payment
+    assert first.out_trade_no != second.out_trade_no
+
+
+def test_a_provider_that_fails_costs_no_hold_and_is_asked_later_all_the_same(provider):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+    provider.broken = lambda request: httpx.Response(500)
+
+    with pytest.raises(ChannelUnavailable):
+        start(order, channel)
+
+    failed = PaymentAttempt.objects.get()
+    order.refresh_from_db()
+    assert (failed.status, order.status) == ("failed", "pending")
+    assert failed.next_query_at is not None
+    provider.broken = None
+    assert start(order, channel).out_trade_no != failed.out_trade_no
+
+
+def test_no_new_attempt_when_the_hold_is_about_to_end(provider):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+
+    with pytest.raises(TooLate):
+        start(order, channel, now=order.reserved_until - LAST_CALL)
+    assert start(order, channel, now=order.reserved_until - LAST_CALL - timedelta(seconds=1))
+
+
+def test_neither_a_closing_nor_a_paid_order_can_be_paid(provider):
+    channel = make_channel()
+    closing, paid = make_order(make_variant(keys=1)), make_order(make_variant(keys=1))
+    pay_order(paid)
+    close_due_orders(closing.reserved_until)
+
+    for order in (closing, paid):
+        with pytest.raises(NotPayable):
+            start(order, channel)
+    assert provider.calls == []

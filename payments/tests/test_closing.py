@@ -1,0 +1,110 @@
+"""How an unpaid order ends."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from cardshop.outbox.models import OutboxMessage
+from orders.services.delivery import deliver_orders
+from payments.checkout.cancelling import cancel_order
+from payments.errors import NotCancellable
+from payments.gateways.base import GatewayError
+from payments.models import Payment
+from payments.services.closing import ASK_FOR, close_due_orders, finish_closing
+from tests.factories import counters, make_attempt, make_order, make_variant, pay_order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SECOND = timedelta(seconds=1)
+
+
+def states(order):
+    return [event.after for event in order.events.all()]
+
+
+def test_an_unpaid_order_expires_at_its_deadline_and_not_before(provider):
+    variant = make_variant(keys=2)
+    order = make_order(variant)
+
+    assert close_due_orders(order.reserved_until - SECOND) == 0
+    assert close_due_orders(order.reserved_until) == 1
+    finish_closing(order.pk, now=order.reserved_until)
+
+    assert states(order) == ["pending", "closing", "expired"]
+    assert counters(variant) == (2, 2, 0)
+    assert provider.calls == []
+
+
+def test_closing_asks_the_provider_and_finds_the_money_whose_notice_never_came(provider):
+    variant = make_variant(keys=2)
+    order = make_order(variant)
+    provider.knows(make_attempt(order))
+    close_due_orders(order.reserved_until)
+
+    finish_closing(order.pk, now=order.reserved_until)
+
+    assert states(order) == ["pending", "closing", "paid"]
+    assert counters(variant) == (2, 2, 1)
+
+
+def test_while_the_provider_does_not_answer_the_hold_stays_but_not_for_ever(provider):
+    variant = make_variant(keys=2)
+    order = make_order(variant)
+    make_attempt(order)
+    close_due_orders(order.reserved_until)
+    provider.broken = lambda request: httpx.Response(502)
+
+    with pytest.raises(GatewayError):
+        finish_closing(order.pk, now=order.reserved_until + ASK_FOR - SECOND)
+    assert counters(variant) == (2, 2, 1)
+    finish_closing(order.pk, now=order.reserved_until + ASK_FOR)
+
+    assert states(order) == ["pending", "closing", "expired"]
+    assert counters(variant) == (2, 2, 0)
+    assert Payment.objects.get().status == "cancelled"
+
+
+def test_finishing_twice_releases_once(provider):
+    variant = make_variant(keys=2)
+    order, _other = make_order(variant), make_order(variant)
+    close_due_orders(order.reserved_until)
+
+    finish_closing(order.pk, now=order.reserved_until)
+    finish_closing(order.pk, now=order.reserved_until)
+
+    assert counters(variant)[2] == 1
+
+
+def test_cancelling_without_an_attempt_is_done_at_once(provider):
+    variant = make_variant(keys=2)
+    order = make_order(variant)
+
+    cancel_order(order, now=order.placed_at)
+    cancel_order(order, now=order.placed_at)
+
+    assert states(order) == ["pending", "closing", "cancelled"]
+    assert counters(variant) == (2, 2, 0)
+
+
+def test_cancelling_with_an_attempt_waits_for_the_provider(provider):
+    order = make_order(make_variant(keys=2))
+    provider.knows(make_attempt(order), paid=False)
+
+    cancel_order(order, now=order.placed_at)
+
+    assert order.status == "closing"
+    assert OutboxMessage.objects.filter(task="payments.finish_closing", done_at=None).count() == 1
+    finish_closing(order.pk, now=order.placed_at)
+    assert states(order)[-1] == "cancelled"
+
+
+def test_a_paid_order_cannot_be_cancelled():
+    order = make_order(make_variant(keys=2))
+    pay_order(order)
+    order.refresh_from_db()
+
+    with pytest.raises(NotCancellable):
+        cancel_order(order, now=order.placed_at)
+
+    deliver_orders([order.pk], order.placed_at)
+    assert states(order) == ["pending", "paid", "delivered"]

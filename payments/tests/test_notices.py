@@ -1,0 +1,158 @@
+"""The webhook inbox, by HTTP."""
+
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from django.db import OperationalError
+
+from cardshop.common.clock import db_now
+from cardshop.outbox.models import OutboxMessage
+from payments.gateways.base import GatewayError
+from payments.gateways.epay import sign
+from payments.models import Receipt, WebhookEvent
+from payments.services.notices import apply_notice
+from tests.factories import SECRET, make_attempt, make_channel, make_order, make_variant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def attempt():
+    return make_attempt(make_order(make_variant(keys=3)), make_channel())
+
+
+def notice(attempt, secret=SECRET, **changes):
+    params = {
+        "pid": "1001",
+        "trade_no": f"T{attempt.out_trade_no}",
+        "out_trade_no": attempt.out_trade_no,
+        "type": "alipay",
+        "name": "x",
+        "money": "9.9",
+        "trade_status": "TRADE_SUCCESS",
+        **changes,
+    }
+    return "?" + urlencode({**params, "sign": sign(params, secret), "sign_type": "MD5"})
+
+
+def send(client, query, channel="alipay"):
+    return client.get(f"/pay/notify/{channel}/{query}")
+
+
+def test_a_notice_is_stored_acknowledged_and_only_then_applied(client, provider, attempt):
+    provider.knows(attempt)
+
+    response = send(client, notice(attempt))
+
+    assert (response.status_code, response.content) == (200, b"success")
+    event = WebhookEvent.objects.get()
+    assert OutboxMessage.objects.get(task="payments.apply_notices").subject_id == event.pk
+    assert not Receipt.objects.exists()
+    apply_notice(event.pk, now=db_now())
+    event.refresh_from_db()
+    assert event.outcome == "applied"
+    assert Receipt.objects.get().source == "notice"
+
+
+def test_a_repeated_notice_is_acknowledged_and_kept_once(client, provider, attempt):
+    for _ in range(3):
+        assert send(client, notice(attempt)).content == b"success"
+
+    assert WebhookEvent.objects.count() == OutboxMessage.objects.count() == 1
+
+
+def test_a_signed_claim_that_the_provider_denies_moves_nothing(client, provider, attempt):
+    """The buyer's browser holds validly signed notices; only the provider's own word is money."""
+    provider.knows(attempt, paid=False)
+    send(client, notice(attempt))
+
+    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+
+    assert WebhookEvent.objects.get().outcome == "denied"
+    assert not Receipt.objects.exists()
+
+
+def test_a_signed_notice_that_says_unpaid_is_acknowledged_and_moves_nothing(client, provider, attempt):
+    provider.knows(attempt)
+
+    assert send(client, notice(attempt, trade_status="WAIT_BUYER_PAY")).content == b"success"
+    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+
+    assert WebhookEvent.objects.get().outcome == "not_paid"
+    assert not Receipt.objects.exists()
+    assert provider.calls == []
+
+
+def test_the_amount_comes_from_the_provider_and_not_from_the_notice(client, provider, attempt):
+    provider.knows(attempt, amount_minor=1)
+    send(client, notice(attempt, money="9.9"))
+
+    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+
+    assert (Receipt.objects.get().amount_minor, Receipt.objects.get().status) == (1, "short")
+
+
+def test_while_the_provider_cannot_be_asked_the_notice_waits(client, provider, attempt):
+    send(client, notice(attempt))
+    provider.broken = lambda request: httpx.Response(502)
+
+    with pytest.raises(GatewayError):
+        apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+
+    assert WebhookEvent.objects.get().outcome == "waiting"
+
+
+def test_a_second_payment_of_one_attempt_is_asked_about_by_its_own_number(client, provider, attempt):
+    provider.knows(attempt)
+    send(client, notice(attempt))
+    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+    provider.knows(attempt, txn="second")
+
+    send(client, notice(attempt, trade_no="second"))
+    apply_notice(WebhookEvent.objects.order_by("pk").last().pk, now=db_now())
+
+    assert Receipt.objects.filter(status="attention").count() == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?garbage",
+        "?a=%00&b=%ff",
+        "?" + "a=1&" * 100,
+        "?sign=%C3%A9&pid=1001",
+        "?" + urlencode({"pid": "1001", "sign": "0" * 32, "money": "9.9"}),
+    ],
+)
+def test_malformed_and_unsigned_notices_are_refused_and_fill_no_table(client, attempt, query):
+    response = send(client, query)
+
+    assert (response.status_code, response.content) == (400, b"fail")
+    assert not WebhookEvent.objects.exists()
+
+
+def test_a_notice_signed_for_another_secret_merchant_or_channel_is_refused(client, attempt):
+    assert send(client, notice(attempt, secret="other")).status_code == 400
+    assert send(client, notice(attempt, pid="1002")).status_code == 400
+    assert send(client, notice(attempt), channel="nobody").status_code == 404
+
+
+def test_an_oversized_notice_is_refused(client, attempt):
+    response = client.post("/pay/notify/alipay/", data="x" * 100_000, content_type="text/plain")
+
+    assert response.status_code == 413
+
+
+def test_it_is_not_acknowledged_before_it_is_stored(client, attempt, monkeypatch):
+    def fall(*args, **kwargs):
+        raise OperationalError("the database is gone")
+
+    monkeypatch.setattr("payments.services.notices.promise", fall)
+
+    response = send(client, notice(attempt))
+
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert b"success" not in response.content
+    assert not WebhookEvent.objects.exists()

@@ -1,0 +1,38 @@
+"""`/pay/notify/<channel>/`: where providers say that money came."""
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from cardshop.common.clock import db_now
+from cardshop.common.errors import NotHere
+from cardshop.shops.middleware import shop_of
+from payments.gateways.base import BadNotice, RawCall
+from payments.models import PaymentChannel
+from payments.services.notices import receive_notice
+
+logger = structlog.get_logger(__name__)
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
+    """Acknowledge only once the call is ours for good; until then the provider comes again."""
+    channel = (
+        PaymentChannel.objects.select_related("shop").filter(shop=shop_of(request), slug=channel_slug).first()
+    )
+    if channel is None:
+        raise NotHere
+    call = RawCall(
+        method=request.method or "",
+        query=request.META.get("QUERY_STRING", "").replace("\0", "\ufffd"),
+        body=request.body.decode(errors="replace").replace("\0", "\ufffd"),
+    )
+    try:
+        acknowledgement = receive_notice(channel, call, now=db_now())
+    except BadNotice as error:
+        # Neither query nor body: they belong to a stranger, or hold a buyer's data.
+        logger.warning("notice refused", channel=channel.slug, why=str(error))
+        return HttpResponse("fail", status=400, content_type="text/plain")
+    return HttpResponse(acknowledgement, content_type="text/plain")

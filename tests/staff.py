@@ -1,0 +1,40 @@
+"""A merchant at the admin, for tests."""
+
+import time
+
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+PASSWORD = "correct-horse-battery"
+
+
+def make_boss(username: str = "boss") -> User:
+    return User.objects.create_superuser(username, f"{username}@example.org", PASSWORD)
+
+
+def make_clerk(*permissions: str, username: str = "clerk") -> User:
+    """Staff with just these permissions, each `app.codename`."""
+    clerk = User.objects.create_user(username, f"{username}@example.org", PASSWORD, is_staff=True)
+    for name in permissions:
+        app, codename = name.split(".")
+        clerk.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return clerk
+
+
+def logged_in(user: User) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def make_device(user: User, *, confirmed: bool = True) -> TOTPDevice:
+    return TOTPDevice.objects.create(user=user, name="TOTP", confirmed=confirmed)
+
+
+def code_of(device: TOTPDevice, *, steps: int = 0) -> str:
+    """What the app shows now, or `steps` half minutes later."""
+    totp = TOTP(device.bin_key, device.step, device.t0, device.digits)
+    totp.time = time.time() + steps * device.step
+    return f"{totp.token():06d}"
