@@ -22,7 +22,6 @@ run: $(RUNTIME) ## the whole shop on http://127.0.0.1:8000 (PORT=… changes it)
 	@$(PY) -m cardshop.embedded -- $(PY) manage.py up
 
 test: $(DEV) ## all tests (ARGS="-k name" chooses)
-	@$(PY) -m cardshop.operations.translations
 	@DJANGO_SETTINGS_MODULE=cardshop.settings.test \
 		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest $(ARGS)
 
@@ -43,7 +42,6 @@ check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrati
 	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 
 demo-load: $(DEV) ## 200 buyers at once against the running whole, then the books are checked
-	@$(PY) -m cardshop.operations.translations
 	@$(PY) -m benchmarks.demo_load
 
 COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \

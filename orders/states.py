@@ -32,7 +32,7 @@ PAID_FOR = {S.PAID, S.DELIVERED, S.COMPLETED}
 
 
 class ItemStatus(models.TextChoices):
-    OPEN = "open", _("open")
+    OPEN = "open", _("not delivered yet")
     DELIVERED = "delivered", _("delivered")
     REFUNDING = "refunding", _("being refunded")
     REFUNDED = "refunded", _("refunded")

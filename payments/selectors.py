@@ -4,6 +4,7 @@ from django.db.models import QuerySet
 
 from orders.models import Order
 from payments.models import PaymentAttempt, PaymentChannel, Receipt
+from payments.states import ReceiptStatus
 
 
 def enabled_channels(order: Order) -> QuerySet[PaymentChannel]:
@@ -15,6 +16,7 @@ def attempts_of(order: Order) -> QuerySet[PaymentAttempt]:
     return PaymentAttempt.objects.filter(payment__order=order).select_related("channel").order_by("pk")
 
 
-def money_received(order: Order) -> bool:
-    """Whether any money at all has come in for the order, applied or not."""
-    return Receipt.objects.filter(attempt__payment__order=order).exists()
+def money_waits(order: Order) -> bool:
+    """Whether money has come for the order that could not be applied to it by itself."""
+    waiting = [ReceiptStatus.SHORT, ReceiptStatus.ATTENTION]
+    return Receipt.objects.filter(attempt__payment__order=order, status__in=waiting).exists()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from orders.models import Order, OrderItem
 from orders.states import PAID_FOR, OrderStatus
 from payments.models import PaymentChannel
-from payments.selectors import attempts_of, enabled_channels, money_received
+from payments.selectors import attempts_of, enabled_channels, money_waits
 from payments.services.attempts import last_call
 
 
@@ -39,7 +39,7 @@ def order_state(order: Order, now: datetime) -> OrderState:
         can_cancel=pending,
         is_paid=order.status in PAID_FOR,
         has_keys=order.status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED),
-        money_received=order.status in PAID_FOR or money_received(order),
+        money_received=order.status in PAID_FOR or money_waits(order),
         next_look=_next_look(order),
     )
 

@@ -1,17 +1,19 @@
 """The order page: countdown, payment, cancelling, the keys. Whoever has the link may do all of it."""
 
+from collections.abc import Callable
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import translation
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError, NotHere
 from cardshop.outbox.services import wake
 from cardshop.shops.middleware import shop_of
-from cardshop.traffic.same_origin import same_origin
+from cardshop.traffic.same_origin import View, same_origin
 from orders.inputs import ContactInput
 from orders.models import Order
 from orders.selectors import order_by_token, revealed_keys
@@ -25,15 +27,24 @@ from payments.models import PaymentAttempt
 from payments.services.polling import ask_soon
 
 
+def order_action(view: Callable[[HttpRequest, str], HttpResponse]) -> View[[str]]:
+    """What one may do with an order's link, by POST. Whoever comes by GET finds the order."""
+
+    def act(request: HttpRequest, /, token: str) -> HttpResponse:
+        if request.method != "POST":
+            return redirect("order", token=token)
+        return view(request, token)
+
+    return never_cache(same_origin(require_http_methods(["GET", "HEAD", "POST"])(act)))
+
+
 @never_cache
 @require_safe
 def order(request: HttpRequest, token: str) -> HttpResponse:
     return _page(request, order_by_token(shop_of(request), token))
 
 
-@never_cache
-@same_origin
-@require_POST
+@order_action
 def order_pay(request: HttpRequest, token: str) -> HttpResponse:
     """Off to the provider, or back to the page with the reason why not."""
     bought = order_by_token(shop_of(request), token)
@@ -50,9 +61,7 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
-@never_cache
-@same_origin
-@require_POST
+@order_action
 def order_cancel(request: HttpRequest, token: str) -> HttpResponse:
     bought = order_by_token(shop_of(request), token)
     try:
@@ -62,9 +71,7 @@ def order_cancel(request: HttpRequest, token: str) -> HttpResponse:
     return _back_to(bought)
 
 
-@never_cache
-@same_origin
-@require_POST
+@order_action
 def order_contact(request: HttpRequest, token: str) -> HttpResponse:
     bought = order_by_token(shop_of(request), token)
     wanted = ContactInput(data=request.POST.dict())
