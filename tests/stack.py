@@ -1,0 +1,91 @@
+"""The whole shop as a newcomer runs it: built-in servers, gunicorn, workers, beat, sandbox gateway."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+START_TIMEOUT = 120
+# Whatever points to other servers or other settings: this shop has its own.
+_FOREIGN = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "CARDSHOP_VAR", "DJANGO_SETTINGS_MODULE")
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class RunningShop:
+    """What `make run` starts, with its data below `var`. Everything it prints goes to `log`."""
+
+    def __init__(self, var: Path) -> None:
+        self.var = var
+        self.log = var / "shop.log"
+        port, sandbox_port = free_ports(2)
+        self.url = f"http://127.0.0.1:{port}"
+        self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if name not in _FOREIGN},
+            "CARDSHOP_VAR": str(var),
+            "PORT": str(port),
+            "SANDBOX_PORT": str(sandbox_port),
+        }
+
+    def __enter__(self) -> Self:
+        self.var.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "cardshop.embedded", "--var", str(self.var), "--"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, sys.executable, "manage.py", "up"],
+                cwd=REPOSITORY,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=60)
+
+    def manage(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a management command against this shop; never raises for its exit code."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=REPOSITORY,
+            env=self._environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+        raise RuntimeError("the shop did not start:\n" + self.log.read_text()[-3000:])
