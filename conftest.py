@@ -14,4 +14,4 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _quiet_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wake-ups are a courtesy: unless a test runs a real worker, nobody is there to be woken."""
-    monkeypatch.setattr("cardshop.outbox.services.wake", lambda task: None)
+    monkeypatch.setattr("cardshop.celery.app.send_task", lambda *args, **kwargs: None)

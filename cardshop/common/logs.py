@@ -23,6 +23,11 @@ def masked(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
+def _console() -> structlog.dev.ConsoleRenderer:
+    # Plain: the default would print the values of local variables, and with them secrets.
+    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+
+
 def logging_config(*, json: bool) -> None:
     """Route the standard library's and structlog's records through one formatter to stderr."""
     shared: list[Any] = [
@@ -34,7 +39,7 @@ def logging_config(*, json: bool) -> None:
     final: list[Any] = (
         [structlog.processors.format_exc_info, masked, structlog.processors.JSONRenderer()]
         if json
-        else [masked, structlog.dev.ConsoleRenderer(colors=False)]
+        else [masked, _console()]
     )
     logging.config.dictConfig(
         {

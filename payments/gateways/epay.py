@@ -142,9 +142,16 @@ class EpayGateway:
     def _api(self, **params: str) -> dict[str, Any]:
         return self._call("GET", "api.php", params={"pid": self.merchant_id, "key": self.secret, **params})
 
+    def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
+        """Once more when a kept connection had been closed under us: no call here may not be repeated."""
+        try:
+            return self.http.request(method, url, **request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            return self.http.request(method, url, **request)
+
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
-            answer = self.http.request(method, urljoin(self.base_url, path), **request)
+            answer = self._send(method, urljoin(self.base_url, path), **request)
         except httpx.HTTPError as error:
             # The original error quotes the URL, and with it the key.
             raise GatewayError(type(error).__name__) from None

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
@@ -25,11 +25,16 @@ ASK_FOR = timedelta(seconds=30)
 def close_due_orders(now: datetime, *, limit: int = 500) -> int:
     """Begin to close what is past its deadline; returns how many. Safe beside any number of twins."""
     due = Order.objects.filter(status=OrderStatus.PENDING, reserved_until__lte=now)
-    orders = list(due.order_by("reserved_until")[:limit])
-    return sum(
-        begin_closing(order, OrderStatus.EXPIRED, reason="not paid in time", actor=SYSTEM, now=now)
-        for order in orders
-    )
+    begun = 0
+    for order in due.order_by("reserved_until")[:limit]:
+        try:
+            begun += begin_closing(
+                order, OrderStatus.EXPIRED, reason="not paid in time", actor=SYSTEM, now=now
+            )
+        except DatabaseError:
+            # A row that somebody holds for too long must not keep those behind it waiting.
+            logger.exception("could not begin to close", order=order.number)
+    return begun
 
 
 @transaction.atomic(durable=True)

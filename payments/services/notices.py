@@ -51,7 +51,7 @@ def apply_notice(event_id: int, *, now: datetime) -> None:
     if event.outcome != EventOutcome.WAITING:
         return
     outcome = _outcome(event, now)
-    WebhookEvent.objects.filter(pk=event.pk).update(outcome=outcome)
+    WebhookEvent.objects.filter(pk=event.pk, outcome=EventOutcome.WAITING).update(outcome=outcome)
     if outcome == EventOutcome.DENIED:
         logger.warning("notice denied by the provider", notice=event.pk)
 

@@ -134,6 +134,17 @@ def test_the_provider_refusing_is_told_apart_from_the_provider_failing():
             broken.create(WANTED)
 
 
+def test_a_kept_connection_that_was_closed_under_us_costs_nothing():
+    answers = iter([httpx.ReadError("reset"), httpx.Response(200, json={"code": -1})])
+
+    def answer(request):
+        if isinstance(said := next(answers), Exception):
+            raise said
+        return said
+
+    assert gateway(answer).query("A1") is None
+
+
 def test_another_currency_is_refused_before_anybody_is_asked():
     with pytest.raises(GatewayRefused, match="CNY"):
         gateway().create(PayRequest(**{**WANTED.__dict__, "currency": "USD"}))
