@@ -22,6 +22,7 @@ run: $(RUNTIME) ## the whole shop on http://127.0.0.1:8000 (PORT=… changes it)
 	@$(PY) -m cardshop.embedded -- $(PY) manage.py up
 
 test: $(DEV) ## all tests (ARGS="-k name" chooses)
+	@$(PY) -m cardshop.operations.translations
 	@DJANGO_SETTINGS_MODULE=cardshop.settings.test \
 		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest $(ARGS)
 

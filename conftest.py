@@ -2,13 +2,7 @@
 
 import pytest
 
-from cardshop.operations.translations import compile_translations
-
 pytest_plugins = ["payments.tests.providers"]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    compile_translations()
 
 
 @pytest.fixture(autouse=True)
