@@ -1,5 +1,7 @@
 """Reads of orders, for those who hold their link."""
 
+import structlog
+
 from cardshop.common.errors import NotHere
 from cardshop.shops.models import Shop
 from inventory.card_keys import reveal
@@ -7,10 +9,14 @@ from orders.models import DeliveredKey, Order, OrderItem
 
 
 def order_by_token(shop: Shop, token: str) -> Order:
-    """The order that the link opens, in this shop only. Raises NotHere."""
+    """The order that the link opens, in this shop only. Raises NotHere.
+
+    From here on the request's log lines name it.
+    """
     order = Order.objects.select_related("shop").filter(shop=shop, token=token).first()
     if order is None:
         raise NotHere
+    structlog.contextvars.bind_contextvars(order=order.number)
     return order
 
 

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
 from django.db import transaction
 
 from orders.models import Order, OrderEvent
 from orders.states import NEXT, IllegalTransition
+
+logger = structlog.get_logger(__name__)
 
 SYSTEM = "system"
 BUYER = "buyer"
@@ -43,6 +46,10 @@ def transition_all(
         return 0
     OrderEvent.objects.bulk_create(
         OrderEvent(order=order, before=seen, after=to, reason=reason, actor=actor, at=now) for order in orders
+    )
+    numbers = [order.number for order in orders]
+    transaction.on_commit(
+        lambda: logger.info("orders moved", orders=numbers, before=seen, after=to, reason=reason)
     )
     for order in orders:
         order.status = to

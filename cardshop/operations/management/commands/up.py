@@ -83,6 +83,7 @@ def surroundings(*, port: int, sandbox_port: int, var: Path) -> dict[str, str]:
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "console",  # a person is looking
         "PYTHONUNBUFFERED": "1",  # lines appear as they are written
     }
 
