@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sandbox import cashier, control, epay_api
+from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
 
@@ -34,6 +35,16 @@ def faulty(view: View) -> View:
     return seen
 
 
+def own(view: View) -> View:
+    """The view, for the sandbox's own pages and for programs; not for other sites' pages."""
+
+    def seen(gateway: Gateway, request: Request, **named: str) -> Answer:
+        require_own_page(request, gateway.public_url)
+        return view(gateway, request, **named)
+
+    return seen
+
+
 def healthz(gateway: Gateway, request: Request) -> Answer:
     gateway.ledger.newest(limit=1)
     return json_answer({"status": "ok"})
@@ -45,16 +56,16 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/mapi\.php", {"POST": faulty(epay_api.create)}),
     (r"/api\.php", {"GET": api, "POST": api}),
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
-    (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": cashier.press_button}),
-    (r"/", {"GET": cashier.front, "POST": cashier.turn_knobs}),
+    (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
+    (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),
     (r"/sandbox\.css", {"GET": cashier.stylesheet}),
     (r"/healthz", {"GET": healthz}),
-    (r"/_sandbox/knobs", {"GET": control.show_knobs, "POST": control.turn_knobs}),
-    (r"/_sandbox/reset", {"POST": control.reset}),
+    (r"/_sandbox/knobs", {"GET": control.show_knobs, "POST": own(control.turn_knobs)}),
+    (r"/_sandbox/reset", {"POST": own(control.reset)}),
     (r"/_sandbox/ledger", {"GET": control.ledger}),
     (r"/_sandbox/notices", {"GET": control.notices}),
-    (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/pay", {"POST": control.pay}),
-    (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/notify", {"POST": control.notify}),
+    (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/pay", {"POST": own(control.pay)}),
+    (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/notify", {"POST": own(control.notify)}),
 ]
 ROUTES = [(re.compile(path), views) for path, views in PATHS]
 
@@ -81,6 +92,7 @@ def _answer(gateway: Gateway, request: Request) -> Answer:
 
 
 def _route(gateway: Gateway, request: Request) -> Answer:
+    require_known_host(request, gateway.public_url)
     for path, views in ROUTES:
         if match := path.fullmatch(request.path):
             view = views.get("GET" if request.method == "HEAD" else request.method)

@@ -49,12 +49,21 @@ def _address(url: str) -> tuple[str, int, SplitResult]:
         raise NotLoopback("not a URL") from exc
     if parts.scheme != "http" or parts.username is not None:
         raise NotLoopback("not a plain http:// URL")
-    # By name, never by DNS: a name that resolves here today may resolve elsewhere tomorrow.
-    if host == "localhost" or host.endswith(".localhost"):
-        return "127.0.0.1", port, parts
+    if not is_here(host):
+        raise NotLoopback("not on this machine")
+    return "127.0.0.1" if _is_local_name(host) else host, port, parts
+
+
+def is_here(host: str) -> bool:
+    """Whether a host, without its port, is this machine.
+
+    By name, never by DNS: a name that resolves here today may resolve elsewhere tomorrow.
+    """
     try:
-        if ip_address(host).is_loopback:
-            return host, port, parts
+        return _is_local_name(host) or ip_address(host).is_loopback
     except ValueError:
-        pass
-    raise NotLoopback("not on this machine")
+        return False
+
+
+def _is_local_name(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")

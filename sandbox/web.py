@@ -46,6 +46,9 @@ class Request:
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ.get("PATH_INFO", "")
         self.languages: str = environ.get("HTTP_ACCEPT_LANGUAGE", "")
+        self.host: str = environ.get("HTTP_HOST", "").lower()
+        self.origin: str = environ.get("HTTP_ORIGIN", "").lower()
+        self.fetch_site: str = environ.get("HTTP_SEC_FETCH_SITE", "").lower()
 
     @cached_property
     def query(self) -> dict[str, str]:
