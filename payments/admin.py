@@ -10,13 +10,17 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from cardshop.common.admin import AttentionFilter, GuardedDeleteAdmin, ReadOnlyAdmin
+from cardshop.common.clock import db_now
 from cardshop.common.links import absolute_url
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from payments.admin_forms import ChannelForm
 from payments.checkout.admin import OrderAdmin
-from payments.checkout.reasons import in_words
+from payments.checkout.dealt_with import DealtWithAdmin
+from payments.checkout.reasons import in_words, why_it_waits
 from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
+from payments.selectors import WAITS_FOR_PERSON
+from payments.services.resolving import DEALT_WITH, resolve_receipt
 
 __all__ = ["OrderAdmin"]  # imported so that Django finds it: orders may not know of payments
 
@@ -110,12 +114,16 @@ class PaymentAttemptAdmin(ShowsAmount, ReadOnlyAdmin):
         return attempt.payment.order.number
 
 
+class WaitingMoneyFilter(AttentionFilter):
+    waiting = WAITS_FOR_PERSON
+
+
 @admin.register(Receipt)
-class ReceiptAdmin(ShowsAmount, ReadOnlyAdmin):
+class ReceiptAdmin(ShowsAmount, DealtWithAdmin):
     """Those that need a person come first."""
 
     list_display = ["provider_txn_id", "channel", "amount", "status", "received_at", "source", "why"]
-    list_filter = [AttentionFilter, "status", "channel", "received_at"]
+    list_filter = [WaitingMoneyFilter, "status", "channel", "received_at"]
     list_select_related = ["channel"]
     search_fields = ["=provider_txn_id", "=attempt__out_trade_no", "=attempt__payment__order__number"]
     fields = [
@@ -128,16 +136,24 @@ class ReceiptAdmin(ShowsAmount, ReadOnlyAdmin):
         "received_at",
         "status",
         "why",
+        ("resolved_at", "resolved_by"),
     ]
     ordering = [
-        Case(When(attention="", then=Value(1)), default=Value(0), output_field=IntegerField()).asc(),
+        Case(When(WAITS_FOR_PERSON, then=Value(0)), default=Value(1), output_field=IntegerField()).asc(),
         "-pk",
     ]
     show_full_result_count = False
 
     @admin.display(description=_("needs attention because"), ordering="attention")
     def why(self, receipt: Receipt) -> str:
-        return in_words(receipt.attention) or "-"
+        return why_it_waits(receipt)
+
+    def waits(self, row: Receipt) -> bool:
+        return bool(row.attention) and row.resolved_at is None
+
+    def resolve(self, request: HttpRequest, row: Receipt, *, why: str, what: str) -> None:
+        resolve_receipt(row, why=why, what=what, actor=request.user.get_username(), now=db_now())
+        self.log_change(request, row, f"{in_words(DEALT_WITH)}: {what}")  # money may have no order to tell it
 
 
 @admin.register(WebhookEvent)

@@ -123,7 +123,8 @@ class PaymentAttempt(models.Model):
 class Receipt(models.Model):
     """Money as it came: also late, twice, in parts, too much, or from nowhere. Never changed or deleted.
 
-    `status` says what followed; with `attention` it waits for a person, for the reason given.
+    `status` says what followed; with `attention` it waits for a person, for the reason given, until
+    `resolved_at`. The reason stays even then: surplus money is never without one.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
@@ -138,6 +139,8 @@ class Receipt(models.Model):
         _("status"), max_length=10, choices=ReceiptStatus, default=ReceiptStatus.RECORDED
     )
     attention = models.CharField(_("needs attention because"), max_length=200, blank=True)
+    resolved_at = models.DateTimeField(_("dealt with at"), null=True, blank=True)
+    resolved_by = models.CharField(_("dealt with by"), max_length=150, blank=True)
 
     class Meta:
         verbose_name = _("receipt")

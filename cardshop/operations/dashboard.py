@@ -15,6 +15,7 @@ from inventory.models import Stock
 from orders.models import Order
 from orders.states import PAID_FOR
 from payments.models import Payment, Receipt
+from payments.selectors import WAITS_FOR_PERSON
 
 LOW_STOCK = 10
 _LISTED = 8
@@ -68,7 +69,7 @@ def _orders_waiting() -> dict[str, Any]:
 
 
 def _receipts_waiting() -> dict[str, Any]:
-    count = Receipt.objects.exclude(attention="").count()
+    count = Receipt.objects.filter(WAITS_FOR_PERSON).count()
     return {
         "title": _("Money that needs you"),
         "value": count,

@@ -8,11 +8,12 @@ from django.contrib.auth.models import Group, User
 from django.db import models
 from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from cardshop.common.admin import MerchantAdmin
 
-class SuperusersOnly(ModelAdmin):
+
+class SuperusersOnly(MerchantAdmin):
     """Whoever may edit users could make themselves a superuser; so only those who are one may."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

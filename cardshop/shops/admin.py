@@ -7,8 +7,8 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from unfold.admin import ModelAdmin
 
+from cardshop.common.admin import MerchantAdmin
 from cardshop.shops.models import Shop
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
@@ -24,7 +24,7 @@ class ShopForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Shop)
-class ShopAdmin(ModelAdmin):
+class ShopAdmin(MerchantAdmin):
     form = ShopForm
     list_display = ["name", "host", "currency", "is_open"]
     search_fields = ["name", "name_en", "slug", "host"]

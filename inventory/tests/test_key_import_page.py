@@ -104,6 +104,18 @@ def test_more_than_the_limit_is_refused_unread(boss, variant):
     assert not KeyBatch.objects.exists()
 
 
+def test_a_file_over_seven_megabytes_is_refused_with_the_limit(boss, variant):
+    assert "at most 7 MB" in boss.get(PAGE).content.decode()
+    page = send(boss, variant, file=b"CANARY" + b"\n" * (7 * 1024 * 1024 - 5))
+    assert page.status_code == 200
+    assert "larger than 7 MB" in page.content.decode()
+    assert not KeyBatch.objects.exists()
+    assert (
+        "1 key imported"
+        in send(boss, variant, file=b"CANARY" + b"\n" * (7 * 1024 * 1024 - 6)).content.decode()
+    )
+
+
 def test_a_large_file_within_the_limit_is_not_spooled_to_disk(boss, variant, monkeypatch):
     def no_disk(*args: object, **kwargs: object) -> None:
         raise AssertionError("a temporary file was opened")

@@ -9,18 +9,20 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from cardshop.common.admin import AttentionFilter, ReadOnlyAdmin
+from cardshop.common.admin import AttentionFilter
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
 from orders.models import Order
+from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.helping import HELP, possible_help
 from payments.checkout.order_story import sections
 from payments.checkout.reasons import in_words
+from payments.services.resolving import resolvable, resolve_order
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(DealtWithAdmin):
     list_display = ["number", "status", "total", "contact_email", "placed_at", "why"]
     list_filter = [AttentionFilter, "status", "shop", "placed_at"]
     search_fields = [
@@ -50,6 +52,12 @@ class OrderAdmin(ReadOnlyAdmin):
     @admin.display(description=_("needs attention because"), ordering="attention")
     def why(self, order: Order) -> str:
         return in_words(order.attention) or "-"
+
+    def waits(self, row: Order) -> bool:
+        return resolvable(row)
+
+    def resolve(self, request: HttpRequest, row: Order, *, why: str, what: str) -> None:
+        resolve_order(row, why=why, what=what, actor=request.user.get_username(), now=db_now())
 
     def get_urls(self) -> list[URLPattern]:
         help_view = self.admin_site.admin_view(require_POST(self.help_view))

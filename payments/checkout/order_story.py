@@ -14,7 +14,7 @@ from cardshop.common.money import display
 from cardshop.common.templatetags.shopfront import localized
 from orders.models import DeliveredKey, Order, OrderEvent, OrderItem, Reservation
 from orders.states import OrderStatus
-from payments.checkout.reasons import in_words
+from payments.checkout.reasons import in_words, why_it_waits
 from payments.models import Payment, PaymentAttempt, Receipt, WebhookEvent
 
 LISTED = 200
@@ -107,7 +107,7 @@ def _receipts(order: Order) -> dict[str, Any]:
             receipt.get_status_display(),
             receipt.get_source_display(),
             _moment(receipt.received_at),
-            in_words(receipt.attention) or "-",
+            why_it_waits(receipt),
         ]
         for receipt in receipts
     ]

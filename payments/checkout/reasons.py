@@ -3,6 +3,9 @@
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from payments.models import Receipt
+from payments.services.resolving import DEALT_WITH
+
 # What the history and the reasons for attention may hold: here for the translators to find.
 KNOWN = (
     _("buyer"),
@@ -21,6 +24,7 @@ KNOWN = (
     _("delivery asked for again"),
     _("mail asked for again"),
     _("provider asked by hand"),
+    _("dealt with"),
     _("paid, but there are fewer keys than the counter promised: import keys, then deliver"),
     _("no payment of ours has this number"),
     _("the provider now says something else about this transaction"),
@@ -34,4 +38,14 @@ KNOWN = (
 
 def in_words(reason: str) -> str:
     """The reason in the language of the request; as it is where there is no translation."""
+    if reason.startswith(f"{DEALT_WITH}: "):  # and then somebody's own words
+        return gettext(DEALT_WITH) + reason.removeprefix(DEALT_WITH)
     return gettext(reason) if reason else ""
+
+
+def why_it_waits(receipt: Receipt) -> str:
+    """Why the money needs a person, or needed one."""
+    why = in_words(receipt.attention)
+    if why and receipt.resolved_at:
+        return gettext("%(reason)s (dealt with)") % {"reason": why}
+    return why or "-"
