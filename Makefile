@@ -40,6 +40,7 @@ check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrati
 	$(VENV)/bin/lint-imports
 	@$(PY) -m cardshop.embedded --quiet --var var/check -- \
 		$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) -m cardshop.operations.translations
 	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 
 demo-load: $(DEV) ## 200 buyers at once against the running whole, then the books are checked

@@ -3,8 +3,9 @@
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 
+from cardshop.operations.api_docs import api_docs
 from cardshop.operations.health import healthz, readyz
 from inventory.api import ProductApi, ProductsApi
 from inventory.views import product_image
@@ -40,7 +41,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(buyer_api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api_docs"),
+    path("api/docs/", api_docs, name="api_docs"),
     path("pay/notify/<slug:channel_slug>/", notify, name="notify"),
     path("pay/return/<slug:out_trade_no>/", pay_return, name="pay_return"),
     path("media/products/<slug:digest>.<slug:suffix>", product_image),

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from cardshop.common.api import ErrorShape
 from cardshop.common.errors import NotHere
 from cardshop.common.templatetags.shopfront import localized
-from cardshop.shops.middleware import shop_of
+from cardshop.shops.middleware import open_shop_of
 from inventory.models import Product, Variant
 from inventory.selectors import available_counts, listed_products
 
@@ -43,7 +43,7 @@ class ProductsApi(APIView):
     @extend_schema(operation_id="products_list", responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
         """Everything that is listed, in the shop's order."""
-        products = list(listed_products(shop_of(request._request)))
+        products = list(listed_products(open_shop_of(request._request)))
         return _public(Response(_described(products)))
 
 
@@ -52,7 +52,7 @@ class ProductApi(APIView):
     @extend_schema(responses={200: ProductOut, 404: ErrorShape})
     def get(self, request: Request, slug: str) -> Response:
         """One product with its variants."""
-        products = list(listed_products(shop_of(request._request)).filter(slug=slug))
+        products = list(listed_products(open_shop_of(request._request)).filter(slug=slug))
         if not products:
             raise NotHere
         return _public(Response(_described(products)[0]))

@@ -20,9 +20,11 @@ def listed_products(shop: Shop, category: Category | None = None) -> QuerySet[Pr
 
 
 def variant_for_sale(shop: Shop, code: str) -> Variant | None:
-    """The variant if a buyer may buy it now: active, of a listed product, in this shop."""
+    """The variant if a buyer may buy it now: active, of a listed product, in this shop, which is open."""
     return (
-        Variant.objects.filter(shop=shop, code=code, is_active=True, product__is_listed=True)
+        Variant.objects.filter(
+            shop=shop, shop__is_open=True, code=code, is_active=True, product__is_listed=True
+        )
         .select_related("product", "shop")
         .first()
     )

@@ -9,7 +9,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 
 from cardshop.common.errors import NotHere
-from cardshop.shops.middleware import shop_of
+from cardshop.shops.middleware import open_shop_of, shop_of
 from inventory.models import Category, Product, ProductImage
 from inventory.selectors import available_counts, listed_products
 
@@ -29,7 +29,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @catalogue_page
 def category(request: HttpRequest, slug: str) -> HttpResponse:
-    chosen = Category.objects.filter(shop=shop_of(request), slug=slug).first()
+    chosen = Category.objects.filter(shop=open_shop_of(request), slug=slug).first()
     if chosen is None:
         raise NotHere
     return _listing(request, chosen)
@@ -37,7 +37,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @catalogue_page
 def product(request: HttpRequest, slug: str) -> HttpResponse:
-    shop = shop_of(request)
+    shop = open_shop_of(request)
     chosen = listed_products(shop).filter(slug=slug).first()
     if chosen is None:
         raise NotHere
@@ -51,14 +51,16 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
 @cache_control(public=True, max_age=365 * 24 * 3600, immutable=True)
 def product_image(request: HttpRequest, digest: str, suffix: str) -> HttpResponseBase:
     """A picture by its content-derived name. A gateway in front may serve the folder itself."""
-    picture = ProductImage.objects.filter(file=f"products/{digest}.{suffix}").first()
+    picture = ProductImage.objects.filter(
+        product__shop=shop_of(request), file=f"products/{digest}.{suffix}"
+    ).first()
     if picture is None or not picture.file.storage.exists(picture.file.name or ""):
         raise NotHere
     return FileResponse(picture.file.open())
 
 
 def _listing(request: HttpRequest, chosen: Category | None) -> HttpResponse:
-    shop = shop_of(request)
+    shop = open_shop_of(request)
     products = list(listed_products(shop, chosen))
     counts = available_counts(variant for product in products for variant in product.variants.all())
     cards = [_card(product, counts) for product in products]

@@ -30,6 +30,22 @@ CHECKS = [
            WHERE card_key.variant_id <> item.variant_id""",
     ),
     Check(
+        "orders.states_agree",
+        """SELECT 'order ' || number || ' is ' || "order".status
+                  || ', item ' || item.id || ' is ' || item.status
+           FROM orders_order AS "order" JOIN orders_orderitem AS item ON item.order_id = "order".id
+           WHERE item.status <> CASE WHEN "order".status IN ('delivered', 'completed') THEN 'delivered'
+                                     ELSE 'open' END""",
+    ),
+    Check(
+        "orders.reservations_are_whole",
+        """SELECT 'item ' || item.id || ': ' || item.quantity || ' ordered, ' || reservation.quantity
+                  || ' reserved'
+           FROM orders_reservation AS reservation JOIN orders_orderitem AS item
+             ON item.id = reservation.item_id
+           WHERE item.quantity <> reservation.quantity""",
+    ),
+    Check(
         "orders.claimed_counts_reservations",
         """SELECT 'stock ' || stock.id || ': claimed ' || stock.claimed
                   || ', reserved ' || coalesce(live.sum, 0)

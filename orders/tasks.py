@@ -1,6 +1,6 @@
 """What the workers do for orders. Each drains its outbox rows; how often it is woken does not matter."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from celery import shared_task
 
@@ -10,6 +10,9 @@ from orders.models import Order
 from orders.services.delivery import complete_delivered_orders, deliver_orders
 from orders.services.mail import mail_delivery
 
+# A mail server may take EMAIL_TIMEOUT for each of a dozen steps.
+MAIL_LEASE = timedelta(minutes=2)
+
 
 @shared_task(name="orders.deliver")
 def deliver() -> None:
@@ -18,12 +21,13 @@ def deliver() -> None:
 
 @shared_task(name="orders.mail_delivery")
 def mail_deliveries() -> None:
-    drain("orders.mail_delivery", _mail, clock=db_now, batch=1)
+    drain("orders.mail_delivery", _mail, clock=db_now, batch=1, lease=MAIL_LEASE)
 
 
 @shared_task(name="orders.complete_delivered")
 def complete_delivered() -> None:
-    complete_delivered_orders(db_now())
+    while complete_delivered_orders(db_now()):
+        pass
 
 
 def _mail(order_ids: list[int], now: datetime) -> None:

@@ -1,10 +1,13 @@
 """Reads of the money side."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from orders.models import Order
 from payments.models import PaymentAttempt, PaymentChannel, Receipt
 from payments.states import ReceiptStatus
+
+# Receipts that a person has still to see to.
+WAITS_FOR_PERSON = ~Q(attention="") & Q(resolved_at=None)
 
 
 def enabled_channels(order: Order) -> QuerySet[PaymentChannel]:
@@ -18,5 +21,6 @@ def attempts_of(order: Order) -> QuerySet[PaymentAttempt]:
 
 def money_waits(order: Order) -> bool:
     """Whether money has come for the order that could not be applied to it by itself."""
-    waiting = [ReceiptStatus.SHORT, ReceiptStatus.ATTENTION]
-    return Receipt.objects.filter(attempt__payment__order=order, status__in=waiting).exists()
+    unapplied = [ReceiptStatus.SHORT, ReceiptStatus.ATTENTION]
+    receipts = Receipt.objects.filter(attempt__payment__order=order, status__in=unapplied)
+    return receipts.filter(WAITS_FOR_PERSON).exists()

@@ -1,6 +1,6 @@
-"""What the workers do for payments: all that may wait for a provider, in a queue of its own."""
+"""What the workers do for payments. CELERY_TASK_ROUTES says which of it may wait for a provider."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from celery import shared_task
 
@@ -12,10 +12,13 @@ from payments.services.evidence import settle_receipt
 from payments.services.notices import apply_notice
 from payments.services.polling import poll_due_attempts
 
+# Several calls to a provider, each with all its time-outs.
+PROVIDER_LEASE = timedelta(minutes=1)
+
 
 @shared_task(name="payments.apply_notices")
 def apply_notices() -> None:
-    drain("payments.apply_notices", _apply_notices, clock=db_now, batch=1)
+    drain("payments.apply_notices", _apply_notices, clock=db_now, batch=1, lease=PROVIDER_LEASE)
 
 
 @shared_task(name="payments.settle_receipts")
@@ -25,7 +28,7 @@ def settle_receipts() -> None:
 
 @shared_task(name="payments.finish_closing")
 def finish_closing() -> None:
-    drain("payments.finish_closing", _finish_closing, clock=db_now, batch=1)
+    drain("payments.finish_closing", _finish_closing, clock=db_now, batch=1, lease=PROVIDER_LEASE)
 
 
 @shared_task(name="payments.close_due_orders")

@@ -55,8 +55,13 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(map(str, data.keys() - self.fields.keys()))):
-            raise ValidationError({name[:60]: [_("Unknown field.")] for name in unknown[:20]})
+            raise ValidationError({_printable(name): [_("Unknown field.")] for name in unknown[:20]})
         return super().to_internal_value(data)
+
+
+def _printable(name: str) -> str:
+    """Short, and without the lone surrogates that JSON allows and UTF-8 does not."""
+    return name[:60].encode(errors="replace").decode()
 
 
 class BoundedJSONParser(JSONParser):

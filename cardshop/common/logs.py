@@ -23,11 +23,6 @@ def masked(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
-def _console() -> structlog.dev.ConsoleRenderer:
-    # Plain: the default would print the values of local variables, and with them secrets.
-    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-
-
 def logging_config(*, json: bool) -> None:
     """Route the standard library's and structlog's records through one formatter to stderr."""
     shared: list[Any] = [
@@ -36,10 +31,11 @@ def logging_config(*, json: bool) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Exceptions become text before masking, and never with the values of local variables.
     final: list[Any] = (
         [structlog.processors.format_exc_info, masked, structlog.processors.JSONRenderer()]
         if json
-        else [masked, _console()]
+        else [structlog.processors.format_exc_info, masked, structlog.dev.ConsoleRenderer(colors=False)]
     )
     logging.config.dictConfig(
         {

@@ -13,6 +13,7 @@ from cardshop.outbox.models import OutboxMessage
 logger = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=15)
+RUN = 10.0  # seconds
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
 MAX_ATTEMPTS = 20  # about two hours and a half with the backoff above
@@ -63,21 +64,24 @@ def drain(
     *,
     clock: Callable[[], datetime],
     batch: int,
+    lease: timedelta = LEASE,
 ) -> int:
     """Do what is due for `task`, at least once; returns how many messages were done.
 
-    `work(subject_ids, now)` must be idempotent and finish within LEASE. When a batch fails, its
-    members are tried one by one, so that one bad row delays nobody else.
+    `work(subject_ids, now)` must be idempotent, and should finish within `lease`, after which
+    somebody else does it too. When a batch fails, its members are tried one by one, so that one bad
+    row delays nobody else. After RUN seconds the rest is left to the next run, so that no task keeps
+    the others of its queue waiting for long.
     """
-    done = 0
-    while leased := _lease(task, limit=batch, now=clock()):
+    done, began = 0, time.monotonic()
+    while time.monotonic() - began < RUN and (leased := _lease(task, batch, clock(), lease)):
         done += _attempt(leased, work, task=task, clock=clock)
     return done
 
 
-def _lease(task: str, *, limit: int, now: datetime) -> list[OutboxMessage]:
+def _lease(task: str, limit: int, now: datetime, lease: timedelta) -> list[OutboxMessage]:
     with connection.cursor() as cursor:
-        cursor.execute(LEASE_DUE, {"task": task, "now": now, "until": now + LEASE, "limit": limit})
+        cursor.execute(LEASE_DUE, {"task": task, "now": now, "until": now + lease, "limit": limit})
         rows = cursor.fetchall()
     return [OutboxMessage(id=pk, subject_id=subject, attempts=attempts) for pk, subject, attempts in rows]
 

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cardshop.traffic.middleware.ClientAddressMiddleware",
     "cardshop.traffic.middleware.RequestLogMiddleware",
     "cardshop.traffic.errors.ErrorPageMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -111,6 +112,9 @@ WHITENOISE_MANIFEST_STRICT = False
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env.read("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
 
+# Networks of the proxies in front; only they are believed about X-Forwarded-For.
+TRUSTED_PROXIES = env.names("TRUSTED_PROXIES")
+
 # The edge of the request. An upload of keys may be larger than a buyer's form.
 BODY_LIMIT = 64 * 1024
 ADMIN_BODY_LIMIT = 8 * 1024 * 1024
@@ -125,6 +129,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "cardshop.traffic.errors.csrf_failure"
 SESSION_COOKIE_NAME = "cardshop_admin"
 SESSION_COOKIE_PATH = "/admin/"
 CSRF_COOKIE_PATH = "/admin/"
@@ -189,8 +194,14 @@ SPECTACULAR_SETTINGS = {
 
 # Outbox and sweeps. Celery only wakes; nothing is lost with the broker.
 CELERY_TASK_IGNORE_RESULT = True
-# What may wait for a provider waits in a queue of its own, so that deliveries never stand behind it.
-CELERY_TASK_ROUTES = {"payments.*": {"queue": "providers"}}
+# What waits for somebody else waits in a queue of its own: neither a mail server nor a provider that
+# never answers may keep deliveries waiting, nor polling one dead provider the notices of the others.
+CELERY_TASK_ROUTES = {
+    "orders.mail_delivery": {"queue": "mail"},
+    "payments.apply_notices": {"queue": "providers"},
+    "payments.finish_closing": {"queue": "providers"},
+    "payments.poll_attempts": {"queue": "polling"},
+}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_TIME_LIMIT = 120

@@ -60,8 +60,12 @@ def database(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 3,
-            # A server that accepts and never answers must not hang a request.
+            # A server that vanishes must not hang a request: neither one that it has not taken, nor
+            # one that it took and will never answer.
             "tcp_user_timeout": 5000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
             "options": "-c lock_timeout=3s -c statement_timeout=30s"
             " -c idle_in_transaction_session_timeout=30s",
             **dsn,

@@ -6,6 +6,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
+from cardshop.shops.errors import ShopClosed
 from cardshop.shops.models import Shop
 from cardshop.shops.selectors import shop_for_host
 
@@ -20,5 +21,13 @@ class ShopMiddleware:
 
 
 def shop_of(request: HttpRequest) -> Shop:
-    """The shop this request is for. Raises NotHere."""
+    """The shop this request is for, open or not: who has ordered there keeps the order. Raises NotHere."""
     return cast(Shop, request.shop)  # type: ignore[attr-defined]
+
+
+def open_shop_of(request: HttpRequest) -> Shop:
+    """The shop this request is for, if it sells at the moment. Raises NotHere, ShopClosed."""
+    shop = shop_of(request)
+    if not shop.is_open:
+        raise ShopClosed
+    return shop

@@ -17,6 +17,7 @@ RETRY_AFTER_SECONDS = 5
 MESSAGES: dict[str, str | Promise] = {
     "bad_request": _("We could not read that request."),
     "forbidden": _("This form came from another site, so nothing was done."),
+    "stale_form": _("This form is out of date. Please go back, reload the page and try again."),
     "not_found": _("We could not find that."),
     "too_large": _("That is too much at once."),
     "unavailable": _("The shop is catching its breath. Nothing was lost; please try again in a moment."),
@@ -65,6 +66,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     return error_page(request, 403, "forbidden")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_page(request, 403, "stale_form")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 from django.db import transaction
 
+from cardshop.common.locks import lock_rows
 from orders.models import Order, OrderEvent
 from orders.states import NEXT, IllegalTransition
 
@@ -68,6 +69,6 @@ def note(order: Order, *, reason: str, actor: str, now: datetime) -> None:
 @transaction.atomic
 def ask_for_attention(order: Order, why: str, *, now: datetime) -> None:
     """Put the order before a person, with the reason."""
-    Order.objects.filter(pk=order.pk).update(attention=why)
-    order.attention = why
-    note(order, reason=why, actor=SYSTEM, now=now)
+    ((locked,),) = lock_rows(Order.objects.filter(pk=order.pk))
+    Order.objects.filter(pk=locked.pk).update(attention=why)
+    note(locked, reason=why, actor=SYSTEM, now=now)

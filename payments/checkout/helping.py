@@ -16,7 +16,7 @@ from orders.services.transitions import note
 from orders.states import OrderStatus
 from payments.models import PaymentAttempt
 from payments.selectors import attempts_of
-from payments.services.polling import ask_soon
+from payments.services.polling import ask_now
 
 HANDED_OVER = (OrderStatus.DELIVERED, OrderStatus.COMPLETED)
 
@@ -53,9 +53,13 @@ def ask_provider_now(order: Order, *, actor: str, now: datetime) -> None:
     attempts = _still_polled(order)
     if not attempts:
         raise NothingToDo
+    _attempts, (locked,) = lock_rows(
+        PaymentAttempt.objects.filter(pk__in=[attempt.pk for attempt in attempts]),
+        Order.objects.filter(pk=order.pk),
+    )
     for attempt in attempts:
-        ask_soon(attempt, now)
-    note(order, reason="provider asked by hand", actor=actor, now=now)
+        ask_now(attempt, now)
+    note(locked, reason="provider asked by hand", actor=actor, now=now)
     transaction.on_commit(lambda: outbox.wake("payments.poll_attempts"), robust=True)
 
 

@@ -99,8 +99,8 @@ def pay_return(request: HttpRequest, out_trade_no: str) -> HttpResponse:
     )
     if attempt is None:
         raise NotHere
-    ask_soon(attempt, db_now())
-    wake("payments.poll_attempts")
+    if ask_soon(attempt, db_now()):
+        wake("payments.poll_attempts")
     bought = attempt.payment.order
     with translation.override(bought.language):
         if request.COOKIES.get("order") == bought.token:

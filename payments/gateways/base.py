@@ -1,11 +1,16 @@
 """What every driver speaks: calls in, evidence and pay pages out."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
+
+import httpx
+
+MAX_ANSWER_BYTES = 1_000_000
+MAX_ANSWER_SECONDS = 10.0
 
 
 class BadNotice(Exception):
@@ -27,11 +32,6 @@ class RawCall:
     method: str
     query: str
     body: str
-
-    def digest(self) -> str:
-        """SHA-256 (hex) over method, query and body, each with its length."""
-        parts = (self.method, self.query, self.body)
-        return sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
     def single_params(self) -> dict[str, str]:
         """The query's parameters. Raises BadNotice on a repeated name: which one was signed?"""
@@ -57,6 +57,14 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A verified notice. `digest` is of what was signed, so that additions make no new notice."""
+
+    evidence: Evidence
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PayRequest:
     """What a provider needs to know to ask for money. `return_url` is where the buyer comes back."""
 
@@ -68,6 +76,23 @@ class PayRequest:
     return_url: str
     client_ip: str
     started_at: datetime = field(repr=False)
+
+
+def read_answer(http: httpx.Client, method: str, url: str, **request: Any) -> tuple[int, bytes]:
+    """Status and decoded body of an answer that is short in bytes and in time.
+
+    The client's own time-outs are for each read: a provider that trickles would never hit them.
+    Raises GatewayError, and httpx.HTTPError.
+    """
+    began, content = time.monotonic(), b""
+    with http.stream(method, url, headers={"Accept-Encoding": "identity"}, **request) as answer:
+        for part in answer.iter_bytes():
+            content += part
+            if len(content) > MAX_ANSWER_BYTES:
+                raise GatewayError("answered too much")
+            if time.monotonic() - began > MAX_ANSWER_SECONDS:
+                raise GatewayError("answered too slowly")
+    return answer.status_code, content
 
 
 class Gateway(Protocol):
@@ -88,7 +113,7 @@ class Gateway(Protocol):
         GatewayError.
         """
 
-    def read_notice(self, call: RawCall) -> Evidence:
+    def read_notice(self, call: RawCall) -> Notice:
         """Pure. The verified content of a notice. Raises BadNotice."""
 
     def statement(self) -> Iterator[Evidence]:

@@ -10,9 +10,8 @@ Protocol as read in the original's source (v03413/Epay@ee05bf1). Its traps:
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import md5
+from hashlib import md5, sha256
 from hmac import compare_digest
-from itertools import count
 from typing import Any
 from urllib.parse import urljoin
 
@@ -24,21 +23,28 @@ from payments.gateways.base import (
     Evidence,
     GatewayError,
     GatewayRefused,
+    Notice,
     PayRequest,
     RawCall,
+    read_answer,
 )
 
 CURRENCY = "CNY"
 UNSIGNED = {"sign", "sign_type"}
 _PAGE = 50
-_MAX_ANSWER = 1_000_000
+_MAX_PAGES = 10_000
+_MAX_URL = 2000
 
 
 def sign(params: Mapping[str, str], secret: str) -> str:
-    """MD5 (hex) of the sorted, non-empty, un-encoded pairs followed by the secret."""
+    """MD5 (hex) of the signed text followed by the secret."""
+    return md5((signed_text(params) + secret).encode(), usedforsecurity=False).hexdigest()
+
+
+def signed_text(params: Mapping[str, str]) -> str:
+    """The sorted, non-empty, un-encoded pairs."""
     pairs = sorted((k, v) for k, v in params.items() if v.strip() and k not in UNSIGNED)
-    text = "&".join(f"{k}={v}" for k, v in pairs) + secret
-    return md5(text.encode(), usedforsecurity=False).hexdigest()
+    return "&".join(f"{k}={v}" for k, v in pairs)
 
 
 def verify(params: Mapping[str, str], secret: str) -> bool:
@@ -81,6 +87,8 @@ class EpayGateway:
             "name": cut_bytes(wanted.subject, 127),
             "money": to_text(wanted.amount_minor, CURRENCY),
             "clientip": wanted.client_ip,
+            # Always answered with an address to go to, never with a bare QR code.
+            "device": "jump",
             "sign_type": "MD5",
         }
         params["sign"] = sign(params, self.secret)
@@ -88,7 +96,7 @@ class EpayGateway:
         if str(said.get("code")) != "1":
             raise GatewayRefused(str(said.get("msg", ""))[:200])
         url = str(said.get("payurl") or said.get("urlscheme") or "")
-        if not url.startswith(("https://", "http://")):
+        if not url.startswith(("https://", "http://")) or len(url) > _MAX_URL:
             raise GatewayError("answered without a payment page")
         return url
 
@@ -102,26 +110,35 @@ class EpayGateway:
             raise GatewayError("answered about another trade")
         return self._evidence(said, paid=str(said.get("status")) == "1")
 
-    def read_notice(self, call: RawCall) -> Evidence:
+    def read_notice(self, call: RawCall) -> Notice:
         params = call.single_params()
         if not verify(params, self.secret):
             raise BadNotice("bad signature")
         if params.get("pid") != self.merchant_id:
             raise BadNotice("for another merchant")
         try:
-            return self._evidence(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
+            evidence = self._evidence(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
         except GatewayError as error:
             raise BadNotice(str(error)) from error
+        return Notice(evidence=evidence, digest=sha256(signed_text(params).encode()).hexdigest())
 
     def statement(self) -> Iterator[Evidence]:
-        for page in count(1):
-            said = self._api(act="orders", limit=str(_PAGE), page=str(page))
+        # The original knows `offset`, some clones only `page`; either way a page that brings nothing
+        # new is the last one.
+        seen: set[str] = set()
+        for number in range(_MAX_PAGES):
+            said = self._api(act="orders", limit=str(_PAGE), offset=str(number * _PAGE), page=str(number + 1))
             _expect_success(said)
-            if not (rows := said.get("data")):
+            # 2 is refunded: the money did come once.
+            rows = [
+                self._evidence(row, paid=str(row.get("status")) in ("1", "2"))
+                for row in said.get("data") or []
+            ]
+            fresh = [row for row in rows if row.provider_txn_id not in seen]
+            if not fresh:
                 return
-            for row in rows:
-                # 2 is refunded: the money did come once.
-                yield self._evidence(row, paid=str(row.get("status")) in ("1", "2"))
+            yield from fresh
+            seen.update(row.provider_txn_id for row in fresh)
 
     def _evidence(self, said: Mapping[str, Any], *, paid: bool) -> Evidence:
         try:
@@ -142,28 +159,26 @@ class EpayGateway:
     def _api(self, **params: str) -> dict[str, Any]:
         return self._call("GET", "api.php", params={"pid": self.merchant_id, "key": self.secret, **params})
 
-    def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Once more when a kept connection had been closed under us: no call here may not be repeated."""
-        try:
-            return self.http.request(method, url, **request)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            return self.http.request(method, url, **request)
-
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
-            answer = self._send(method, urljoin(self.base_url, path), **request)
+            status, content = self._exchange(method, urljoin(self.base_url, path), **request)
         except httpx.HTTPError as error:
             # The original error quotes the URL, and with it the key.
             raise GatewayError(type(error).__name__) from None
-        if answer.status_code != 200:
-            raise GatewayError(f"answered {answer.status_code}")
+        if status != 200:
+            raise GatewayError(f"answered {status}")
         try:
-            if len(answer.content) > _MAX_ANSWER:
-                raise ValueError
             # Numbers stay text: a float could already have lost a fen.
-            said = json.loads(answer.content, parse_float=str)
-        except ValueError:
+            said = json.loads(content, parse_float=str)
+        except (ValueError, RecursionError):
             raise GatewayError("answered what is not JSON") from None
         if not isinstance(said, dict):
             raise GatewayError("answered what is not an object")
         return said
+
+    def _exchange(self, method: str, url: str, **request: Any) -> tuple[int, bytes]:
+        """Once more when a kept connection had been closed under us: no call here may not be repeated."""
+        try:
+            return read_answer(self.http, method, url, **request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            return read_answer(self.http, method, url, **request)

@@ -1,7 +1,10 @@
 """Starting a payment: record the attempt, then ask the provider, then record what it said."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import BoundedSemaphore
 
 import structlog
 from django.db import transaction
@@ -21,6 +24,9 @@ from payments.states import AttemptStatus
 logger = structlog.get_logger(__name__)
 
 LAST_CALL = timedelta(seconds=60)
+COUNTER_PLACES = 4  # half of the web's threads
+COUNTER_PATIENCE = 1.0
+_COUNTER = BoundedSemaphore(COUNTER_PLACES)
 
 
 def start_attempt(
@@ -48,11 +54,17 @@ def start_attempt(
         started_at=attempt.started_at,
     )
     try:
-        pay_url = gateway_for(channel).create(wanted)
-    except (GatewayError, GatewayRefused) as error:
-        # It may have reached the provider all the same: the attempt stays on the polling list.
-        _record(attempt, AttemptStatus.FAILED, last_error=f"{type(error).__name__}: {error}"[:200])
+        with _place_at_the_counter():
+            pay_url = gateway_for(channel).create(wanted)
+    except GatewayRefused as error:
+        # A clear no: there is nothing to ask about, and another try needs another number.
+        _record(attempt, AttemptStatus.FAILED, last_error=str(error)[:200], next_query_at=None)
         logger.warning("channel refused", channel=channel.slug, order=order.number, error=str(error))
+        raise ChannelUnavailable from error
+    except GatewayError as error:
+        # It may have reached the provider all the same: the attempt stays on the polling list.
+        _record(attempt, AttemptStatus.FAILED, last_error=str(error)[:200])
+        logger.warning("channel failed", channel=channel.slug, order=order.number, error=str(error))
         raise ChannelUnavailable from error
     _record(attempt, AttemptStatus.OPEN, pay_url=pay_url)
     attempt.pay_url = pay_url
@@ -63,6 +75,20 @@ def last_call(order: Order) -> datetime:
     """From then on no new attempt: the last fifth of the hold, at most LAST_CALL."""
     hold = order.reserved_until - order.placed_at
     return order.reserved_until - min(LAST_CALL, hold / 5)
+
+
+@contextmanager
+def _place_at_the_counter() -> Iterator[None]:
+    """Only so many of a process's threads may wait for providers; the others serve the shop.
+
+    Raises GatewayError when no place becomes free in a moment.
+    """
+    if not _COUNTER.acquire(timeout=COUNTER_PATIENCE):
+        raise GatewayError("too many are waiting for providers")
+    try:
+        yield
+    finally:
+        _COUNTER.release()
 
 
 @transaction.atomic(durable=True)
@@ -80,9 +106,9 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
     (payment,), (locked,) = lock_rows(Payment.objects.filter(order=order), Order.objects.filter(pk=order.pk))
     if locked.status != OrderStatus.PENDING:
         raise NotPayable
-    unfinished = payment.attempts.filter(
-        channel=channel, status__in=[AttemptStatus.CREATED, AttemptStatus.OPEN]
-    )
+    # Also after a failure: the number is the provider's idempotency key. Once refused, it is not asked
+    # about any more, and not tried again.
+    unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
     if attempt := unfinished.order_by("-pk").first():
         return attempt
     if now >= last_call(locked):
@@ -98,8 +124,8 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
     )
 
 
-def _record(attempt: PaymentAttempt, status: AttemptStatus, **changes: str) -> None:
-    """Only from `created`: money may have arrived while the provider was still answering."""
-    PaymentAttempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CREATED).update(
+def _record(attempt: PaymentAttempt, status: AttemptStatus, **changes: str | None) -> None:
+    """Unless money arrived while the provider was still answering."""
+    PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status=AttemptStatus.SUCCEEDED).update(
         status=status, **changes
     )

@@ -15,7 +15,7 @@ from payments.gateways.base import GatewayError
 from payments.models import Payment, PaymentAttempt, Receipt
 from payments.services.evidence import settle_receipt
 from payments.services.polling import ask_provider
-from payments.states import AttemptStatus, PaymentStatus, ReceiptStatus, Source
+from payments.states import PaymentStatus, ReceiptStatus, Source
 
 logger = structlog.get_logger(__name__)
 
@@ -65,11 +65,9 @@ def finish_closing(order_id: int, *, now: datetime) -> None:
     order = Order.objects.get(pk=order_id)
     if order.status != OrderStatus.CLOSING or order.closing_since is None:
         return
-    try:
+    if now < order.closing_since + ASK_FOR:
         _ask_about_all(order, now)
-    except GatewayError:
-        if now < order.closing_since + ASK_FOR:
-            raise
+    else:
         logger.warning("closed without an answer from the provider", order=order.number)
     while not _end_unpaid(order_id, now):
         _settle_recorded(order_id, now)
@@ -85,7 +83,7 @@ def _ask_about_all(order: Order, now: datetime) -> None:
     # EPay v1 cannot close a trade, so asking is all that can be done.
     attempts = PaymentAttempt.objects.select_related("channel__shop").filter(payment__order=order)
     unanswered: GatewayError | None = None
-    for attempt in attempts.exclude(status=AttemptStatus.SUCCEEDED):
+    for attempt in attempts.filter(next_query_at__isnull=False):
         try:
             ask_provider(attempt, source=Source.CLOSING, now=now)
         except GatewayError as error:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
@@ -51,8 +52,17 @@ def apply_evidence(
 def record_receipt(
     channel: PaymentChannel, evidence: Evidence, *, source: str, now: datetime
 ) -> tuple[Receipt, bool]:
-    """The receipt of this transaction, and whether this call recorded it."""
-    attempt = PaymentAttempt.objects.filter(channel=channel, out_trade_no=evidence.out_trade_no).first()
+    """The receipt of this transaction, and whether this call recorded it.
+
+    Channels may share one account at the provider, and then each of them is told of, and can ask
+    about, the others' trades. So the receipt stands under the attempt's own channel, or else under the
+    account's first: never twice for one transaction.
+    """
+    account = PaymentChannel.objects.filter(
+        shop=channel.shop_id, base_url=channel.base_url, merchant_id=channel.merchant_id
+    )
+    attempt = PaymentAttempt.objects.filter(channel__in=account, out_trade_no=evidence.out_trade_no).first()
+    channel = attempt.channel if attempt else account.order_by("pk").first() or channel
     receipt, is_new = Receipt.objects.get_or_create(
         channel=channel,
         provider_txn_id=evidence.provider_txn_id,
@@ -68,7 +78,9 @@ def record_receipt(
     if is_new:
         promise("payments.settle_receipts", [receipt.pk], shop_id=channel.shop_id, now=now)
     elif (receipt.attempt, receipt.amount_minor) != (attempt, evidence.amount_minor):
-        Receipt.objects.filter(pk=receipt.pk).update(attention=CONTRADICTS)
+        # A reason that a person has still to see is kept, and one resolved is not raised again.
+        free = ~Q(attention=CONTRADICTS) & (Q(attention="") | Q(resolved_at__isnull=False))
+        _flag(Receipt.objects.filter(free, pk=receipt.pk), CONTRADICTS)
         logger.error("evidence contradicts receipt", receipt=receipt.pk)
     return receipt, is_new
 
@@ -103,10 +115,15 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
         _put_before_person(receipt, TWICE)
         note(order, reason="paid twice", actor=receipt.channel.slug, now=now)
         return
-    parts = [part for part in receipts if part == receipt or part.status == ReceiptStatus.SHORT]
+    # What a person has dealt with has most likely been refunded: it pays for nothing any more.
+    parts = [
+        part
+        for part in receipts
+        if part == receipt or (part.status == ReceiptStatus.SHORT and part.resolved_at is None)
+    ]
     received = sum(part.amount_minor for part in parts)
     if received < payment.amount_minor:
-        Receipt.objects.filter(pk=receipt.pk).update(status=ReceiptStatus.SHORT, attention=SHORT)
+        _flag(Receipt.objects.filter(pk=receipt.pk), SHORT, status=ReceiptStatus.SHORT)
         ask_for_attention(order, SHORT, now=now)
         return
     late = order.status not in UNPAID_LIVE
@@ -118,14 +135,19 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
         ask_for_attention(order, LATE, now=now)
         return
     Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.SUCCEEDED, succeeded_at=now)
-    Receipt.objects.filter(pk__in=[part.pk for part in parts]).update(
-        status=ReceiptStatus.APPLIED, attention=""
-    )
+    applied = Receipt.objects.filter(pk__in=[part.pk for part in parts])
+    applied.filter(attention=SHORT).update(attention="")
+    applied.update(status=ReceiptStatus.APPLIED)
     Order.objects.filter(pk=order.pk).update(attention="")
     if received > payment.amount_minor:
-        Receipt.objects.filter(pk=receipt.pk).update(attention=OVER)
+        _flag(Receipt.objects.filter(pk=receipt.pk), OVER)
 
 
 def _put_before_person(receipt: Receipt, why: str) -> None:
-    Receipt.objects.filter(pk=receipt.pk).update(status=ReceiptStatus.ATTENTION, attention=why)
+    _flag(Receipt.objects.filter(pk=receipt.pk), why, status=ReceiptStatus.ATTENTION)
     logger.warning("receipt needs attention", receipt=receipt.pk, why=why)
+
+
+def _flag(receipts: QuerySet[Receipt], why: str, **changes: str) -> None:
+    """A new reason opens again what a person has resolved for an earlier one."""
+    receipts.update(attention=why, resolved_at=None, resolved_by="", **changes)

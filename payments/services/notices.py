@@ -1,18 +1,21 @@
 """The webhook inbox: verify, store, commit, wake, acknowledge; and later, what the notices mean."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 
 from cardshop.outbox.services import promise, wake
 from payments.gateways import gateway_for
-from payments.gateways.base import RawCall
+from payments.gateways.base import GatewayError, RawCall
 from payments.models import PaymentChannel, WebhookEvent
 from payments.services.evidence import apply_evidence
 from payments.states import EventOutcome, Source
 
 logger = structlog.get_logger(__name__)
+
+# A provider may notify from one server and answer from another that lags behind.
+BENEFIT_OF_DOUBT = timedelta(seconds=60)
 
 
 def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> str:
@@ -22,11 +25,11 @@ def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> 
     acknowledged.
     """
     gateway = gateway_for(channel)
-    gateway.read_notice(call)  # pure: strangers end here, and cannot fill the table
+    notice = gateway.read_notice(call)  # pure: strangers end here, and cannot fill the table
     with transaction.atomic(durable=True):
         event, is_new = WebhookEvent.objects.get_or_create(
             channel=channel,
-            digest=call.digest(),
+            digest=notice.digest,
             defaults={
                 "shop_id": channel.shop_id,
                 "method": call.method,
@@ -58,7 +61,7 @@ def apply_notice(event_id: int, *, now: datetime) -> None:
 
 def _outcome(event: WebhookEvent, now: datetime) -> EventOutcome:
     gateway = gateway_for(event.channel)
-    claim = gateway.read_notice(RawCall(event.method, event.query, event.body))
+    claim = gateway.read_notice(RawCall(event.method, event.query, event.body)).evidence
     if not claim.paid:
         return EventOutcome.NOT_PAID
     if gateway.notice_is_proof:
@@ -66,6 +69,8 @@ def _outcome(event: WebhookEvent, now: datetime) -> EventOutcome:
         return EventOutcome.APPLIED
     evidence = gateway.query(claim.out_trade_no, claim.provider_txn_id)
     if evidence is None or not evidence.paid:
+        if now < event.received_at + BENEFIT_OF_DOUBT:
+            raise GatewayError("does not know of its own notice yet")
         return EventOutcome.DENIED
     apply_evidence(event.channel, evidence, source=Source.NOTICE, now=now)
     return EventOutcome.APPLIED

@@ -1,5 +1,6 @@
 """Asking the provider: nothing depends on a notice arriving."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -15,6 +16,8 @@ from payments.states import Source
 logger = structlog.get_logger(__name__)
 
 FIRST_QUERY_AFTER = timedelta(seconds=5)
+RUN = 10.0  # seconds
+EAGER_QUERIES = 8
 LONGEST_PAUSE = timedelta(seconds=60)
 AFTER_DEADLINE = timedelta(minutes=15)
 HOURLY_UNTIL = timedelta(hours=24)
@@ -30,19 +33,26 @@ LEASE_ONE = """
 
 
 def poll_due_attempts(*, clock: Callable[[], datetime]) -> int:
-    """Ask about every attempt that is due; returns how many were asked about.
+    """Ask about the attempts that are due, for RUN seconds; returns how many were looked at.
 
-    Each is leased before the network is touched, so pollers share the work and a crash is a retry.
+    Each is leased before the network is touched, so pollers share the work and a crash is a retry. A
+    channel that failed is left alone for the rest of the run, so that it costs one time-out and not
+    one for every buyer.
     """
-    asked = 0
-    while (attempt := _lease_one(clock())) is not None:
-        try:
-            ask_provider(attempt, source=Source.POLL, now=clock())
-        except GatewayError as error:
-            logger.warning("query failed", channel=attempt.channel.slug, error=str(error))
+    looked_at, began = 0, time.monotonic()
+    silent: set[int] = set()
+    while time.monotonic() - began < RUN and (attempt := _lease_one(clock())) is not None:
+        if attempt.channel_id not in silent:
+            try:
+                ask_provider(attempt, source=Source.POLL, now=clock())
+            except GatewayError as error:
+                silent.add(attempt.channel_id)
+                logger.warning("query failed", channel=attempt.channel.slug, error=str(error))
+            except Exception:  # one odd answer must not end the sweep for everybody else
+                logger.exception("query failed", attempt=attempt.out_trade_no)
         schedule_next_query(attempt, clock())
-        asked += 1
-    return asked
+        looked_at += 1
+    return looked_at
 
 
 def ask_provider(attempt: PaymentAttempt, *, source: str, now: datetime) -> bool:
@@ -69,9 +79,19 @@ def schedule_next_query(attempt: PaymentAttempt, now: datetime) -> None:
     )
 
 
-def ask_soon(attempt: PaymentAttempt, now: datetime) -> None:
-    """The buyer has come back from the provider: ask at once instead of at the next turn."""
+def ask_now(attempt: PaymentAttempt, now: datetime) -> None:
+    """A merchant wants to know: let the next poll be now, if it is still polled."""
     PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__isnull=False).update(next_query_at=now)
+
+
+def ask_soon(attempt: PaymentAttempt, now: datetime) -> bool:
+    """The buyer has come back from the provider: ask at once instead of at the next turn.
+
+    False when there is nothing to ask, or the provider was asked often enough: whoever knows the
+    return address could otherwise make the shop ask without end.
+    """
+    eager = PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__gt=now, queries__lt=EAGER_QUERIES)
+    return eager.update(next_query_at=now) == 1
 
 
 def _lease_one(now: datetime) -> PaymentAttempt | None:

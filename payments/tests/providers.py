@@ -28,6 +28,10 @@ class Provider:
         self.calls.append(request.url.path)
         if self.broken:
             return self.broken(request)
+        return self.told(request)
+
+    def told(self, request: httpx.Request) -> httpx.Response:
+        """What it says when nothing is wrong with it."""
         if request.url.path.endswith("mapi.php"):
             return httpx.Response(200, json={"code": 1, "payurl": "http://127.0.0.1:9/pay/1"})
         asked = request.url.params

@@ -1,12 +1,14 @@
 """Starting to pay."""
 
 from datetime import timedelta
+from threading import BoundedSemaphore
 
 import httpx
 import pytest
 
 from payments.errors import ChannelUnavailable, NotPayable, TooLate
 from payments.models import PaymentAttempt
+from payments.services import attempts
 from payments.services.attempts import LAST_CALL, start_attempt
 from payments.services.closing import close_due_orders
 from tests.factories import make_channel, make_order, make_variant, pay_order
@@ -59,7 +61,43 @@ def test_a_provider_that_fails_costs_no_hold_and_is_asked_later_all_the_same(pro
     assert (failed.status, order.status) == ("failed", "pending")
     assert failed.next_query_at is not None
     provider.broken = None
-    assert start(order, channel).out_trade_no != failed.out_trade_no
+    assert start(order, channel).out_trade_no == failed.out_trade_no
+
+
+def test_after_a_clear_refusal_another_try_has_another_number_and_nobody_asks_about_the_old(provider):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+    provider.broken = lambda request: httpx.Response(200, json={"code": -1, "msg": "limit"})
+
+    with pytest.raises(ChannelUnavailable):
+        start(order, channel)
+
+    refused = PaymentAttempt.objects.get()
+    assert (refused.status, refused.next_query_at, refused.last_error) == ("failed", None, "limit")
+    provider.broken = None
+    assert start(order, channel).out_trade_no != refused.out_trade_no
+
+
+def test_a_provider_that_keeps_failing_does_not_pile_up_attempts(provider):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+    provider.broken = lambda request: httpx.Response(500)
+
+    for _ in range(5):
+        with pytest.raises(ChannelUnavailable):
+            start(order, channel)
+
+    assert PaymentAttempt.objects.count() == 1
+
+
+def test_when_too_many_wait_for_providers_the_next_one_hears_so_at_once(provider, monkeypatch):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+    monkeypatch.setattr("payments.services.attempts._COUNTER", BoundedSemaphore(1))
+    monkeypatch.setattr("payments.services.attempts.COUNTER_PATIENCE", 0.01)
+
+    with attempts._place_at_the_counter(), pytest.raises(ChannelUnavailable):
+        start(order, channel)
+
+    assert provider.calls == []
+    assert start(order, channel).pay_url
 
 
 def test_no_new_attempt_when_the_hold_is_about_to_end(provider):

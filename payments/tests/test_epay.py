@@ -1,5 +1,6 @@
 """The EPay v1 driver, against published behaviour and a scripted provider."""
 
+from time import sleep
 from urllib.parse import urlencode
 
 import httpx
@@ -71,14 +72,14 @@ def test_whatever_is_signed_verifies_and_only_then(params, secret):
 
 
 def test_a_paid_notice_is_read():
-    said = gateway().read_notice(notice())
+    said = gateway().read_notice(notice()).evidence
 
     assert (said.paid, said.amount_minor, said.out_trade_no) == (True, 100, "20160806151343349")
     assert said.provider_txn_id == "20160806151343349021"
 
 
 def test_a_signed_but_unpaid_notice_is_no_money():
-    assert gateway().read_notice(notice(trade_status="WAIT_BUYER_PAY")).paid is False
+    assert gateway().read_notice(notice(trade_status="WAIT_BUYER_PAY")).evidence.paid is False
 
 
 @pytest.mark.parametrize(
@@ -177,14 +178,42 @@ def test_no_error_quotes_the_key():
     assert failed.value.__cause__ is None
 
 
-def test_a_statement_is_read_page_by_page():
-    row = {"out_trade_no": "A", "trade_no": "T", "money": "1", "status": 1}
+@pytest.mark.parametrize("understood", ["offset", "page", "neither"])
+def test_a_statement_is_read_to_its_end_whatever_the_provider_makes_of_pages(understood):
+    trades = [
+        {"out_trade_no": "A", "trade_no": f"T{number}", "money": "1", "status": number % 3}
+        for number in range(120)
+    ]
 
     def answer(request):
-        rows = [row] * 50 if request.url.params["page"] == "1" else []
+        asked = request.url.params
+        start = {"offset": int(asked["offset"]), "page": 50 * (int(asked["page"]) - 1), "neither": 0}
+        rows = trades[start[understood] :][:50]
         return httpx.Response(200, json={"code": 1, "data": rows})
 
-    assert len(list(gateway(answer).statement())) == 50
+    statement = list(gateway(answer).statement())
+
+    assert len(statement) == (50 if understood == "neither" else 120)
+    assert [said.paid for said in statement[:3]] == [False, True, True]
+
+
+def test_an_answer_without_end_is_cut_off(monkeypatch):
+    monkeypatch.setattr("payments.gateways.base.MAX_ANSWER_BYTES", 1000)
+
+    with pytest.raises(GatewayError, match="too much"):
+        gateway(lambda request: httpx.Response(200, content=b"x" * 1001)).query("A1")
+
+
+def test_an_answer_that_trickles_is_cut_off(monkeypatch):
+    monkeypatch.setattr("payments.gateways.base.MAX_ANSWER_SECONDS", 0.05)
+
+    def trickle():
+        while True:
+            sleep(0.02)
+            yield b" "
+
+    with pytest.raises(GatewayError, match="too slowly"):
+        gateway(lambda request: httpx.Response(200, content=trickle())).query("A1")
 
 
 @given(st.text(), st.integers(0, 40))

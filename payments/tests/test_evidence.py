@@ -12,6 +12,7 @@ from orders.services.delivery import deliver_orders
 from payments.models import Receipt
 from payments.services import evidence as subject
 from payments.services.closing import ASK_FOR, begin_closing, close_due_orders, finish_closing
+from payments.services.resolving import resolve_receipt
 from tests.factories import (
     counters,
     make_attempt,
@@ -183,3 +184,15 @@ def test_money_that_arrives_while_closing_pays_the_order():
 
     order.refresh_from_db()
     assert (order.status, counters(variant)) == ("paid", (1, 1, 1))
+
+
+def test_a_part_that_a_person_has_dealt_with_pays_for_nothing_any_more():
+    order = make_order(make_variant(keys=3, price_minor=1000))
+    attempt = make_attempt(order)
+    first = apply(attempt, txn="a", amount_minor=400)
+    resolve_receipt(first, why=subject.SHORT, what="refunded by hand", actor="boss", now=db_now())
+
+    apply(attempt, txn="b", amount_minor=600)
+
+    order.refresh_from_db()
+    assert (order.status, order.attention) == ("pending", subject.SHORT)

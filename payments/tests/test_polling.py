@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from payments.models import PaymentAttempt
-from payments.services.polling import poll_due_attempts
-from tests.factories import make_attempt, make_order, make_variant
+from payments.services.polling import EAGER_QUERIES, ask_soon, poll_due_attempts
+from tests.factories import make_attempt, make_channel, make_order, make_variant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,3 +56,40 @@ def test_a_provider_that_fails_is_asked_again(provider):
 
     order.refresh_from_db()
     assert order.status == "paid"
+
+
+def test_a_silent_channel_costs_one_time_out_a_run_and_not_one_for_every_buyer(provider):
+    variant = make_variant(keys=4)
+    dead, alive = make_channel(), make_channel(slug="wxpay", base_url="http://127.0.0.1:10/")
+    silent = [make_attempt(make_order(variant), dead) for _ in range(3)]
+    healthy = make_attempt(make_order(variant), alive)
+    provider.knows(healthy)
+    provider.broken = lambda request: httpx.Response(502) if request.url.port == 9 else provider.told(request)
+
+    assert poll(healthy.payment.order.placed_at) == len(silent) + 1
+
+    assert provider.calls == ["/api.php"] * 2
+    assert healthy.receipts.exists()
+
+
+def test_an_answer_nobody_thought_of_does_not_end_the_sweep(provider):
+    variant = make_variant(keys=2)
+    attempts = [make_attempt(make_order(variant)) for _ in range(2)]
+    for attempt in attempts:
+        provider.knows(attempt)
+    provider.knows(attempts[0], txn="nul\0")
+
+    assert poll(attempts[1].payment.order.placed_at) == 2
+
+    assert attempts[1].receipts.exists()
+
+
+def test_coming_back_from_the_provider_is_no_way_to_make_the_shop_ask_without_end(provider):
+    attempt = make_attempt(make_order(make_variant(keys=1)))
+    provider.knows(attempt, paid=False)
+    at = attempt.payment.order.placed_at
+    for _ in range(30):
+        ask_soon(attempt, at)
+        poll(at)
+
+    assert len(provider.calls) == EAGER_QUERIES

@@ -4,10 +4,10 @@ import pytest
 
 from orders.services import delivery, transitions
 from payments.checkout.reasons import KNOWN, in_words
-from payments.services import evidence
+from payments.services import evidence, resolving
 
 
-@pytest.mark.parametrize("module", [delivery, evidence, transitions])
+@pytest.mark.parametrize("module", [delivery, evidence, resolving, transitions])
 def test_every_named_reason_is_known(module):
     named = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)]
     assert named

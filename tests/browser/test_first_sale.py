@@ -136,3 +136,13 @@ def test_declining_at_the_provider_keeps_the_hold(shop: RunningShop, shopper: Sh
     expect(shopper.page).to_have_url(re.compile(r"/o/[\w-]{22}/$"))
     expect(shopper.page.locator("button[name=channel]").first).to_be_visible()
     assert shopper.complaints == []
+
+
+@pytest.mark.parametrize("shopper", [(1280, True)], ids=["desktop"], indirect=True)
+def test_the_documentation_of_the_api_can_be_browsed(shop: RunningShop, shopper: Shopper):
+    shopper.page.goto(f"{shop.url}/api/docs/")
+
+    expect(shopper.page.locator(".opblock").first).to_be_visible()
+    shopper.look("api")
+    assert shopper.page.context.cookies() == []
+    assert shopper.complaints == []

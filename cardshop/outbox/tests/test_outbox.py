@@ -1,6 +1,7 @@
 """Promises are kept: at least once, by anyone, in spite of failures."""
 
 from datetime import timedelta
+from time import sleep
 
 import pytest
 
@@ -69,3 +70,11 @@ def test_what_a_dead_worker_left_is_due_again_after_its_lease():
     assert drain(lambda ids, now: None, at=NOON + subject.LEASE - timedelta(seconds=1)) == 0
     assert subject.due_tasks(NOON + subject.LEASE) == ["t"]
     assert drain(lambda ids, now: None, at=NOON + subject.LEASE) == 1
+
+
+def test_a_run_ends_after_a_while_and_leaves_the_rest_to_the_next(monkeypatch):
+    promise(1, 2, 3)
+    monkeypatch.setattr(subject, "RUN", 0.02)
+
+    assert drain(lambda ids, now: sleep(0.03), batch=1) == 1
+    assert subject.due_tasks(NOON) == ["t"]

@@ -31,6 +31,8 @@ def test_our_own_forms_and_silent_programs_are_accepted(headers):
         {"Origin": "http://testserver.evil.example"},
         {"Origin": "null"},
         {"Origin": "garbage"},
+        {"Origin": "http://[::1"},
+        {"Origin": "http://testserver/"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "cross-site", "Origin": "http://testserver"},

@@ -4,8 +4,11 @@ from argparse import ArgumentParser
 from json import dumps
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from cardshop.operations.verify import Result, verify
+
+SHOWN = 20
 
 
 class Command(BaseCommand):
@@ -18,7 +21,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: object, json: bool, settled: bool, **options: object) -> None:
-        results = verify(settled=settled)
+        try:
+            results = verify(settled=settled)
+        except OperationalError as error:
+            raise CommandError(f"the database does not answer (is the shop running?): {error}") from None
         broken = [result for result in results if result.findings]
         if json:
             self.stdout.write(dumps({result.name: result.findings for result in results}))
@@ -32,5 +38,7 @@ class Command(BaseCommand):
 
     def _print(self, result: Result) -> None:
         self.stdout.write(f"{'BROKEN' if result.findings else 'ok':<7}{result.name}")
-        for finding in result.findings:
+        for finding in result.findings[:SHOWN]:
             self.stdout.write(f"       {finding}")
+        if (more := len(result.findings) - SHOWN) > 0:
+            self.stdout.write(f"       and {more} more")

@@ -1,0 +1,11 @@
+"""What a shop refuses, and how it says so."""
+
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.errors import DomainError
+
+
+class ShopClosed(DomainError):
+    code = "shop_closed"
+    http_status = 503
+    message = _("The shop is closed at the moment. Orders that were placed before are still served.")
