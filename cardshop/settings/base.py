@@ -227,7 +227,7 @@ CELERY_BEAT_SCHEDULE = {
     }.items()
 }
 
-EMAIL_TIMEOUT = 10
+EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = env.read("MAIL_FROM", "cardshop@localhost")
 
 LOGGING_CONFIG = None
