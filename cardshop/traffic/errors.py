@@ -19,7 +19,6 @@ MESSAGES: dict[str, str | Promise] = {
     "forbidden": _("This form came from another site, so nothing was done."),
     "stale_form": _("This form is out of date. Please go back, reload the page and try again."),
     "not_found": _("We could not find that."),
-    "too_large": _("That is too much at once."),
     "unavailable": _("The shop is catching its breath. Nothing was lost; please try again in a moment."),
     "server_error": _("Something went wrong on our side. Nothing was charged; please try again."),
 }

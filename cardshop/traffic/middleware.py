@@ -9,7 +9,9 @@ from ipaddress import ip_address, ip_network
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from cardshop.traffic.errors import error_page
 
@@ -86,7 +88,8 @@ class BodyLimitMiddleware:
         admin = request.path_info.startswith("/admin/")
         limit = settings.ADMIN_BODY_LIMIT if admin else settings.BODY_LIMIT
         if not announced.isdigit() or int(announced) > limit:
-            response = error_page(request, 413, "too_large")
+            message = _("That is too much at once: at most %(size)s are taken.")
+            response = error_page(request, 413, "too_large", message % {"size": filesizeformat(limit)})
             response["Connection"] = "close"
             return response
         return self.get_response(request)
