@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 ('variant_name_en', models.CharField(blank=True, max_length=80)),
                 ('unit_price_minor', models.BigIntegerField(verbose_name='unit price in minor units')),
                 ('quantity', models.PositiveIntegerField(verbose_name='quantity')),
-                ('status', models.CharField(choices=[('open', 'open'), ('delivered', 'delivered'), ('refunding', 'being refunded'), ('refunded', 'refunded')], default='open', max_length=10, verbose_name='status')),
+                ('status', models.CharField(choices=[('open', 'not delivered yet'), ('delivered', 'delivered'), ('refunding', 'being refunded'), ('refunded', 'refunded')], default='open', max_length=10, verbose_name='status')),
                 ('owed', models.PositiveIntegerField(default=0, help_text='Units that must be served first from new keys.', verbose_name='owed')),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='items', to='orders.order')),
                 ('variant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='inventory.variant')),
