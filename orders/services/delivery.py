@@ -33,7 +33,15 @@ def deliver_orders(order_ids: list[int], now: datetime) -> None:
         try:
             _deliver(order_ids, now, alone=True)
         except ShortPick:
-            ask_for_attention(Order.objects.get(pk=order_ids[0]), SHORT_OF_KEYS, now=now)
+            _put_before_person(order_ids[0], now)
+
+
+@transaction.atomic(durable=True)
+def _put_before_person(order_id: int, now: datetime) -> None:
+    """Unless another worker has found keys for it meanwhile."""
+    (orders,) = lock_rows(Order.objects.filter(pk=order_id, status=OrderStatus.PAID))
+    for order in orders:
+        ask_for_attention(order, SHORT_OF_KEYS, now=now)
 
 
 @transaction.atomic(durable=True)

@@ -58,15 +58,19 @@ def start_attempt(
             pay_url = gateway_for(channel).create(wanted)
     except GatewayRefused as error:
         # A clear no: there is nothing to ask about, and another try needs another number.
-        _record(attempt, AttemptStatus.FAILED, last_error=str(error)[:200], next_query_at=None)
+        _record_failure(attempt, str(error), next_query_at=None)
         logger.warning("channel refused", channel=channel.slug, order=order.number, error=str(error))
         raise ChannelUnavailable from error
     except GatewayError as error:
         # It may have reached the provider all the same: the attempt stays on the polling list.
-        _record(attempt, AttemptStatus.FAILED, last_error=str(error)[:200])
+        _record_failure(attempt, str(error), next_query_at=attempt.next_query_at)
         logger.warning("channel failed", channel=channel.slug, order=order.number, error=str(error))
         raise ChannelUnavailable from error
-    _record(attempt, AttemptStatus.OPEN, pay_url=pay_url)
+    # Unless money arrived while the provider was still answering. From here on it is polled, also if
+    # the same press in another tab has failed meanwhile.
+    PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status=AttemptStatus.SUCCEEDED).update(
+        status=AttemptStatus.OPEN, pay_url=pay_url, next_query_at=attempt.next_query_at
+    )
     attempt.pay_url = pay_url
     return attempt
 
@@ -124,8 +128,8 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
     )
 
 
-def _record(attempt: PaymentAttempt, status: AttemptStatus, **changes: str | None) -> None:
-    """Unless money arrived while the provider was still answering."""
-    PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status=AttemptStatus.SUCCEEDED).update(
-        status=status, **changes
+def _record_failure(attempt: PaymentAttempt, error: str, *, next_query_at: datetime | None) -> None:
+    """Only while nobody was sent to pay: the same press in another tab may have succeeded meanwhile."""
+    PaymentAttempt.objects.filter(pk=attempt.pk, pay_url="").exclude(status=AttemptStatus.SUCCEEDED).update(
+        status=AttemptStatus.FAILED, last_error=error[:200], next_query_at=next_query_at
     )

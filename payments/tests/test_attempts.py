@@ -1,5 +1,6 @@
 """Starting to pay."""
 
+from contextlib import suppress
 from datetime import timedelta
 from threading import BoundedSemaphore
 
@@ -75,6 +76,28 @@ def test_after_a_clear_refusal_another_try_has_another_number_and_nobody_asks_ab
     assert (refused.status, refused.next_query_at, refused.last_error) == ("failed", None, "limit")
     provider.broken = None
     assert start(order, channel).out_trade_no != refused.out_trade_no
+
+
+@pytest.mark.parametrize("second", [{"code": -1, "msg": "duplicate"}, None], ids=["refused", "failed"])
+@pytest.mark.parametrize("first_ends", ["before", "after"])
+def test_a_second_press_that_fails_takes_nothing_from_the_first(provider, second, first_ends):
+    """Two tabs press at once and share the attempt: whichever way it ends, the paid one is polled."""
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+    fails = httpx.Response(200, json=second) if second else httpx.Response(500)
+
+    def press_again(request):
+        provider.broken = provider.told if first_ends == "before" else (lambda request: fails)
+        with suppress(ChannelUnavailable):
+            start(order, channel)
+        return fails if first_ends == "before" else provider.told(request)
+
+    provider.broken = press_again
+    with suppress(ChannelUnavailable):
+        start(order, channel)
+
+    attempt = PaymentAttempt.objects.get()
+    assert (attempt.status, attempt.pay_url) == ("open", "http://127.0.0.1:9/pay/1")
+    assert attempt.next_query_at is not None
 
 
 def test_a_provider_that_keeps_failing_does_not_pile_up_attempts(provider):
