@@ -55,7 +55,9 @@ def test_control_looking_first_and_claiming_then_oversells(monkeypatch):
     looked_first = cut(
         prededuct.CLAIM,
         CONDITION,
-        f"AND EXISTS (SELECT FROM inventory_stock WHERE variant_id = %(variant)s {CONDITION})",
+        "AND EXISTS (SELECT FROM inventory_stock WHERE variant_id = %(variant)s"
+        # Everybody has looked before anybody acts.
+        f" {CONDITION} AND pg_sleep(0.5) IS NOT NULL)",
     )
     monkeypatch.setattr(prededuct, "CLAIM", looked_first)
 
