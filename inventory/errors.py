@@ -11,5 +11,14 @@ class OutOfStock(DomainError):
     message = _("There are not enough left. Nothing was ordered.")
 
 
+class StockBusy(DomainError):
+    """So many claim this stock at once that the optimistic strategy gave up. Trying again is right."""
+
+    code = "stock_busy"
+    http_status = 503
+    retry_after = 2
+    message = _("Very many are buying this right now. Nothing was ordered; please try again in a moment.")
+
+
 class ShortPick(Exception):
     """Fewer free keys could be locked than the counter promised; others may hold them for a moment."""

@@ -1,5 +1,44 @@
-"""The stock engine: who may have how many. One conditional UPDATE decides, a CHECK stands behind it."""
+"""The stock engine: who may have how many.
 
-from inventory.stock.prededuct import claim, release
+Three strategies decide the same question over the same row, and behind each of them stands the same
+CHECK. `settings.STOCK_STRATEGY` names the one in use; processes that disagree about it oversell nothing.
+"""
 
-__all__ = ["claim", "release"]
+from typing import Protocol
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from inventory.models import Stock
+from inventory.stock import optimistic, pessimistic, prededuct
+from inventory.stock.counter import add
+
+
+class Claim(Protocol):
+    def __call__(self, *, variant_id: int, quantity: int, pool: str) -> int: ...
+
+
+STRATEGIES: dict[str, Claim] = {
+    "prededuct": prededuct.claim,
+    "pessimistic": pessimistic.claim,
+    "optimistic": optimistic.claim,
+}
+# The admin imports this in every process, so a mistake stops the start and not the first sale.
+if settings.STOCK_STRATEGY not in STRATEGIES:
+    raise ImproperlyConfigured(
+        f"STOCK_STRATEGY is {settings.STOCK_STRATEGY!r}, but can only be {', '.join(STRATEGIES)}"
+    )
+
+
+def claim(*, variant_id: int, quantity: int, pool: str = Stock.PUBLIC) -> int:
+    """Claim `quantity` of the variant until the transaction ends or `release`; returns the Stock's id.
+
+    Call it last in a transaction: the row stays locked until commit. Raises OutOfStock; the optimistic
+    strategy also StockBusy.
+    """
+    return STRATEGIES[settings.STOCK_STRATEGY](variant_id=variant_id, quantity=quantity, pool=pool)
+
+
+def release(*, stock_id: int, quantity: int) -> None:
+    """Give back what was claimed, by any strategy. The CHECK refuses to give back more than that."""
+    add(Stock.objects.filter(pk=stock_id), -quantity)
