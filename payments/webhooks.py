@@ -19,9 +19,7 @@ logger = structlog.get_logger(__name__)
 @require_http_methods(["GET", "POST"])
 def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
     """Acknowledge only once the call is ours for good; until then the provider comes again."""
-    channel = (
-        PaymentChannel.objects.select_related("shop").filter(shop=shop_of(request), slug=channel_slug).first()
-    )
+    channel = PaymentChannel.objects.filter(shop=shop_of(request), slug=channel_slug).first()
     if channel is None:
         raise NotHere
     call = RawCall(

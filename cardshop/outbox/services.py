@@ -1,12 +1,14 @@
 """Write a promise, lease what is due, close what is done."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from threading import Lock, Timer
 
 import structlog
 from celery import current_app
 from django.db import connection, transaction
+from django.db.models import F
 
 from cardshop.outbox.models import OutboxMessage
 
@@ -17,9 +19,14 @@ RUN = 10.0  # seconds
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
 MAX_ATTEMPTS = 20  # about two hours and a half with the backoff above
+# Seconds. A message costs its sender and its worker a millisecond or two of processor time each, as much
+# as a good part of the work that it announces.
+ONE_WAKE_UP_IN = 0.1
 _QUIET_AFTER_FAILURE = 5.0
 
 _quiet_until = 0.0
+_told: dict[tuple[str, float], float] = {}
+_telling = Lock()
 
 LEASE_DUE = """
     WITH due AS MATERIALIZED (
@@ -33,21 +40,56 @@ LEASE_DUE = """
     RETURNING message.id, message.subject_id, message.attempts"""
 
 
+class NotReached(Exception):
+    """There was no time left for this subject. Nothing is wrong with it: it is due again at once."""
+
+
+Failures = Mapping[int, Exception]
+Work = Callable[[list[int], datetime], Failures | None]
+
+
 def promise(task: str, subject_ids: Sequence[int], *, shop_id: int, now: datetime) -> None:
     """Write that `task` must be done for each subject, and wake its consumer once this commits."""
+    promise_all(task, dict.fromkeys(subject_ids, shop_id), now=now)
+
+
+def promise_all(task: str, shop_ids: Mapping[int, int], *, now: datetime) -> None:
+    """The same for subjects of several shops: `shop_ids` has the shop of each subject."""
+    if not shop_ids:
+        return
     OutboxMessage.objects.bulk_create(
         OutboxMessage(shop_id=shop_id, task=task, subject_id=subject, due_at=now, created_at=now)
-        for subject in subject_ids
+        for subject, shop_id in shop_ids.items()
     )
     # A lambda: on Django 5.2 `robust` itself crashes when a functools.partial fails (ticket 36487).
     transaction.on_commit(lambda: wake(task), robust=True)
 
 
-def wake(task: str) -> None:
-    """Tell the workers that there is work. Only a courtesy: the sweep comes every five seconds.
+def wake(task: str, *, after: float = 0.0) -> None:
+    """Tell the workers that there is work, or will be `after` so many seconds.
 
-    After a failure nobody tries for five seconds, so that a dead broker slows no request twice.
+    Only a courtesy: the sweep comes every five seconds. So the first wake-up goes out at once, and all
+    that follow within ONE_WAKE_UP_IN become a single one at its end: never none, since the worker may
+    have looked already. After a failure nobody tries for five seconds, so that a dead broker slows no
+    request twice.
     """
+    now = time.monotonic()
+    wanted = now + after
+    with _telling:
+        told = _told.get((task, after))
+        if told is not None and wanted < told:
+            return  # whoever is told then will find this work too
+        at = wanted if told is None else max(wanted, told + ONE_WAKE_UP_IN)
+        _told[task, after] = at
+    if at <= now:
+        _send(task)
+        return
+    later = Timer(at - now, _send, [task])
+    later.daemon = True
+    later.start()
+
+
+def _send(task: str) -> None:
     global _quiet_until
     if time.monotonic() < _quiet_until:
         return
@@ -60,7 +102,7 @@ def wake(task: str) -> None:
 
 def drain(
     task: str,
-    work: Callable[[list[int], datetime], None],
+    work: Work,
     *,
     clock: Callable[[], datetime],
     batch: int,
@@ -69,13 +111,17 @@ def drain(
     """Do what is due for `task`, at least once; returns how many messages were done.
 
     `work(subject_ids, now)` must be idempotent, and should finish within `lease`, after which
-    somebody else does it too. When a batch fails, its members are tried one by one, so that one bad
-    row delays nobody else. After RUN seconds the rest is left to the next run, so that no task keeps
-    the others of its queue waiting for long.
+    somebody else does it too. It returns the subjects that failed, each with its error, or None. When
+    it raises, the members of the batch are tried one by one, so that one bad row delays nobody else.
+    After RUN seconds the rest is left to the next run, so that no task keeps the others of its queue
+    waiting for long.
     """
     done, began = 0, time.monotonic()
     while time.monotonic() - began < RUN and (leased := _lease(task, batch, clock(), lease)):
-        done += _attempt(leased, work, task=task, clock=clock)
+        kept = _attempt(leased, work, task=task, clock=clock)
+        done += kept
+        if kept == len(leased) < batch:
+            break  # that was all; what has come since has a wake-up of its own
     return done
 
 
@@ -88,33 +134,55 @@ def _lease(task: str, limit: int, now: datetime, lease: timedelta) -> list[Outbo
 
 def _attempt(
     messages: list[OutboxMessage],
-    work: Callable[[list[int], datetime], None],
+    work: Work,
     *,
     task: str,
     clock: Callable[[], datetime],
 ) -> int:
     try:
-        work([message.subject_id for message in messages], clock())
+        failed = work([message.subject_id for message in messages], clock()) or {}
     except Exception as error:  # noqa: BLE001  a sweep: whatever it was, log it and go on
         if len(messages) > 1:
             logger.warning("batch failed", task=task, size=len(messages), error=type(error).__name__)
             return sum(_attempt([message], work, task=task, clock=clock) for message in messages)
-        _put_off(messages[0], error, task=task, now=clock())
-        return 0
-    ids = [message.pk for message in messages]
-    OutboxMessage.objects.filter(pk__in=ids, done_at=None).update(done_at=clock())
-    return len(messages)
+        failed = {messages[0].subject_id: error}
+    now = clock()
+    done = [message.pk for message in messages if message.subject_id not in failed]
+    OutboxMessage.objects.filter(pk__in=done, done_at=None).update(done_at=now)
+    if failed:
+        _put_off(messages, failed, task=task, now=now)
+    return len(done)
 
 
-def _put_off(message: OutboxMessage, error: Exception, *, task: str, now: datetime) -> None:
+def _put_off(messages: list[OutboxMessage], failed: Failures, *, task: str, now: datetime) -> None:
+    not_reached = []
+    for message in messages:
+        error = failed.get(message.subject_id)
+        if isinstance(error, NotReached):
+            not_reached.append(message.pk)
+        elif error is not None:
+            _try_later(message, error, task=task, now=now)
+    if not_reached:
+        OutboxMessage.objects.filter(pk__in=not_reached, done_at=None).update(
+            due_at=now, attempts=F("attempts") - 1
+        )
+        wake(task)  # somebody else may have more time
+
+
+def _try_later(message: OutboxMessage, error: Exception, *, task: str, now: datetime) -> None:
     tired = message.attempts >= MAX_ATTEMPTS
     wait = min(FIRST_RETRY * 2 ** min(message.attempts - 1, 16), LONGEST_RETRY)
     OutboxMessage.objects.filter(pk=message.pk, done_at=None).update(
         due_at=now + wait,
         attention=f"{type(error).__name__} after {message.attempts} attempts" if tired else "",
     )
-    logger.exception(
-        "task failed", task=task, subject=message.subject_id, attempts=message.attempts, tired=tired
+    logger.error(
+        "task failed",
+        task=task,
+        subject=message.subject_id,
+        attempts=message.attempts,
+        tired=tired,
+        exc_info=error,
     )
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 
 from cardshop.common.locks import lock_rows
-from cardshop.outbox.services import promise
+from cardshop.outbox.services import promise_all
 from inventory.card_keys import pick_keys
 from inventory.errors import ShortPick
 from inventory.models import Stock
@@ -64,8 +64,7 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
         delivered_at=now,
         attention="",
     )
-    for order in orders:
-        promise("orders.mail_delivery", [order.pk], shop_id=order.shop_id, now=now)
+    promise_all("orders.mail_delivery", {order.pk: order.shop_id for order in orders}, now=now)
 
 
 def _hand_over(items: list[OrderItem], now: datetime, *, wait: bool) -> None:

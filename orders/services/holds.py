@@ -1,4 +1,7 @@
-"""What becomes of a hold: sold, released, or claimed anew for late money. Callers lock the Order."""
+"""What becomes of holds: sold, released, or claimed anew for late money. Callers lock the Orders."""
+
+from collections import Counter
+from collections.abc import Sequence
 
 from django.db.models import QuerySet
 
@@ -7,16 +10,25 @@ from orders.models import Order, OrderItem, Reservation
 from orders.states import HoldStatus
 
 
-def sell_holds(order: Order) -> None:
-    """The hold has become a sale. The counter stays as it is: `claimed` counts both."""
-    _held(order).update(status=HoldStatus.SOLD)
+def sell_holds(orders: Sequence[Order]) -> None:
+    """The holds have become sales. The counter stays as it is: `claimed` counts both."""
+    _held(orders).update(status=HoldStatus.SOLD)
 
 
-def release_holds(order: Order) -> None:
-    """Give the held units back, once: only a reservation still `held` is released."""
-    for reservation in _held(order).select_for_update(no_key=True).order_by("stock_id"):
-        stock.release(stock_id=reservation.stock_id, quantity=reservation.quantity)
-        Reservation.objects.filter(pk=reservation.pk).update(status=HoldStatus.RELEASED)
+def release_holds(orders: Sequence[Order]) -> None:
+    """Give the held units back, once: only a reservation still `held` is released.
+
+    Each Stock row is written once, and in the order of LOCK_ORDER.
+    """
+    held = list(_held(orders).select_for_update(no_key=True, of=("self",)).order_by("pk"))
+    units: Counter[int] = Counter()
+    for reservation in held:
+        units[reservation.stock_id] += reservation.quantity
+    Reservation.objects.filter(pk__in=[reservation.pk for reservation in held]).update(
+        status=HoldStatus.RELEASED
+    )
+    for stock_id, quantity in sorted(units.items()):
+        stock.release(stock_id=stock_id, quantity=quantity)
 
 
 def claim_again(order: Order) -> None:
@@ -31,5 +43,5 @@ def claim_again(order: Order) -> None:
         )
 
 
-def _held(order: Order) -> QuerySet[Reservation]:
-    return Reservation.objects.filter(item__order=order, status=HoldStatus.HELD)
+def _held(orders: Sequence[Order]) -> QuerySet[Reservation]:
+    return Reservation.objects.filter(item__order__in=orders, status=HoldStatus.HELD)

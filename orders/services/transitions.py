@@ -26,7 +26,7 @@ def transition(order: Order, to: str, *, reason: str, actor: str, now: datetime,
     return transition_all([order], to, reason=reason, actor=actor, now=now, **changes) == 1
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def transition_all(
     orders: Sequence[Order], to: str, *, reason: str, actor: str, now: datetime, **changes: object
 ) -> int:

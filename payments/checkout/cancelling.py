@@ -18,7 +18,7 @@ def cancel_order(order: Order, *, now: datetime) -> None:
     """
     begun = begin_closing(order, OrderStatus.CANCELLED, reason="cancelled by the buyer", actor=BUYER, now=now)
     if begun and not attempts_of(order).exists():
-        finish_closing(order.pk, now=now)
+        finish_closing([order.pk], now)
     order.refresh_from_db()
     if order.status not in (OrderStatus.CLOSING, OrderStatus.CANCELLED):
         raise NotCancellable

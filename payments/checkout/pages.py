@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from orders.models import Order, OrderItem
 from orders.states import PAID_FOR, OrderStatus
 from payments.models import PaymentChannel
-from payments.selectors import attempts_of, enabled_channels, money_waits
+from payments.selectors import MoneySeen, enabled_channels, money_seen
 from payments.services.attempts import last_call
 
 
@@ -30,6 +30,8 @@ def order_state(order: Order, now: datetime) -> OrderState:
     """The order as its buyer may see it at `now`."""
     pending = order.status == OrderStatus.PENDING
     can_pay = pending and now < last_call(order)
+    is_paid = order.status in PAID_FOR
+    money = MoneySeen(was_tried=True, waits=False) if is_paid else money_seen(order)
     return OrderState(
         order=order,
         items=list(order.items.order_by("pk")),
@@ -37,19 +39,19 @@ def order_state(order: Order, now: datetime) -> OrderState:
         seconds_left=max(0, int((order.reserved_until - now) / timedelta(seconds=1))) if pending else 0,
         can_pay=can_pay,
         can_cancel=pending,
-        is_paid=order.status in PAID_FOR,
+        is_paid=is_paid,
         has_keys=order.status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED),
-        money_received=order.status in PAID_FOR or money_waits(order),
-        next_look=_next_look(order),
+        money_received=is_paid or money.waits,
+        next_look=_next_look(order, money),
     )
 
 
-def _next_look(order: Order) -> int | None:
+def _next_look(order: Order, money: MoneySeen) -> int | None:
     match order.status:
         case OrderStatus.PAID | OrderStatus.CLOSING:
             return 1
         case OrderStatus.PENDING:
-            return 1 if attempts_of(order).exists() else 5
+            return 1 if money.was_tried else 5
         case OrderStatus.EXPIRED | OrderStatus.CANCELLED:
             return 15  # late money may still revive it
         case _:

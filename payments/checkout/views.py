@@ -11,7 +11,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError, NotHere
-from cardshop.outbox.services import wake
 from cardshop.shops.middleware import shop_of
 from cardshop.traffic.same_origin import View, same_origin
 from orders.inputs import ContactInput
@@ -99,8 +98,7 @@ def pay_return(request: HttpRequest, out_trade_no: str) -> HttpResponse:
     )
     if attempt is None:
         raise NotHere
-    if ask_soon(attempt, db_now()):
-        wake("payments.poll_attempts")
+    ask_soon(attempt, db_now())
     bought = attempt.payment.order
     with translation.override(bought.language):
         if request.COOKIES.get("order") == bought.token:

@@ -10,6 +10,7 @@ import structlog
 from django.db import transaction
 from django.urls import reverse
 
+from cardshop.common.inserts import insert_new
 from cardshop.common.links import absolute_url
 from cardshop.common.locks import lock_rows
 from orders.models import Order
@@ -104,16 +105,18 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
         currency=order.currency,
         created_at=now,
     )
-    Payment.objects.bulk_create([draft], ignore_conflicts=True)
     payment: Payment
     locked: Order
-    (payment,), (locked,) = lock_rows(Payment.objects.filter(order=order), Order.objects.filter(pk=order.pk))
+    if is_first := bool(insert_new([draft], unique=["order"])):
+        # Nobody else can see the row before the commit, so it is as good as locked.
+        payment, ((locked,),) = draft, lock_rows(Order.objects.filter(pk=order.pk))
+    else:
+        (payment,), (locked,) = lock_rows(
+            Payment.objects.filter(order=order), Order.objects.filter(pk=order.pk)
+        )
     if locked.status != OrderStatus.PENDING:
         raise NotPayable
-    # Also after a failure: the number is the provider's idempotency key. Once refused, it is not asked
-    # about any more, and not tried again.
-    unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
-    if attempt := unfinished.order_by("-pk").first():
+    if not is_first and (attempt := _unfinished(payment, channel)):
         return attempt
     if now >= last_call(locked):
         raise TooLate
@@ -126,6 +129,14 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
         started_at=now,
         next_query_at=now + FIRST_QUERY_AFTER,
     )
+
+
+def _unfinished(payment: Payment, channel: PaymentChannel) -> PaymentAttempt | None:
+    """Also after a failure: the number is the provider's idempotency key. Once refused, it is not asked
+    about any more, and not tried again.
+    """
+    unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
+    return unfinished.order_by("-pk").first()
 
 
 def _record_failure(attempt: PaymentAttempt, error: str, *, next_query_at: datetime | None) -> None:

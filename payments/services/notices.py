@@ -1,21 +1,27 @@
 """The webhook inbox: verify, store, commit, wake, acknowledge; and later, what the notices mean."""
 
+import time
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 
-from cardshop.outbox.services import promise, wake
+from cardshop.common.inserts import insert_new
+from cardshop.outbox.services import Failures, NotReached, promise, wake
 from payments.gateways import gateway_for
-from payments.gateways.base import GatewayError, RawCall
+from payments.gateways.base import Evidence, GatewayError, RawCall
 from payments.models import PaymentChannel, WebhookEvent
-from payments.services.evidence import apply_evidence
+from payments.services.evidence import News, record_receipts
 from payments.states import EventOutcome, Source
 
 logger = structlog.get_logger(__name__)
 
 # A provider may notify from one server and answer from another that lags behind.
 BENEFIT_OF_DOUBT = timedelta(seconds=60)
+# Seconds. Nobody who has been asked about waits longer than this for those who have not.
+ASKING = 0.25
 
 
 def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> str:
@@ -26,51 +32,77 @@ def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> 
     """
     gateway = gateway_for(channel)
     notice = gateway.read_notice(call)  # pure: strangers end here, and cannot fill the table
+    event = WebhookEvent(
+        shop_id=channel.shop_id,
+        channel=channel,
+        digest=notice.digest,
+        method=call.method,
+        query=call.query,
+        body=call.body,
+        received_at=now,
+    )
     with transaction.atomic(durable=True):
-        event, is_new = WebhookEvent.objects.get_or_create(
-            channel=channel,
-            digest=notice.digest,
-            defaults={
-                "shop_id": channel.shop_id,
-                "method": call.method,
-                "query": call.query,
-                "body": call.body,
-                "received_at": now,
-            },
-        )
-        if is_new:
+        if insert_new([event], unique=["channel", "digest"]):
             promise("payments.apply_notices", [event.pk], shop_id=channel.shop_id, now=now)
-        elif event.outcome == EventOutcome.WAITING:
+        elif _still_waits(event):
             transaction.on_commit(lambda: wake("payments.apply_notices"), robust=True)
     return gateway.acknowledgement
 
 
-def apply_notice(event_id: int, *, now: datetime) -> None:
-    """Let a stored notice have its consequences; asks back where a notice is no proof.
+def _still_waits(event: WebhookEvent) -> bool:
+    twins = WebhookEvent.objects.filter(channel=event.channel_id, digest=event.digest)
+    return twins.filter(outcome=EventOutcome.WAITING).exists()
 
-    Raises GatewayError when the provider cannot be asked: the outbox comes again.
+
+def apply_notices(event_ids: Sequence[int], now: datetime) -> Failures:
+    """Let stored notices have their consequences; asks back where a notice is no proof.
+
+    Returns those that failed: their providers cannot be asked, and the outbox comes again. After ASKING
+    seconds the rest is not reached. Repeating it is a no-op.
     """
-    event = WebhookEvent.objects.select_related("channel__shop").get(pk=event_id)
-    if event.outcome != EventOutcome.WAITING:
-        return
-    outcome = _outcome(event, now)
-    WebhookEvent.objects.filter(pk=event.pk, outcome=EventOutcome.WAITING).update(outcome=outcome)
-    if outcome == EventOutcome.DENIED:
-        logger.warning("notice denied by the provider", notice=event.pk)
+    failed: dict[int, Exception] = {}
+    news: list[News] = []
+    said: dict[EventOutcome, list[int]] = defaultdict(list)
+    waiting = WebhookEvent.objects.select_related("channel").filter(pk__in=event_ids)
+    began = time.monotonic()
+    for event in waiting.filter(outcome=EventOutcome.WAITING).order_by("pk"):
+        if time.monotonic() - began > ASKING:
+            failed[event.pk] = NotReached()
+            continue
+        try:
+            outcome, evidence = _outcome(event, now)
+        except Exception as error:  # noqa: BLE001  whatever is odd about it keeps no other waiting
+            failed[event.pk] = error
+            continue
+        said[outcome].append(event.pk)
+        if evidence is not None:
+            news.append(News(channel=event.channel, evidence=evidence, source=Source.NOTICE))
+    if said:
+        _conclude(said, news, now)
+    return failed
 
 
-def _outcome(event: WebhookEvent, now: datetime) -> EventOutcome:
+@transaction.atomic(durable=True)
+def _conclude(said: dict[EventOutcome, list[int]], news: list[News], now: datetime) -> None:
+    record_receipts(news, now=now)
+    for outcome, event_ids in said.items():
+        events = WebhookEvent.objects.filter(pk__in=event_ids, outcome=EventOutcome.WAITING)
+        events.update(outcome=outcome)
+        if outcome == EventOutcome.DENIED:
+            logger.warning("notices denied by the provider", notices=event_ids)
+
+
+def _outcome(event: WebhookEvent, now: datetime) -> tuple[EventOutcome, Evidence | None]:
+    """What becomes of the notice, and the money it was about."""
     gateway = gateway_for(event.channel)
     claim = gateway.read_notice(RawCall(event.method, event.query, event.body)).evidence
     if not claim.paid:
-        return EventOutcome.NOT_PAID
+        return EventOutcome.NOT_PAID, None
     if gateway.notice_is_proof:
-        apply_evidence(event.channel, claim, source=Source.NOTICE, now=now)
-        return EventOutcome.APPLIED
+        return EventOutcome.APPLIED, claim
     evidence = gateway.query(claim.out_trade_no, claim.provider_txn_id)
-    if evidence is None or not evidence.paid:
-        if now < event.received_at + BENEFIT_OF_DOUBT:
-            raise GatewayError("does not know of its own notice yet")
-        return EventOutcome.DENIED
-    apply_evidence(event.channel, evidence, source=Source.NOTICE, now=now)
-    return EventOutcome.APPLIED
+    if evidence is not None and evidence.paid:
+        return EventOutcome.APPLIED, evidence
+    if now < event.received_at + BENEFIT_OF_DOUBT:
+        raise GatewayError("does not know of its own notice yet")
+    return EventOutcome.DENIED, None

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import connection
 
+from cardshop.outbox.services import wake
 from payments.gateways import gateway_for
 from payments.gateways.base import GatewayError
 from payments.models import PaymentAttempt
@@ -16,6 +17,8 @@ from payments.states import Source
 logger = structlog.get_logger(__name__)
 
 FIRST_QUERY_AFTER = timedelta(seconds=5)
+# Provider and buyer are told of the payment in the same moment, and asking costs as much as a notice does.
+NOTICE_GOES_FIRST = timedelta(seconds=2)
 RUN = 10.0  # seconds
 EAGER_QUERIES = 8
 LONGEST_PAUSE = timedelta(seconds=60)
@@ -84,14 +87,16 @@ def ask_now(attempt: PaymentAttempt, now: datetime) -> None:
     PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__isnull=False).update(next_query_at=now)
 
 
-def ask_soon(attempt: PaymentAttempt, now: datetime) -> bool:
-    """The buyer has come back from the provider: ask at once instead of at the next turn.
+def ask_soon(attempt: PaymentAttempt, now: datetime) -> None:
+    """The buyer has come back from the provider: ask in NOTICE_GOES_FIRST instead of at the next turn.
 
-    False when there is nothing to ask, or the provider was asked often enough: whoever knows the
-    return address could otherwise make the shop ask without end.
+    Nothing happens when there is nothing to ask, or the provider was asked often enough: whoever knows
+    the return address could otherwise make the shop ask without end.
     """
-    eager = PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__gt=now, queries__lt=EAGER_QUERIES)
-    return eager.update(next_query_at=now) == 1
+    at = now + NOTICE_GOES_FIRST
+    eager = PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__gt=at, queries__lt=EAGER_QUERIES)
+    if eager.update(next_query_at=at):
+        wake("payments.poll_attempts", after=NOTICE_GOES_FIRST.total_seconds())
 
 
 def _lease_one(now: datetime) -> PaymentAttempt | None:

@@ -141,3 +141,11 @@ def test_neither_a_closing_nor_a_paid_order_can_be_paid(provider):
         with pytest.raises(NotPayable):
             start(order, channel)
     assert provider.calls == []
+
+
+def test_a_first_press_costs_four_queries_and_a_commit(provider, django_assert_num_queries):
+    """The payment, the order's lock, the attempt; and what the provider said."""
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+
+    with django_assert_num_queries(4 + len(["BEGIN", "COMMIT"])):
+        start(order, channel)

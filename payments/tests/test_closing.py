@@ -6,11 +6,13 @@ import httpx
 import pytest
 
 from cardshop.outbox.models import OutboxMessage
+from cardshop.outbox.services import NotReached
 from orders.services.delivery import deliver_orders
 from payments.checkout.cancelling import cancel_order
 from payments.errors import NotCancellable
 from payments.gateways.base import GatewayError
 from payments.models import Payment
+from payments.services import closing
 from payments.services.closing import ASK_FOR, close_due_orders, finish_closing
 from tests.factories import counters, make_attempt, make_order, make_variant, pay_order
 
@@ -28,7 +30,7 @@ def test_an_unpaid_order_expires_at_its_deadline_and_not_before(provider):
 
     assert close_due_orders(order.reserved_until - SECOND) == 0
     assert close_due_orders(order.reserved_until) == 1
-    finish_closing(order.pk, now=order.reserved_until)
+    finish_closing([order.pk], order.reserved_until)
 
     assert states(order) == ["pending", "closing", "expired"]
     assert counters(variant) == (2, 2, 0)
@@ -41,7 +43,7 @@ def test_closing_asks_the_provider_and_finds_the_money_whose_notice_never_came(p
     provider.knows(make_attempt(order))
     close_due_orders(order.reserved_until)
 
-    finish_closing(order.pk, now=order.reserved_until)
+    finish_closing([order.pk], order.reserved_until)
 
     assert states(order) == ["pending", "closing", "paid"]
     assert counters(variant) == (2, 2, 1)
@@ -54,10 +56,10 @@ def test_while_the_provider_does_not_answer_the_hold_stays_but_not_for_ever(prov
     close_due_orders(order.reserved_until)
     provider.broken = lambda request: httpx.Response(502)
 
-    with pytest.raises(GatewayError):
-        finish_closing(order.pk, now=order.reserved_until + ASK_FOR - SECOND)
+    failed = finish_closing([order.pk], order.reserved_until + ASK_FOR - SECOND)
+    assert isinstance(failed[order.pk], GatewayError)
     assert counters(variant) == (2, 2, 1)
-    finish_closing(order.pk, now=order.reserved_until + ASK_FOR)
+    finish_closing([order.pk], order.reserved_until + ASK_FOR)
 
     assert states(order) == ["pending", "closing", "expired"]
     assert counters(variant) == (2, 2, 0)
@@ -69,8 +71,8 @@ def test_finishing_twice_releases_once(provider):
     order, _other = make_order(variant), make_order(variant)
     close_due_orders(order.reserved_until)
 
-    finish_closing(order.pk, now=order.reserved_until)
-    finish_closing(order.pk, now=order.reserved_until)
+    finish_closing([order.pk], order.reserved_until)
+    finish_closing([order.pk], order.reserved_until)
 
     assert counters(variant)[2] == 1
 
@@ -94,7 +96,7 @@ def test_cancelling_with_an_attempt_waits_for_the_provider(provider):
 
     assert order.status == "closing"
     assert OutboxMessage.objects.filter(task="payments.finish_closing", done_at=None).count() == 1
-    finish_closing(order.pk, now=order.placed_at)
+    finish_closing([order.pk], order.placed_at)
     assert states(order)[-1] == "cancelled"
 
 
@@ -108,3 +110,20 @@ def test_a_paid_order_cannot_be_cancelled():
 
     deliver_orders([order.pk], order.placed_at)
     assert states(order) == ["pending", "paid", "delivered"]
+
+
+def test_where_the_time_to_ask_is_over_nobody_waits_for_those_still_to_be_asked_about(provider, monkeypatch):
+    variant = make_variant(keys=2)
+    order, untried = make_order(variant), make_order(variant)
+    make_attempt(order)
+    close_due_orders(untried.reserved_until)
+    monkeypatch.setattr(closing, "ASKING", -1.0)
+    ids = [order.pk, untried.pk]
+
+    left = finish_closing(ids, order.reserved_until)
+
+    assert {pk: type(why) for pk, why in left.items()} == {order.pk: NotReached}
+    assert states(untried)[-1] == "expired"
+    assert finish_closing(ids, untried.reserved_until + ASK_FOR) == {}
+    assert states(order)[-1] == "expired"
+    assert provider.calls == []

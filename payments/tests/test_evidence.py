@@ -20,6 +20,7 @@ from tests.factories import (
     make_variant,
     paid_evidence,
     pay_order,
+    settle_evidence,
     stock_up,
 )
 
@@ -27,9 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def apply(attempt, **kwargs):
-    return subject.apply_evidence(
-        attempt.channel, paid_evidence(attempt, **kwargs), source="poll", now=db_now()
-    )
+    return settle_evidence(attempt.channel, paid_evidence(attempt, **kwargs))
 
 
 def expire(order):
@@ -37,7 +36,7 @@ def expire(order):
     now = order.reserved_until + timedelta(seconds=31)
     assert close_due_orders(now) == 1
     order.refresh_from_db()
-    finish_closing(order.pk, now=now + ASK_FOR)
+    finish_closing([order.pk], now + ASK_FOR)
     order.refresh_from_db()
     assert order.status == "expired"
 
@@ -143,7 +142,7 @@ def test_money_from_nowhere_is_recorded_and_put_before_a_person():
     stranger = paid_evidence(attempt, txn="x")
     stranger = stranger.__class__(**{**stranger.__dict__, "out_trade_no": "nobody-knows-this"})
 
-    subject.apply_evidence(attempt.channel, stranger, source="notice", now=db_now())
+    settle_evidence(attempt.channel, stranger, source="notice")
 
     receipt = Receipt.objects.get()
     assert (receipt.attempt, receipt.status, receipt.attention) == (
@@ -180,7 +179,7 @@ def test_money_that_arrives_while_closing_pays_the_order():
     begin_closing(order, "cancelled", reason="test", actor="buyer", now=db_now())
 
     apply(attempt)
-    finish_closing(order.pk, now=db_now() + timedelta(minutes=5))
+    finish_closing([order.pk], db_now() + timedelta(minutes=5))
 
     order.refresh_from_db()
     assert (order.status, counters(variant)) == ("paid", (1, 1, 1))

@@ -8,10 +8,13 @@ from django.db import OperationalError
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.models import OutboxMessage
+from cardshop.outbox.services import NotReached
 from payments.gateways.base import GatewayError
 from payments.gateways.epay import sign
 from payments.models import Receipt, WebhookEvent
-from payments.services.notices import BENEFIT_OF_DOUBT, apply_notice
+from payments.services import notices
+from payments.services.evidence import settle_receipts
+from payments.services.notices import BENEFIT_OF_DOUBT, apply_notices
 from tests.factories import SECRET, make_attempt, make_channel, make_order, make_variant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,6 +39,13 @@ def notice(attempt, secret=SECRET, **changes):
     return "?" + urlencode({**params, "sign": sign(params, secret), "sign_type": "MD5"})
 
 
+def apply(event_id):
+    """What the workers do with a notice, and with the money that it brought."""
+    assert apply_notices([event_id], db_now()) == {}
+    recorded = Receipt.objects.filter(status="recorded").values_list("pk", flat=True)
+    assert settle_receipts(list(recorded), db_now()) == {}
+
+
 def send(client, query, channel="alipay"):
     return client.get(f"/pay/notify/{channel}/{query}")
 
@@ -49,7 +59,7 @@ def test_a_notice_is_stored_acknowledged_and_only_then_applied(client, provider,
     event = WebhookEvent.objects.get()
     assert OutboxMessage.objects.get(task="payments.apply_notices").subject_id == event.pk
     assert not Receipt.objects.exists()
-    apply_notice(event.pk, now=db_now())
+    apply(event.pk)
     event.refresh_from_db()
     assert event.outcome == "applied"
     assert Receipt.objects.get().source == "notice"
@@ -68,9 +78,10 @@ def test_a_signed_claim_that_the_provider_denies_moves_nothing(client, provider,
     send(client, notice(attempt))
     event = WebhookEvent.objects.get()
 
-    with pytest.raises(GatewayError):  # it may lag behind itself, so it is asked again for a while
-        apply_notice(event.pk, now=event.received_at)
-    apply_notice(event.pk, now=event.received_at + BENEFIT_OF_DOUBT)
+    # It may lag behind itself, so it is asked again for a while.
+    failed = apply_notices([event.pk], event.received_at)
+    assert isinstance(failed[event.pk], GatewayError)
+    assert apply_notices([event.pk], event.received_at + BENEFIT_OF_DOUBT) == {}
 
     assert WebhookEvent.objects.get().outcome == "denied"
     assert not Receipt.objects.exists()
@@ -93,7 +104,7 @@ def test_a_notice_sent_to_another_channel_of_the_same_account_is_the_same_money(
         send(client, notice(attempt), channel=channel)
 
     for event in WebhookEvent.objects.all():
-        apply_notice(event.pk, now=db_now())
+        apply(event.pk)
 
     receipt = Receipt.objects.get()
     assert (receipt.channel.slug, receipt.attempt, receipt.status) == ("alipay", attempt, "applied")
@@ -103,7 +114,7 @@ def test_a_signed_notice_that_says_unpaid_is_acknowledged_and_moves_nothing(clie
     provider.knows(attempt)
 
     assert send(client, notice(attempt, trade_status="WAIT_BUYER_PAY")).content == b"success"
-    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+    apply(WebhookEvent.objects.get().pk)
 
     assert WebhookEvent.objects.get().outcome == "not_paid"
     assert not Receipt.objects.exists()
@@ -114,7 +125,7 @@ def test_the_amount_comes_from_the_provider_and_not_from_the_notice(client, prov
     provider.knows(attempt, amount_minor=1)
     send(client, notice(attempt, money="9.9"))
 
-    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+    apply(WebhookEvent.objects.get().pk)
 
     assert (Receipt.objects.get().amount_minor, Receipt.objects.get().status) == (1, "short")
 
@@ -123,20 +134,20 @@ def test_while_the_provider_cannot_be_asked_the_notice_waits(client, provider, a
     send(client, notice(attempt))
     provider.broken = lambda request: httpx.Response(502)
 
-    with pytest.raises(GatewayError):
-        apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+    (error,) = apply_notices([WebhookEvent.objects.get().pk], db_now()).values()
 
+    assert isinstance(error, GatewayError)
     assert WebhookEvent.objects.get().outcome == "waiting"
 
 
 def test_a_second_payment_of_one_attempt_is_asked_about_by_its_own_number(client, provider, attempt):
     provider.knows(attempt)
     send(client, notice(attempt))
-    apply_notice(WebhookEvent.objects.get().pk, now=db_now())
+    apply(WebhookEvent.objects.get().pk)
     provider.knows(attempt, txn="second")
 
     send(client, notice(attempt, trade_no="second"))
-    apply_notice(WebhookEvent.objects.order_by("pk").last().pk, now=db_now())
+    apply(WebhookEvent.objects.order_by("pk").last().pk)
 
     assert Receipt.objects.filter(status="attention").count() == 1
 
@@ -182,3 +193,53 @@ def test_it_is_not_acknowledged_before_it_is_stored(client, attempt, monkeypatch
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert b"success" not in response.content
     assert not WebhookEvent.objects.exists()
+
+
+def test_a_notice_costs_five_queries_and_a_commit(client, attempt, django_assert_num_queries):
+    """The shop, the channel, the clock; the notice and its promise."""
+    with django_assert_num_queries(5 + len(["BEGIN", "COMMIT"])):
+        assert send(client, notice(attempt)).content == b"success"
+
+
+def stored(client, provider, count):
+    variant = make_variant(keys=count)
+    attempts = [make_attempt(make_order(variant)) for _ in range(count)]
+    for each in attempts:
+        provider.knows(each)
+        send(client, notice(each))
+    return attempts, list(WebhookEvent.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def test_many_notices_are_recorded_in_as_many_queries_as_one(client, provider, django_assert_num_queries):
+    make_channel()
+    attempts, ids = stored(client, provider, 20)
+    now = db_now()
+
+    with django_assert_num_queries(5 + len(["BEGIN", "COMMIT"])):
+        assert apply_notices(ids, now) == {}
+
+    assert Receipt.objects.count() == len(attempts)
+    promised = OutboxMessage.objects.filter(task="payments.settle_receipts").values_list("subject_id")
+    assert set(promised) == set(Receipt.objects.values_list("pk"))
+    assert set(WebhookEvent.objects.values_list("outcome", flat=True)) == {"applied"}
+
+
+def test_a_notice_that_cannot_be_asked_about_keeps_no_other_waiting(client, provider):
+    make_channel()
+    attempts, ids = stored(client, provider, 3)
+    del provider.trades[attempts[1].out_trade_no]
+
+    assert list(apply_notices(ids, db_now())) == [ids[1]]
+
+    assert WebhookEvent.objects.filter(outcome="applied").count() == 2
+
+
+def test_whoever_was_asked_about_does_not_wait_for_all_the_others(client, provider, monkeypatch):
+    make_channel()
+    _attempts, ids = stored(client, provider, 3)
+    monkeypatch.setattr(notices, "ASKING", 0.0)
+
+    left = apply_notices(ids, db_now())
+
+    assert {type(why) for why in left.values()} == {NotReached}
+    assert WebhookEvent.objects.filter(outcome="applied").count() + len(left) == 3

@@ -32,7 +32,7 @@ def page_of(order: Order) -> str:
 
 
 def order_in(status: str) -> Order:
-    order, now = make_order(make_variant(keys=2)), db_now()
+    order, now = make_order(make_variant(keys=2), contact_email="lin@example.org"), db_now()
     if status in (OrderStatus.PAID, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
         pay_order(order)
     if status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED):
@@ -45,7 +45,7 @@ def order_in(status: str) -> Order:
     if status in (OrderStatus.CLOSING, OrderStatus.EXPIRED):
         begin_closing(order, OrderStatus.EXPIRED, reason="not paid in time", actor="system", now=now)
     if status == OrderStatus.EXPIRED:
-        finish_closing(order.pk, now=now)
+        finish_closing([order.pk], now)
     order.refresh_from_db()
     assert order.status == status
     return order

@@ -6,15 +6,20 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from payments.models import PaymentAttempt
-from payments.services.polling import EAGER_QUERIES, ask_soon, poll_due_attempts
+from payments.models import PaymentAttempt, Receipt
+from payments.services.evidence import settle_receipts
+from payments.services.polling import EAGER_QUERIES, NOTICE_GOES_FIRST, ask_soon, poll_due_attempts
 from tests.factories import make_attempt, make_channel, make_order, make_variant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def poll(at):
-    return poll_due_attempts(clock=lambda: at)
+    """Ask, and settle what was heard."""
+    polled = poll_due_attempts(clock=lambda: at)
+    recorded = Receipt.objects.filter(status="recorded").values_list("pk", flat=True)
+    assert settle_receipts(list(recorded), at) == {}
+    return polled
 
 
 def test_polling_finds_the_payment_whose_notice_never_came(provider):
@@ -90,6 +95,6 @@ def test_coming_back_from_the_provider_is_no_way_to_make_the_shop_ask_without_en
     at = attempt.payment.order.placed_at
     for _ in range(30):
         ask_soon(attempt, at)
-        poll(at)
+        poll(at + NOTICE_GOES_FIRST)
 
     assert len(provider.calls) == EAGER_QUERIES

@@ -21,11 +21,18 @@ from payments.services.evidence import (
     SHORT,
     TWICE,
     UNKNOWN,
-    apply_evidence,
     settle_receipt,
 )
 from payments.services.resolving import DEALT_WITH, WHAT_MAX, NothingWaits, resolve_order, resolve_receipt
-from tests.factories import make_attempt, make_channel, make_order, make_variant, paid_evidence, pay_order
+from tests.factories import (
+    make_attempt,
+    make_channel,
+    make_order,
+    make_variant,
+    paid_evidence,
+    pay_order,
+    settle_evidence,
+)
 from tests.race.racing import broken_invariants, race
 from tests.staff import logged_in, make_boss, make_clerk
 
@@ -49,7 +56,7 @@ def late_order() -> Order:
     cancel_order(order, now=db_now())
     attempt = make_attempt(order)
     make_order(variant)
-    apply_evidence(attempt.channel, paid_evidence(attempt), source="poll", now=db_now())
+    settle_evidence(attempt.channel, paid_evidence(attempt))
     order.refresh_from_db()
     assert (order.status, order.attention) == (OrderStatus.CANCELLED, LATE)
     return order
@@ -69,7 +76,7 @@ def unknown_money() -> Receipt:
     evidence = Evidence(
         out_trade_no="nobody's", provider_txn_id="STRAY", paid=True, amount_minor=990, currency="CNY"
     )
-    apply_evidence(channel, evidence, source="notice", now=db_now())
+    settle_evidence(channel, evidence, source="notice")
     receipt = Receipt.objects.get()
     assert receipt.attention == UNKNOWN
     return receipt
@@ -219,12 +226,12 @@ def test_news_opens_again_what_was_dealt_with_and_old_news_does_not():
     resolve_receipt(receipt, why=TWICE, what="refunded", actor="boss", now=db_now())
     other = paid_evidence(receipt.attempt, txn="DOUBLE", amount_minor=1)
 
-    apply_evidence(receipt.channel, other, source="poll", now=db_now())
+    settle_evidence(receipt.channel, other)
 
     receipt.refresh_from_db()
     assert (receipt.attention, receipt.resolved_at, receipt.resolved_by) == (CONTRADICTS, None, "")
     resolve_receipt(receipt, why=CONTRADICTS, what="asked them", actor="boss", now=db_now())
-    apply_evidence(receipt.channel, other, source="poll", now=db_now())
+    settle_evidence(receipt.channel, other)
     assert waiting() == 0
 
 

@@ -12,6 +12,7 @@ from payments.models import PaymentChannel
 from payments.services.attempts import start_attempt
 from payments.services.closing import ASK_FOR, close_due_orders, finish_closing
 from payments.services.polling import poll_due_attempts
+from payments.tasks import settle_receipts
 from payments.tests.providers import Provider
 from tests.factories import counters, make_attempt, make_channel, make_order, make_variant
 
@@ -32,6 +33,7 @@ def test_polling_goes_on_with_the_next_attempt(provider: Provider):
     provider.knows(paid)
 
     assert poll_due_attempts(clock=db_now) == 2
+    settle_receipts()
 
     assert Order.objects.get(payment=paid.payment).status == "paid"
 
@@ -42,7 +44,7 @@ def test_a_hold_ends_although_its_provider_cannot_be_asked():
     make_attempt(order, make_sealed_off_channel())
     close_due_orders(db_now())
 
-    finish_closing(order.pk, now=db_now() + ASK_FOR)
+    assert finish_closing([order.pk], db_now() + ASK_FOR) == {}
 
     order.refresh_from_db()
     assert (order.status, counters(variant)) == ("expired", (1, 1, 0))
@@ -54,9 +56,10 @@ def test_a_channel_that_is_down_does_not_hide_money_at_another(provider: Provide
     provider.knows(make_attempt(order, make_channel()))
     close_due_orders(db_now())
 
-    with pytest.raises(GatewayError):
-        finish_closing(order.pk, now=db_now())
+    failed = finish_closing([order.pk], db_now())
+    settle_receipts()
 
+    assert isinstance(failed[order.pk], GatewayError)
     order.refresh_from_db()
     assert order.status == "paid"
 

@@ -165,8 +165,8 @@ def crash_everywhere(
 @pytest.mark.parametrize(
     ("pay", "placed", "least"),
     [
-        # The notice stored, leased, its money recorded, settled, notice and message closed; then
-        # delivery leased, done, closed; and the mail leased and closed.
+        # The notice stored, leased, its money recorded and it closed, the message closed; then settling
+        # leased, done, closed; the same for delivery; and the mail leased and closed.
         (pay_by_notice, timedelta(), 11),
         (pay_by_poll, timedelta(), 8),
         (pay_at_the_last_moment, timedelta(hours=-1), 10),
@@ -227,7 +227,11 @@ def test_a_crash_at_any_commit_of_an_expiry_gives_the_stock_back_once(when, prov
 
 def test_a_crash_before_an_order_is_committed_leaves_nothing_and_the_retry_places_it():
     variant = make_variant(keys=KEYS)
-    request = {"buyer": make_buyer(variant), "idempotency_key": "k" * 16}
+    request = {
+        "buyer": make_buyer(variant),
+        "idempotency_key": "k" * 16,
+        "contact_email": "lin@example.org",
+    }
 
     assert dies(lambda: make_order(variant, **request), at=1, when=BEFORE)
 
@@ -240,7 +244,11 @@ def test_a_crash_before_an_order_is_committed_leaves_nothing_and_the_retry_place
 
 def test_a_crash_after_an_order_is_committed_loses_the_answer_and_the_retry_finds_it():
     variant = make_variant(keys=KEYS)
-    request = {"buyer": make_buyer(variant), "idempotency_key": "k" * 16}
+    request = {
+        "buyer": make_buyer(variant),
+        "idempotency_key": "k" * 16,
+        "contact_email": "lin@example.org",
+    }
 
     assert dies(lambda: make_order(variant, **request), at=1, when=AFTER)
 

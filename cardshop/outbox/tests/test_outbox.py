@@ -7,7 +7,7 @@ import pytest
 
 from cardshop.outbox import services as subject
 from cardshop.outbox.models import OutboxMessage
-from tests.factories import NOON, the_shop
+from tests.factories import NOON, make_shop, the_shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,3 +78,42 @@ def test_a_run_ends_after_a_while_and_leaves_the_rest_to_the_next(monkeypatch):
 
     assert drain(lambda ids, now: sleep(0.03), batch=1) == 1
     assert subject.due_tasks(NOON) == ["t"]
+
+
+def test_those_that_a_batch_names_come_back_and_the_others_are_done():
+    promise(1, 2, 3)
+
+    assert drain(lambda ids, now: {2: ValueError("not this one")}) == 2
+
+    left = OutboxMessage.objects.get(done_at=None)
+    assert (left.subject_id, left.due_at, left.attempts) == (2, NOON + timedelta(seconds=2), 1)
+
+
+def test_what_there_was_no_time_for_is_due_again_at_once_and_has_lost_no_attempt():
+    promise(1, 2, 3)
+    seen = []
+
+    def work(ids, now):
+        seen.append(ids)
+        return dict.fromkeys(ids[1:], subject.NotReached())
+
+    assert drain(work) == 3
+
+    assert [len(ids) for ids in seen] == [3, 2, 1]
+    assert set(OutboxMessage.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_after_a_batch_that_was_not_full_nobody_looks_again(django_assert_num_queries):
+    promise(1, 2, 3)
+
+    with django_assert_num_queries(2):  # leased and closed
+        assert drain(lambda ids, now: None) == 3
+
+
+def test_promises_of_several_shops_are_one_statement(django_assert_num_queries):
+    shops = {1: the_shop().pk, 2: make_shop("another").pk}
+
+    with django_assert_num_queries(1 + len(["BEGIN", "COMMIT"])):
+        subject.promise_all("t", shops, now=NOON)
+
+    assert dict(OutboxMessage.objects.values_list("subject_id", "shop")) == shops

@@ -1,0 +1,54 @@
+"""What an order's page and API cost: buyers ask every second while they wait."""
+
+from datetime import datetime
+
+import pytest
+
+from cardshop.common.clock import db_now
+from orders.services.delivery import deliver_orders
+from tests.factories import make_attempt, make_channel, make_order, make_variant, pay_order
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order():
+    make_channel()
+    return make_order(make_variant(keys=1))
+
+
+def state(client, order):
+    return client.get(f"/api/v1/orders/{order.token}/").json()
+
+
+def test_while_unpaid_it_is_six_queries(client, order, django_assert_num_queries):
+    """The shop, the order, the clock, its lines, the channels, its money."""
+    make_attempt(order)
+
+    with django_assert_num_queries(6):
+        assert state(client, order)["next_look"] == 1
+
+
+def test_once_it_is_paid_it_is_four(client, order, django_assert_num_queries):
+    pay_order(order)
+    deliver_orders([order.pk], db_now())
+
+    with django_assert_num_queries(4):
+        assert state(client, order)["has_keys"]
+
+
+def test_without_an_attempt_nobody_asks_every_second(client, order):
+    assert state(client, order)["next_look"] == 5
+
+
+def test_money_that_waits_for_a_person_is_known_to_have_come(client, order):
+    pay_order(order, amount_minor=1)
+
+    assert state(client, order)["money_received"]
+
+
+def test_moments_are_the_shops_own_time_with_its_offset(client, order):
+    said = state(client, order)["reserved_until"]
+
+    assert said.endswith("+08:00")
+    assert datetime.fromisoformat(said) == order.reserved_until
