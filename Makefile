@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run test check demo-load lock
+.PHONY: help run test check demo-load storm bench soak lock
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -45,6 +45,16 @@ check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrati
 
 demo-load: $(DEV) ## 200 buyers at once against the running whole, then the books are checked
 	@$(PY) -m benchmarks.demo_load
+
+storm: $(DEV) ## 10,000 buyers, 1,000 keys, one second (ARGS="--help" tells the options)
+	@$(PY) -m benchmarks.storm $(ARGS)
+
+soak: $(DEV) ## 20 storms while processes are killed with -9 (ARGS="--help" tells the options)
+	@$(PY) -m benchmarks.soak $(ARGS)
+
+bench: $(DEV) ## stock strategies, allocator and admission view beside bare baselines (ten minutes)
+	@$(PY) -m benchmarks.strategies
+	@$(PY) -m benchmarks.admission_view
 
 COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)

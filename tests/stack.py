@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -26,19 +27,25 @@ def free_ports(count: int) -> list[int]:
 
 
 class RunningShop:
-    """What `make run` starts, with its data below `var`. Everything it prints goes to `log`."""
+    """What `make run` starts, with its data below `var`. Everything it prints goes to `log`.
 
-    def __init__(self, var: Path) -> None:
+    `environment` is added to that of the shop and of every management command.
+    """
+
+    def __init__(self, var: Path, *, environment: Mapping[str, str] | None = None) -> None:
         self.var = var
         self.log = var / "shop.log"
-        port, sandbox_port = free_ports(2)
+        port, hot_port, sandbox_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}"
+        self.hot_url = f"http://127.0.0.1:{hot_port}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         self._environment = {
             **{name: value for name, value in os.environ.items() if name not in _FOREIGN},
             "CARDSHOP_VAR": str(var),
             "PORT": str(port),
+            "HOT_PORT": str(hot_port),
             "SANDBOX_PORT": str(sandbox_port),
+            **(environment or {}),
         }
 
     def __enter__(self) -> Self:
@@ -64,6 +71,11 @@ class RunningShop:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=60)
+
+    @property
+    def pid(self) -> int:
+        """Of the process that all others of the shop descend from."""
+        return self._process.pid
 
     def manage(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a management command against this shop; never raises for its exit code."""

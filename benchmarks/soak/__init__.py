@@ -1,0 +1,1 @@
+"""`make soak`: storms against the running whole while its processes are killed. See benchmarks/README.md."""

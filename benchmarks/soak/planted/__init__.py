@@ -1,0 +1,1 @@
+"""Bugs to plant, for controls: each must turn the soak red. Nothing of the shop imports this."""

@@ -1,0 +1,1 @@
+"""`make storm`: everybody clicks at once, and afterwards everything is counted."""

@@ -1,0 +1,219 @@
+"""`make storm`: 10,000 buyers, 1,000 keys, one second, against everything `make run` starts."""
+
+import argparse
+import csv
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.storm.build import NoCompiler, compile_generator
+from benchmarks.storm.pages import OpenedPage, Visitor, open_pages
+from benchmarks.storm.picture import draw
+from benchmarks.storm.plan import Shape, address_of, write_plan
+from benchmarks.storm.processes import CpuSamples, CpuWatch
+from benchmarks.storm.records import BuyerRecord, read_buyers, read_ordinary
+from benchmarks.storm.results import ORDINARY_LEAST, Observed, Results, as_json, checkouts_bar, judge, rows
+from benchmarks.storm.stage import HOLD_SECONDS, ORDINARY, STORM, furnish, new_keys
+from benchmarks.storm.table import table
+from tests.stack import REPOSITORY, RunningShop
+
+PATIENCE = 240.0  # seconds that a buyer stays in line, from the first click on
+SETTLING = 60.0  # seconds granted after the storm until the books must be in order
+VOID = 2  # the generator's exit code when it was itself the bottleneck
+# All addresses that the generator may call from; the buyers' own come in X-Forwarded-For.
+ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.0/8"}
+
+
+def main() -> int:
+    options = _options()
+    shape = _shape(options)
+    var: Path = options.var.resolve()
+    try:
+        program = compile_generator(var / "build")
+    except NoCompiler as error:
+        say(str(error))
+        return 1
+    say(f"{shape.buyers} buyers, {options.keys} keys, seed {shape.seed} (--seed {shape.seed} repeats it)")
+    shutil.rmtree(var / "shop", ignore_errors=True)
+    with RunningShop(var / "shop", environment=ENVIRONMENT) as shop:
+        observed, void = _run(shop, program, shape, keys=new_keys(options.keys), var=var)
+    results = judge(observed)
+    if options.checkouts:
+        results.bars.append(checkouts_bar(results.figures))
+    _save(var, results, observed.buyers, shape)
+    print(table(results), flush=True)
+    for bar in results.bars:
+        print(bar, flush=True)
+    say(f"saved in {_shown(var)}: results.json, results.csv, storm.svg, buyers.tsv, ordinary.tsv")
+    if void:
+        say("VOID: the generator was busy for more than 70 % of a core; these figures say nothing")
+        return VOID
+    return 0 if results.passed else 1
+
+
+def _options() -> argparse.Namespace:
+    told = os.environ.get
+    parser = argparse.ArgumentParser("make storm", description=__doc__)
+    add = parser.add_argument
+    add("--buyers", type=int, default=told("STORM_BUYERS", "10000"))
+    add("--keys", type=int, default=told("STORM_KEYS", "1000"))
+    add("--seed", type=int, default=told("STORM_SEED") or str(secrets.randbelow(10**6)))
+    add("--spread", type=float, default=1.0, help="seconds over which the clicks arrive")
+    add("--abandoning", type=float, default=0.2, help="share of the buyers who hold and never pay")
+    add("--ordinary-rate", type=float, default=20.0, help="purchases/s of another product; 0: none")
+    add("--checkouts", action="store_true", help="every buyer buys: as many as keys, no other traffic")
+    add("--var", type=Path, default=REPOSITORY / "var" / "storm", help="where shop and results go")
+    return parser.parse_args()
+
+
+def _shape(options: argparse.Namespace) -> Shape:
+    mixed = not options.checkouts
+    return Shape(
+        buyers=options.buyers if mixed else options.keys,
+        seed=options.seed,
+        spread=options.spread,
+        abandoning=options.abandoning if mixed else 0,
+        doubling=0.05 if mixed else 0,
+        hammering=0.02 if mixed else 0,
+        ordinary_rate=options.ordinary_rate if mixed else 0,
+        ordinary_each=ORDINARY_LEAST,
+    )
+
+
+def _run(
+    shop: RunningShop, program: Path, shape: Shape, *, keys: list[str], var: Path
+) -> tuple[Observed, bool]:
+    """The storm and everything read afterwards, and whether the generator found itself too slow."""
+    furnish(shop, keys=keys, ordinary_keys=shape.ordinary_count, say=say)
+    storm = _opened(shop, STORM, shape.buyers, network=32)
+    ordinary = _opened(shop, ORDINARY, shape.ordinary_count, network=16)
+    write_plan(var / "plan.tsv", shape, storm=storm, ordinary=ordinary)
+    hot_url = _hot_url(shop)
+    say(f"the storm breaks in {shape.storm_at:.0f} s")
+    with CpuWatch(shop.pid, hot_port=int(shop.hot_url.rpartition(":")[2])) as watch:
+        code = _generate(program, shape, var=var, hot_url=hot_url, web_url=shop.url)
+    totals = json.loads((var / "totals.json").read_text())
+    buyers = read_buyers(var / "buyers.tsv")
+    verified = _verified(shop)
+    ledger = httpx.get(f"{shop.sandbox_url}/_sandbox/ledger", trust_env=False, timeout=60).json()
+    observed = Observed(
+        buyers=buyers,
+        ordinary=read_ordinary(var / "ordinary.tsv"),
+        totals=totals,
+        imported=keys,
+        paid_trades=[trade["out_trade_no"] for trade in ledger if trade["paid_at"]],
+        verified=verified,
+        storm_at=shape.storm_at,
+        ordinary_rate=shape.ordinary_rate,
+        cpu=_cpu(watch.samples, totals, buyers),
+    )
+    return observed, code == VOID
+
+
+def _opened(shop: RunningShop, code: str, count: int, *, network: int) -> list[OpenedPage]:
+    visitors = [
+        Visitor(f"{code}-{number}@example.org", address_of(number, network=network))
+        for number in range(count)
+    ]
+    return open_pages(shop.url, code, visitors, say) if visitors else []
+
+
+def _hot_url(shop: RunningShop) -> str:
+    """Where a gateway would send the hot product's traffic: its own pool, if there is one."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{shop.hot_url}/healthz", trust_env=False).status_code == 200:
+                return shop.hot_url
+        except httpx.TransportError:
+            time.sleep(0.2)
+    say("there is no hot pool: the storm goes to the storefront's")
+    return shop.url
+
+
+def _generate(program: Path, shape: Shape, *, var: Path, hot_url: str, web_url: str) -> int:
+    arguments = {
+        "plan": var / "plan.tsv",
+        "buyers": var / "buyers.tsv",
+        "shoppers": var / "ordinary.tsv",
+        "totals": var / "totals.json",
+        "hot": hot_url,
+        "web": web_url,
+        "storm-code": STORM,
+        "ordinary-code": ORDINARY,
+        "deadline": shape.storm_at + PATIENCE,
+        "seed": shape.seed,
+    }
+    command = [str(program), *(f"--{name}={value}" for name, value in arguments.items())]
+    code = subprocess.run(command, check=False).returncode  # noqa: S603  our own program
+    if code not in (0, VOID):
+        raise RuntimeError(f"the generator ended with {code}")
+    return code
+
+
+def _verified(shop: RunningShop) -> dict[str, list[str]]:
+    """The findings of `verify --settled`, once there are none or the time for settling is over."""
+    began = time.monotonic()
+    while True:
+        answer = shop.manage("verify", "--settled", "--json")
+        if not answer.stdout.strip():
+            raise RuntimeError(f"verify did not run:\n{answer.stderr[-2000:]}")
+        findings: dict[str, list[str]] = json.loads(answer.stdout)
+        took = time.monotonic() - began
+        if not any(findings.values()) or took > SETTLING:
+            break
+        time.sleep(1)
+    say(f"verify --settled after {took:.0f} s: {sum(map(len, findings.values()))} findings")
+    for name, found in findings.items():
+        for finding in found[:5]:
+            say(f"  {name}: {finding}")
+    return findings
+
+
+def _cpu(samples: CpuSamples, totals: dict[str, Any], buyers: list[BuyerRecord]) -> dict[str, float]:
+    """CPU seconds by role from the first click until the last key was in hand."""
+    started = totals["started_monotonic_s"]
+    last_key = max((b.keyed for b in buyers if b.keyed is not None), default=totals["wall_s"])
+    return samples.between(started + max(totals["first_click_s"], 0), started + last_key)
+
+
+def _save(var: Path, results: Results, buyers: list[BuyerRecord], shape: Shape) -> None:
+    about = {
+        "at": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "seed": shape.seed,
+        "hold_seconds": HOLD_SECONDS,
+        "spread_s": shape.spread,
+        "abandoning": shape.abandoning,
+    }
+    (var / "results.json").write_text(json.dumps({"run": about, **as_json(results)}, indent=2) + "\n")
+    with (var / "results.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("figure", "value"), *rows(results)])
+    conditions = (
+        f"{about['cores']} cores for everything, the load generator included · open loop, clicks over "
+        f"{shape.spread:g} s · {shape.abandoning:.0%} never pay, "
+        f"holds of {HOLD_SECONDS} s · seed {shape.seed}"
+    )
+    svg = draw(results, buyers, storm_at=shape.storm_at, spread=shape.spread, conditions=conditions)
+    (var / "storm.svg").write_text(svg)
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path
+
+
+def say(text: str) -> None:
+    print(f"storm: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The shop on the evening before: two products, their keys, and everybody's page open."""
+
+import secrets
+from collections.abc import Callable
+
+from tests.stack import RunningShop
+
+STORM = "storm"
+ORDINARY = "beside-the-storm"
+# Long enough to pay, short enough that what is not paid for passes down the line within the run.
+HOLD_SECONDS = 20
+
+
+def new_keys(count: int) -> list[str]:
+    return [f"STORM-{secrets.token_hex(10).upper()}" for _ in range(count)]
+
+
+def furnish(shop: RunningShop, *, keys: list[str], ordinary_keys: int, say: Callable[[str], None]) -> None:
+    """Both variants with their keys in stock. Raises RuntimeError with what the shop said."""
+    made = shop.manage("shell", text=_VARIANTS)
+    if made.returncode or "Traceback" in made.stderr:
+        raise RuntimeError(f"the variants could not be made:\n{made.stderr[-2000:]}")
+    for code, chosen in ((STORM, keys), (ORDINARY, new_keys(ordinary_keys))):
+        if not chosen:
+            continue
+        imported = shop.manage("import_keys", code, "-", text="\n".join(chosen))
+        if imported.returncode:
+            raise RuntimeError(f"the keys of {code} were not imported:\n{imported.stderr[-2000:]}")
+        say(f"{code}: {imported.stdout.strip()}")
+
+
+_VARIANTS = f"""
+from cardshop.shops.models import Shop
+from inventory.models import Product, Stock, Variant
+from orders.models import Sale
+shop = Shop.objects.get(slug="demo")
+def variant(code, **fields):
+    product = Product.objects.create(shop=shop, slug=code, name=code, is_listed=True)
+    made = Variant.objects.create(
+        shop=shop, product=product, code=code, name="One", price_minor=100, max_quantity=1, **fields
+    )
+    Stock.objects.create(shop=shop, variant=made)
+    return made
+
+variant("{ORDINARY}")
+queued = variant("{STORM}", selling="queued", is_isolated=True)
+Sale.objects.create(shop=shop, variant=queued, hold_seconds={HOLD_SECONDS}, line_cap=None)
+"""
