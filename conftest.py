@@ -1,5 +1,7 @@
 """What every test may lean on."""
 
+from collections.abc import Iterator
+
 import pytest
 
 pytest_plugins = ["payments.tests.providers"]
@@ -9,3 +11,15 @@ pytest_plugins = ["payments.tests.providers"]
 def _quiet_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wake-ups are a courtesy: unless a test runs a real worker, nobody is there to be woken."""
     monkeypatch.setattr("cardshop.celery.app.send_task", lambda *args, **kwargs: None)
+
+
+@pytest.fixture
+def line() -> Iterator[None]:
+    """An empty Redis: gates of other tests would be taken for those of this one's variants."""
+    from orders.admission.directory import forget_listings
+    from orders.admission.gate import connect
+
+    connect().flushdb()
+    forget_listings()
+    yield
+    connect().flushdb()

@@ -9,6 +9,7 @@ from cardshop.operations.api_docs import api_docs
 from cardshop.operations.health import healthz, readyz
 from inventory.api import ProductApi, ProductsApi
 from inventory.views import product_image
+from orders.admission.api import TicketApi, TicketsApi
 from orders.api import OrdersApi, PassesApi
 from payments.checkout import api as checkout
 from payments.checkout.views import pay_return
@@ -23,6 +24,8 @@ buyer_api = [
     path("products/", ProductsApi.as_view(), name="api_products"),
     path("products/<slug:slug>/", ProductApi.as_view(), name="api_product"),
     path("passes/", PassesApi.as_view(), name="api_passes"),
+    path("tickets/", TicketsApi.as_view(), name="api_tickets"),
+    path("tickets/<slug:code>/<slug:ticket_id>/", TicketApi.as_view(), name="api_ticket"),
     path("orders/", OrdersApi.as_view(), name="api_orders"),
     path("orders/<slug:token>/", checkout.OrderApi.as_view(), name="api_order"),
     path(

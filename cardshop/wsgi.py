@@ -27,4 +27,8 @@ def utf8_only(inner: "WSGIApplication") -> "WSGIApplication":
     return outer
 
 
-application = utf8_only(get_wsgi_application())
+django_application = get_wsgi_application()
+
+from orders.admission.hot import short_way  # noqa: E402  needs the apps to be ready
+
+application = short_way(utf8_only(django_application))

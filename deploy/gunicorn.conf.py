@@ -9,6 +9,10 @@ bind = os.environ.get("WEB_BIND") or f"127.0.0.1:{os.environ.get('WEB_PORT', '80
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS", "2"))
 threads = int(os.environ.get("WEB_THREADS", "8"))
+# A rush arrives within a second: let it wait in the kernel and in the workers, not be turned away. The
+# kernel caps the backlog at net.core.somaxconn.
+backlog = 16384
+worker_connections = 8000
 # Longer than a buyer looks at a page: a reused connection must not be closed under a click.
 keepalive = 75
 # Below the 5 s that honcho waits before it kills.

@@ -17,6 +17,7 @@ from cardshop.shops.models import Shop
 from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.key_import_page import key_import_page
 from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
+from inventory.releases import release_more
 
 
 class ShopOwnedAdmin(GuardedDeleteAdmin):
@@ -57,6 +58,7 @@ class VariantInline(ShowsPrice, StackedInline):
         "code",
         ("price", "currency"),
         ("min_quantity", "max_quantity"),
+        ("selling", "per_buyer_limit"),
         ("is_active", "position"),
     ]
 
@@ -95,8 +97,19 @@ class ProductAdmin(ShopOwnedAdmin):
 @admin.register(Variant)
 class VariantAdmin(ShowsPrice, GuardedDeleteAdmin):
     form = VariantForm
-    list_display = ["name", "product", "code", "price", "total", "open_stock", "claimed", "free", "is_active"]
-    list_filter = ["is_active", "shop"]
+    list_display = [
+        "name",
+        "product",
+        "code",
+        "price",
+        "selling",
+        "total",
+        "open_stock",
+        "claimed",
+        "free",
+        "is_active",
+    ]
+    list_filter = ["is_active", "selling", "shop"]
     list_select_related = ["product"]
     search_fields = ["code", "name", "name_en", "product__name", "product__name_en"]
     autocomplete_fields = ["product"]
@@ -106,6 +119,9 @@ class VariantAdmin(ShowsPrice, GuardedDeleteAdmin):
         "code",
         ("price", "currency"),
         ("min_quantity", "max_quantity"),
+        "per_buyer_limit",
+        "selling",
+        ("is_isolated", "sells_in_waves"),
         ("is_active", "position"),
         ("total", "open_stock"),
         ("claimed", "free"),
@@ -121,6 +137,12 @@ class VariantAdmin(ShowsPrice, GuardedDeleteAdmin):
             released_sum=Sum("stocks__released"),
             claimed_sum=Sum("stocks__claimed"),
         )
+
+    def save_model(self, request: HttpRequest, obj: Variant, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "sells_in_waves" in form.changed_data and not obj.sells_in_waves:
+            # No wave will come for them any more. The admin saves in a transaction.
+            release_more(obj.pk)
 
     @admin.display(description=_("total"))
     def total(self, variant: Any) -> int | None:

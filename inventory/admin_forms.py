@@ -11,6 +11,7 @@ from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from cardshop.common.money import CURRENCIES, MAX_MINOR, to_minor, to_text
+from inventory.models import Selling
 
 MAX_PICTURE_BYTES = 5 * 1024 * 1024
 MAX_PICTURE_SIDE = 4000
@@ -65,6 +66,11 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("min_quantity", _("At least 1."))
         elif least and most is not None and most < least:
             self.add_error("max_quantity", _("Not less than the least per order."))
+        limit = cleaned.get("per_buyer_limit")
+        if least and limit and limit < least:
+            self.add_error("per_buyer_limit", _("Not less than the least per order: nobody could buy."))
+        if cleaned.get("is_isolated") and cleaned.get("selling") == Selling.DIRECT:
+            self.add_error("is_isolated", _("Only what is sold through a line can be isolated."))
         return cleaned
 
     def _clean_price(self, cleaned: dict[str, Any]) -> None:

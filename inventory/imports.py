@@ -32,7 +32,7 @@ class ImportReport:
 def import_keys(
     *, variant: Variant, lines: Iterable[str], imported_by: str, note: str = "", now: datetime
 ) -> tuple[KeyBatch, ImportReport]:
-    """Seal and store one key a line, and open them for sale, all or nothing.
+    """Seal and store one key a line, and open them for sale (or leave that to waves), all or nothing.
 
     Blank lines are passed over, surrounding white space is dropped. Duplicates, in the input or of
     any key of the shop that is not void, are left out and reported, and so are lines that are too
@@ -56,7 +56,7 @@ def import_keys(
         duplicates=len(report.duplicate_lines),
         refused=len(report.refused_lines),
     )
-    _open_for_sale(variant, report.imported)
+    _count_in(variant, report.imported)
     return batch, report
 
 
@@ -100,10 +100,12 @@ def _import_chunk(
     report.imported += len(rows)
 
 
-def _open_for_sale(variant: Variant, count: int) -> None:
+def _count_in(variant: Variant, count: int) -> None:
     stock, _created = Stock.objects.get_or_create(
         variant=variant, pool=Stock.PUBLIC, defaults={"shop": variant.shop}
     )
-    Stock.objects.filter(pk=stock.pk).update(
-        total=F("total") + count, released=F("released") + count, version=F("version") + 1
-    )
+    rows = Stock.objects.filter(pk=stock.pk)
+    if Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists():
+        rows.update(total=F("total") + count, version=F("version") + 1)
+    else:
+        rows.update(total=F("total") + count, released=F("released") + count, version=F("version") + 1)

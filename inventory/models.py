@@ -89,8 +89,17 @@ class ProductImage(models.Model):
         return self.alt or str(self.file)
 
 
+class Selling(models.TextChoices):
+    DIRECT = "direct", _("directly")
+    QUEUED = "queued", _("through a line, for a rush")
+
+
 class Variant(models.Model):
-    """The thing with a price. `code` names it in links and APIs."""
+    """The thing with a price. `code` names it in links and APIs.
+
+    Sold through a line, a Sale says on what terms. `is_isolated` gives it an allocator process and a
+    queue of workers of its own, so that its rush slows nothing else.
+    """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
     product = models.ForeignKey(
@@ -103,6 +112,26 @@ class Variant(models.Model):
     currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES, default="CNY")
     min_quantity = models.PositiveSmallIntegerField(_("least per order"), default=1)
     max_quantity = models.PositiveSmallIntegerField(_("most per order"), default=10)
+    per_buyer_limit = models.PositiveSmallIntegerField(
+        _("most per buyer"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Over all orders with the same e-mail address. Empty: no limit."),
+    )
+    selling = models.CharField(_("way of selling"), max_length=10, choices=Selling, default=Selling.DIRECT)
+    is_isolated = models.BooleanField(
+        _("isolated"),
+        default=False,
+        help_text=_("Its rush gets processes of its own: the isolated allocator and the hot workers."),
+    )
+    sells_in_waves = models.BooleanField(
+        _("sold in waves"),
+        default=False,
+        help_text=_(
+            "New keys stay closed until a wave of the sale opens them. Off: all are for sale at once."
+        ),
+    )
     is_active = models.BooleanField(_("for sale"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
 

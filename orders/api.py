@@ -98,6 +98,7 @@ class OrdersApi(BuyerApiView):
             buyer=read_pass(body["pass"], variant_code=body["variant"], now=now),
             idempotency_key=body["idempotency_key"],
             language=get_language() or "",
+            address=request.META["REMOTE_ADDR"],
             now=now,
         )
         return Response(PlacedOut(order).data, 201)

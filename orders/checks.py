@@ -1,4 +1,4 @@
-"""Invariants 1, 5, 6, 10 and 11, as far as orders can see them."""
+"""Invariants 1, 5, 6, 8, 10 and 11, as far as orders can see them; and that the line is a line."""
 
 from cardshop.common.invariants import Check
 
@@ -102,6 +102,94 @@ CHECKS = [
            WHERE status = 'paid' AND attention = '' AND EXISTS (
                SELECT FROM orders_orderevent AS event WHERE event.order_id = "order".id
                  AND event.after = 'paid' AND event.at < clock_timestamp() - %(grace)s::interval)""",
+        needs_grace=True,
+    ),
+    Check(
+        "orders.tickets_became_their_orders",
+        # A refused or left ticket may have one: the same page bought it when the line was taken away.
+        """SELECT 'ticket ' || ticket.id || ' is ' || ticket.status || ', its order is '
+                  || coalesce("order".status, 'not there')
+           FROM orders_ticket AS ticket LEFT JOIN orders_order AS "order" USING (ticket_id)
+           WHERE ticket.status = 'ordered' AND "order".id IS NULL
+              OR ticket.status = 'waiting' AND "order".id IS NOT NULL""",
+    ),
+    Check(
+        "orders.tickets_fit_their_orders",
+        """SELECT 'ticket ' || ticket.id || ': ' || ticket.quantity || ' of variant ' || ticket.variant_id
+                  || ' waited for, ' || item.quantity || ' of variant ' || item.variant_id || ' ordered'
+           FROM orders_ticket AS ticket JOIN orders_order AS "order" USING (ticket_id)
+           JOIN orders_orderitem AS item ON item.order_id = "order".id
+           WHERE ticket.status = 'ordered'
+             AND (item.quantity, item.variant_id, "order".buyer_key, "order".shop_id)
+                 <> (ticket.quantity, ticket.variant_id, ticket.buyer_key, ticket.shop_id)""",
+    ),
+    Check(
+        "orders.tickets_have_an_end",
+        """SELECT 'ticket ' || id || ' is ' || status || ', ended at ' || coalesce(ended_at::text, 'no time')
+           FROM orders_ticket WHERE (status = 'waiting') <> (ended_at IS NULL)""",
+    ),
+    Check(
+        "orders.the_line_has_somebody_to_serve_it",
+        """SELECT 'variant ' || variant_id || ': ' || count(*) || ' wait, and it has no sale'
+           FROM orders_ticket AS ticket WHERE status = 'waiting'
+             AND NOT EXISTS (SELECT FROM orders_sale WHERE variant_id = ticket.variant_id)
+           GROUP BY variant_id""",
+    ),
+    Check(
+        "orders.waves_are_released_once",
+        """SELECT 'wave ' || id || ': ' || released || ' of ' || quantity || ' released'
+           FROM orders_wave WHERE released > CASE WHEN released_at IS NULL THEN 0 ELSE quantity END""",
+    ),
+    Check(
+        "orders.lines_have_their_terms",
+        # Chosen in the admin, they are there at once; else the allocators make them within a second.
+        """SELECT 'variant ' || id || ' is sold through a line and has no sale' FROM inventory_variant
+           WHERE selling = 'queued' AND id NOT IN (SELECT variant_id FROM orders_sale)""",
+        needs_grace=True,
+    ),
+    Check(
+        "orders.the_registered_are_let_in",
+        """SELECT 'registration ' || registration.id || ' has no ticket and no order'
+           FROM orders_registration AS registration JOIN orders_sale AS sale ON sale.id = sale_id
+           WHERE NOT is_paused AND opens_at < clock_timestamp() - %(grace)s::interval
+             AND NOT EXISTS (SELECT FROM orders_ticket WHERE ticket_id = registration.ticket_id)
+             AND NOT EXISTS (SELECT FROM orders_order WHERE ticket_id = registration.ticket_id)""",
+        needs_grace=True,
+    ),
+    Check(
+        "orders.the_line_is_served",
+        # Whatever frees units has a time; going on after a pause has none, and is over at the second look.
+        """SELECT 'variant ' || variant.id || ': ' || coalesce(free::text, 'any number')
+                  || ' free, and ticket ' || head.id || ' waits for ' || head.quantity
+           FROM orders_sale AS sale
+           JOIN inventory_variant AS variant ON variant.id = sale.variant_id AND variant.is_active
+           JOIN inventory_product AS product ON product.id = variant.product_id AND product.is_listed
+           JOIN shops_shop AS shop ON shop.id = variant.shop_id AND shop.is_open
+           JOIN (
+               SELECT variant_id, released - claimed AS free FROM inventory_stock WHERE pool = 'public'
+           ) AS stock ON stock.variant_id = variant.id
+           JOIN LATERAL (
+               SELECT id, quantity FROM (
+                   SELECT id, quantity, settled_at FROM orders_ticket
+                   WHERE variant_id = variant.id AND status = 'waiting' ORDER BY place LIMIT 500
+               ) AS first WHERE quantity <= free OR free IS NULL
+               ORDER BY settled_at LIMIT 1
+           ) AS head ON true
+           WHERE NOT sale.is_paused AND NOT EXISTS (
+               SELECT FROM orders_orderevent AS event
+               JOIN orders_orderitem AS item ON item.order_id = event.order_id
+               WHERE item.variant_id = variant.id AND event.after IN ('expired', 'cancelled')
+                 AND event.at > clock_timestamp() - %(grace)s::interval
+           ) AND NOT EXISTS (
+               SELECT FROM orders_wave WHERE sale_id = sale.id
+                 AND released_at > clock_timestamp() - %(grace)s::interval
+           ) AND NOT EXISTS (
+               SELECT FROM inventory_keybatch WHERE variant_id = variant.id
+                 AND imported_at > clock_timestamp() - %(grace)s::interval
+           ) AND NOT EXISTS (
+               SELECT FROM orders_ticket WHERE id = head.id
+                 AND settled_at > clock_timestamp() - %(grace)s::interval
+           )""",
         needs_grace=True,
     ),
 ]

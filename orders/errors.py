@@ -33,3 +33,100 @@ class TooManyCorrections(DomainError):
     code = "too_many_corrections"
     http_status = 429
     message = _("The e-mail of this order was changed too often. Please write to us.")
+
+
+class LimitReached(DomainError):
+    code = "limit_reached"
+    http_status = 409
+    message = _("You already have as many of this as one buyer may have.")
+
+
+class TooManyUnpaid(DomainError):
+    code = "too_many_unpaid"
+    http_status = 409
+    message = _("Please pay for the orders you have opened, or cancel them, before you open another.")
+
+
+class SoldThroughLine(DomainError):
+    code = "sold_through_line"
+    http_status = 409
+    message = _("This is sold through a line. Please open the product again to join it.")
+
+
+class SalePaused(DomainError):
+    code = "paused"
+    retry_after = 5
+    http_status = 409
+    message = _("The sale is paused for a moment. Nobody loses their place; please try again soon.")
+
+
+class NotOpenYet(DomainError):
+    code = "not_open"
+    http_status = 409
+    message = _("The sale has not begun yet.")
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class AlreadyRegistered(DomainError):
+    code = "already_registered"
+    field = "contact_email"
+    message = _(
+        "This address is registered for the sale already, from another page. That registration stands."
+    )
+
+
+class FormRegistered(DomainError):
+    code = "form_registered"
+    field = "contact_email"
+    message = _(
+        "This form has registered another address already. Withdraw that registration, or open the product"
+        " again."
+    )
+
+
+class SaleEnded(DomainError):
+    code = "ended"
+    message = _("The sale has ended.")
+
+
+class LineFull(DomainError):
+    code = "line_full"
+    message = _("Everything is taken, and the line for what comes back is full.")
+
+
+class FullUntilNextWave(LineFull):
+    """`retry_after` leads to the next wave, or some way towards it."""
+
+    message = _("Everything is taken for now, and the line is full. More will be released; please try then.")
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class SoldOut(DomainError):
+    code = "sold_out"
+    message = _("Sold out: everything has been paid for.")
+
+
+class TooManyTickets(DomainError):
+    code = "too_many_tickets"
+    http_status = 429
+    retry_after = 10
+    message = _("You are in this line several times already.")
+
+
+class UnknownTicket(DomainError):
+    code = "unknown_ticket"
+    http_status = 404
+    message = _("We do not know this place in line. Please send the form again: you lose nothing by it.")
+
+
+class LineUnavailable(DomainError):
+    code = "unavailable"
+    http_status = 503
+    retry_after = 2
+    message = _("The line is being set up again. Nothing was lost; please try again in a moment.")

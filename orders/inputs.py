@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from cardshop.common.api import StrictSerializer, WholeNumberField
+from orders.clicks import IDEMPOTENCY_KEY
 
 
 class BuyInput(StrictSerializer):
@@ -10,7 +11,7 @@ class BuyInput(StrictSerializer):
 
     quantity = WholeNumberField(min_value=1, max_value=10_000)
     contact_email = serializers.EmailField(max_length=254)
-    idempotency_key = serializers.RegexField(r"^[A-Za-z0-9_-]{16,64}$")
+    idempotency_key = serializers.RegexField(IDEMPOTENCY_KEY)
 
     def get_fields(self) -> dict[str, "serializers.Field[object, object, object, object]"]:
         # "pass" is a keyword, so it cannot be declared above.

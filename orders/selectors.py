@@ -13,9 +13,10 @@ def order_by_token(shop: Shop, token: str) -> Order:
 
     From here on the request's log lines name it.
     """
-    order = Order.objects.select_related("shop").filter(shop=shop, token=token).first()
+    order = Order.objects.filter(shop=shop, token=token).first()
     if order is None:
         raise NotHere
+    order.shop = shop
     structlog.contextvars.bind_contextvars(order=order.number)
     return order
 

@@ -44,5 +44,14 @@ class HoldStatus(models.TextChoices):
     RELEASED = "released", _("released")
 
 
+class TicketStatus(models.TextChoices):
+    """Of a click that was settled and did not become an order at once."""
+
+    WAITING = "waiting", _("waiting in line")
+    ORDERED = "ordered", _("became an order")
+    LEFT = "left", _("left the line")
+    REFUSED = "refused", _("turned away")
+
+
 class IllegalTransition(Exception):
     """A step that NEXT forbids: a bug, unlike a lost race."""

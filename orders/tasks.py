@@ -1,28 +1,34 @@
 """What the workers do for orders. Each drains its outbox rows; how often it is woken does not matter."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
-from orders.models import Order
 from orders.services.delivery import complete_delivered_orders, deliver_orders
-from orders.services.mail import mail_delivery
+from orders.services.mail import mail_delivered_orders
+from orders.services.turn_mail import mail_turns
 
-# A mail server may take EMAIL_TIMEOUT for each of several steps; after a crash the mail still goes out
-# within a minute.
+# A mail server may take EMAIL_TIMEOUT for each of several steps, and several mails may have gone before
+# that; after a crash the mail still goes out within a minute.
 MAIL_LEASE = timedelta(seconds=40)
 
 
 @shared_task(name="orders.deliver")
 def deliver() -> None:
-    drain("orders.deliver", deliver_orders, clock=db_now, batch=100)
+    drain("orders.deliver", deliver_orders, clock=db_now, batch=200)
+
+
+@shared_task(name="orders.deliver_isolated")
+def deliver_isolated() -> None:
+    """The same for isolated variants, whose rush must not keep other deliveries waiting."""
+    drain("orders.deliver_isolated", deliver_orders, clock=db_now, batch=200)
 
 
 @shared_task(name="orders.mail_delivery")
 def mail_deliveries() -> None:
-    drain("orders.mail_delivery", _mail, clock=db_now, batch=1, lease=MAIL_LEASE)
+    drain("orders.mail_delivery", mail_delivered_orders, clock=db_now, batch=20, lease=MAIL_LEASE)
 
 
 @shared_task(name="orders.complete_delivered")
@@ -31,6 +37,6 @@ def complete_delivered() -> None:
         pass
 
 
-def _mail(order_ids: list[int], now: datetime) -> None:
-    for order in Order.objects.select_related("shop").filter(pk__in=order_ids):
-        mail_delivery(order)
+@shared_task(name="orders.mail_turn")
+def mail_turn() -> None:
+    drain("orders.mail_turn", mail_turns, clock=db_now, batch=10, lease=MAIL_LEASE)

@@ -1,4 +1,4 @@
-"""The buy page: mints a pass, takes the order."""
+"""The buy page: mints a pass, takes the click."""
 
 import secrets
 from typing import Any
@@ -16,16 +16,17 @@ from cardshop.traffic.passes import BadPass, mint_pass, read_pass
 from cardshop.traffic.same_origin import same_origin
 from inventory.models import Variant
 from inventory.selectors import available_counts, variant_for_sale
+from orders.admission.display import OPEN, sale_state
+from orders.admission.joining import join
 from orders.errors import NotForSale
 from orders.inputs import BuyInput
-from orders.services.placing import place_order
 
 
 @never_cache
 @same_origin
 @require_http_methods(["GET", "POST"])
 def buy(request: HttpRequest, code: str) -> HttpResponse:
-    """GET shows the form with a fresh pass; POST turns it into an order, once."""
+    """GET shows the form with a fresh pass; POST turns it into an order or a place in line, once."""
     variant = variant_for_sale(shop_of(request), code)
     if variant is None:
         raise NotForSale
@@ -42,13 +43,20 @@ def _form(
     status: int = 200,
 ) -> HttpResponse:
     """The form, with what was entered still in it. An altered or old pass is replaced."""
-    entered = entered or {}
+    entered, now = entered or {}, db_now()
     renew = not entered.get("pass") or isinstance(refusal, BadPass)
+    available, sale = available_counts([variant])[variant.pk], sale_state(variant, now)
+    short = available is not None and available < variant.min_quantity
     context = {
         "shop": variant.shop,
         "variant": variant,
-        "available": available_counts([variant])[variant.pk],
-        "pass": mint_pass(variant_code=variant.code, now=db_now()) if renew else entered["pass"],
+        "available": available,
+        "sale": sale,
+        "sold_out": not sale.takes_clicks if sale else short,
+        "shows_stock": not short and (sale is None or sale.phase == OPEN),
+        # Through the line one may also wait for what is not there.
+        "most": variant.max_quantity if sale or available is None else min(available, variant.max_quantity),
+        "pass": mint_pass(variant_code=variant.code, now=now) if renew else entered["pass"],
         "idempotency_key": secrets.token_urlsafe(16) if renew else entered.get("idempotency_key"),
         "quantity": entered.get("quantity", variant.min_quantity),
         "contact_email": entered.get("contact_email", ""),
@@ -56,7 +64,10 @@ def _form(
         "refusal": refusal,
         "existing_token": getattr(refusal, "order_token", ""),
     }
-    return render(request, "orders/buy.html", context, status=status)
+    response = render(request, "orders/buy.html", context, status=status)
+    if refusal and refusal.retry_after is not None:
+        response["Retry-After"] = str(refusal.retry_after)
+    return response
 
 
 def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
@@ -66,7 +77,7 @@ def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
         return _form(request, variant, entered=entered, errors=wanted.errors, status=400)
     now = db_now()
     try:
-        order = place_order(
+        ticket_id, standing = join(
             shop=variant.shop,
             variant_code=variant.code,
             quantity=wanted.validated_data["quantity"],
@@ -74,6 +85,7 @@ def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
             buyer=read_pass(wanted.validated_data["pass"], variant_code=variant.code, now=now),
             idempotency_key=wanted.validated_data["idempotency_key"],
             language=get_language() or "",
+            address=request.META["REMOTE_ADDR"],
             now=now,
         )
     except DomainError as refusal:
@@ -86,6 +98,9 @@ def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
             refusal=refusal,
             status=refusal.http_status,
         )
-    response = redirect("order", token=order.token)
+    if standing.order_token:
+        response = redirect("order", token=standing.order_token)
+    else:
+        response = redirect("line", code=variant.code, ticket_id=ticket_id)
     response.status_code = 303
     return response

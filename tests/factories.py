@@ -14,8 +14,8 @@ from orders.models import Order
 from orders.services.placing import place_order
 from payments.gateways.base import Evidence
 from payments.gateways.epay import sign
-from payments.models import Payment, PaymentAttempt, PaymentChannel
-from payments.services.evidence import apply_evidence
+from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt
+from payments.services.evidence import apply_evidence, settle_receipts
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECRET = "89unJUB8HZ54Hj7x4nUj56HN4nUzUJ8i"
@@ -80,18 +80,19 @@ def make_order(
     variant: Variant,
     *,
     quantity: int = 1,
-    contact_email: str = "lin@example.org",
+    contact_email: str = "",
     now: datetime | None = None,
     buyer: BuyerPass | None = None,
     idempotency_key: str = "",
 ) -> Order:
     now = now or db_now()
+    buyer = buyer or make_buyer(variant, now)
     return place_order(
         shop=variant.shop,
         variant_code=variant.code,
         quantity=quantity,
-        contact_email=contact_email,
-        buyer=buyer or make_buyer(variant, now),
+        contact_email=contact_email or f"{buyer.buyer_id}@example.org",
+        buyer=buyer,
         idempotency_key=idempotency_key or secrets.token_urlsafe(16),
         language="zh-hans",
         now=now,
@@ -155,10 +156,23 @@ def paid_evidence(attempt: PaymentAttempt, *, txn: str = "", amount_minor: int =
 
 
 def pay_order(order: Order, *, now: datetime | None = None, **evidence: object) -> PaymentAttempt:
-    """Money arrives for the order, as a provider's query would say it."""
+    """Money arrives for the order, as a provider's query would say it, and is settled."""
     attempt = make_attempt(order)
-    apply_evidence(attempt.channel, paid_evidence(attempt, **evidence), source="poll", now=now or db_now())
+    settle_evidence(attempt.channel, paid_evidence(attempt, **evidence), now=now)
     return attempt
+
+
+def settle_evidence(
+    channel: PaymentChannel, evidence: Evidence, *, source: str = "poll", now: datetime | None = None
+) -> Receipt | None:
+    """Record what a provider says, and do at once what a worker is woken for."""
+    now = now or db_now()
+    receipt = apply_evidence(channel, evidence, source=source, now=now)
+    if receipt is not None:
+        failed = settle_receipts([receipt.pk], now)
+        for error in failed.values():
+            raise error
+    return receipt
 
 
 def notice_query(attempt: PaymentAttempt) -> str:

@@ -7,7 +7,8 @@ import pytest
 from cardshop.common.clock import db_now
 from orders.models import Order
 from orders.services.delivery import deliver_orders
-from payments.models import PaymentAttempt
+from payments.models import PaymentAttempt, Receipt
+from payments.services.evidence import settle_receipts
 from payments.services.polling import poll_due_attempts
 from tests.factories import make_channel, make_variant, stock_up
 
@@ -29,6 +30,7 @@ def settle(provider):
     attempt = PaymentAttempt.objects.get()
     provider.knows(attempt)
     poll_due_attempts(clock=lambda: attempt.next_query_at)
+    assert settle_receipts([Receipt.objects.get().pk], db_now()) == {}
     deliver_orders([Order.objects.get().pk], db_now())
 
 

@@ -31,7 +31,10 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Every failure is {"code", "message", "fields"}; None means a bug of ours: a 500."""
     if isinstance(exc, DomainError):
         fields = {exc.field: [str(exc)]} if exc.field else {}
-        return Response({"code": exc.code, "message": str(exc), "fields": fields}, exc.http_status)
+        waits = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}
+        return Response(
+            {"code": exc.code, "message": str(exc), "fields": fields}, exc.http_status, headers=waits
+        )
     if isinstance(exc, Http404):
         return Response({"code": "not_found", "message": _("We could not find that."), "fields": {}}, 404)
     if response := exception_handler(exc, context):

@@ -7,13 +7,15 @@ from django.utils.translation import gettext_lazy as _
 class DomainError(Exception):
     """The request was understood and refused; nothing was changed.
 
-    Subclasses set `code` (stable, for programs), `http_status` and `message` (translated).
+    Subclasses set `code` (stable, for programs), `http_status`, `message` (translated), and
+    `retry_after` (seconds) where the same request may do better later.
     """
 
     code = "refused"
     http_status = 409
     message: str | Promise = _("This is not possible.")
     field = ""
+    retry_after: int | None = None
 
     def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
         self.message = message or self.message

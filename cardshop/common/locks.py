@@ -12,6 +12,7 @@ LOCK_ORDER = [
     "payments.Receipt",
     "orders.Order",
     "inventory.Stock",
+    "orders.Ticket",
     "inventory.CardKey",
 ]
 

@@ -1,6 +1,11 @@
-"""Runs the Procfile with honcho until one process ends or Ctrl-C: python -m cardshop.operations.procfile."""
+"""Runs the Procfile with honcho until Ctrl-C: python -m cardshop.operations.procfile.
+
+A process that ends is started again, as a service manager would do it; but one that ends within seconds
+of its start cannot work here, and then everything stops.
+"""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,6 +13,13 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
 PROCFILE = Path(__file__).resolve().parent.parent.parent / "Procfile"
+
+KEEP_RUNNING = """
+while began=$(date +%s); sh -c "$0"; code=$?; [ $(($(date +%s) - began)) -ge 5 ]; do
+    echo "has ended ($code), starting it again"
+done
+exit $code
+"""
 
 
 class PatientManager(Manager):
@@ -32,7 +44,8 @@ class PatientManager(Manager):
 def main() -> int:
     manager = PatientManager()
     for name, command in parse_procfile(PROCFILE.read_text()).processes.items():
-        manager.add_process(name, command, env=dict(os.environ), cwd=str(PROCFILE.parent))
+        kept = shlex.join(["sh", "-c", KEEP_RUNNING, command])
+        manager.add_process(name, f"exec {kept}", env=dict(os.environ), cwd=str(PROCFILE.parent))
     manager.loop()
     return manager.returncode or 0
 

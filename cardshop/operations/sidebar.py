@@ -28,6 +28,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         },
         {
+            "title": _("Rushes"),
+            "separator": True,
+            "items": [
+                _page(_("Sales"), "bolt", "orders.sale"),
+                _page(_("Line"), "hourglass_top", "orders.ticket"),
+                _page(_("Registrations"), "how_to_reg", "orders.registration"),
+            ],
+        },
+        {
             "title": _("Card keys"),
             "separator": True,
             "items": [

@@ -105,7 +105,7 @@ STATIC_URL = env.read("STATIC_CDN").rstrip("/") + "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "cardshop.common.static_files.HashedFiles"},
 }
 # A file missing from the manifest must not turn an error page into a crash.
 WHITENOISE_MANIFEST_STRICT = False
@@ -198,6 +198,8 @@ CELERY_TASK_IGNORE_RESULT = True
 # never answers may keep deliveries waiting, nor polling one dead provider the notices of the others.
 CELERY_TASK_ROUTES = {
     "orders.mail_delivery": {"queue": "mail"},
+    "orders.deliver_isolated": {"queue": "isolated"},
+    "orders.mail_turn": {"queue": "mail"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
     "payments.poll_attempts": {"queue": "polling"},
@@ -235,5 +237,10 @@ logging_config(json=env.read("LOG_FORMAT", "json") == "json")
 # Seconds; argued in docs/adr/.
 HOLD_SECONDS = 15 * 60
 COMPLETE_AFTER_DAYS = 7
+# Unpaid holds of one variant. An address may be a whole neighbourhood behind one router.
+UNPAID_HOLDS_PER_BUYER = 3
+UNPAID_HOLDS_PER_ADDRESS = 20
+# How stock is claimed; docs/locking.md compares the three. Checked where they are listed: inventory/stock/.
+STOCK_STRATEGY = env.read("STOCK_STRATEGY") or "prededuct"
 PROVIDER_CONNECT_TIMEOUT = 3.0
 PROVIDER_READ_TIMEOUT = 8.0

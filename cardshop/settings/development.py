@@ -12,6 +12,7 @@ ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]", *env.names("ALLOWED_HOSTS")
 DATABASES = {"default": env.database(env.read("DATABASE_URL") or database_url(_VAR))}
 _REDIS = env.read("REDIS_URL") or redis_url(_VAR)
 CACHES = env.redis_cache(_REDIS)
+ADMISSION_REDIS_URL = env.read("ADMISSION_REDIS_URL") or _REDIS
 CELERY_BROKER_URL = env.read("BROKER_URL") or env.broker_from_redis(_REDIS)
 
 MEDIA_ROOT = env.read("MEDIA_ROOT") or str(_VAR / "media")

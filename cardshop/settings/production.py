@@ -11,6 +11,7 @@ CARD_KEY_KEK = env.required("CARD_KEY_KEK")
 ALLOWED_HOSTS = [host.strip() for host in env.required("ALLOWED_HOSTS").split(",")]
 DATABASES = {"default": env.database(env.required("DATABASE_URL"))}
 CACHES = env.redis_cache(env.required("REDIS_URL"))
+ADMISSION_REDIS_URL = env.read("ADMISSION_REDIS_URL") or env.required("REDIS_URL")
 CELERY_BROKER_URL = env.required("BROKER_URL")
 
 MEDIA_ROOT = env.required("MEDIA_ROOT")

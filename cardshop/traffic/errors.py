@@ -52,7 +52,10 @@ class ErrorPageMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, DomainError):
-            return error_page(request, error.http_status, error.code, error.message, error.field)
+            response = error_page(request, error.http_status, error.code, error.message, error.field)
+            if error.retry_after is not None:
+                response["Retry-After"] = str(error.retry_after)
+            return response
         if isinstance(error, (OperationalError, InterfaceError)):
             logger.error("database unavailable: %s", type(error).__name__)
             return error_page(request, 503, "unavailable")

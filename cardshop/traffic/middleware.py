@@ -4,7 +4,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
 
 import structlog
 from django.conf import settings
@@ -13,6 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from cardshop.traffic.addresses import client_address
 from cardshop.traffic.errors import error_page
 
 Next = Callable[[HttpRequest], HttpResponse]
@@ -47,34 +47,14 @@ class RequestLogMiddleware:
 
 
 class ClientAddressMiddleware:
-    """Behind proxies of ours, REMOTE_ADDR becomes the address of whoever called them.
-
-    X-Forwarded-For is read from the right, as far as our own proxies wrote it; what stands further
-    left was said by the client and is not believed.
-    """
+    """REMOTE_ADDR becomes the client's address; see `client_address`."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
-        self.trusted = [ip_network(network) for network in settings.TRUSTED_PROXIES]
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        address = request.META.get("REMOTE_ADDR", "")
-        hops = request.headers.get("X-Forwarded-For", "").split(",")
-        while hops and self._is_ours(address) and _is_address(last := hops.pop().strip()):
-            address = last
-        request.META["REMOTE_ADDR"] = address
+        request.META["REMOTE_ADDR"] = client_address(request.META)
         return self.get_response(request)
-
-    def _is_ours(self, address: str) -> bool:
-        return _is_address(address) and any(ip_address(address) in network for network in self.trusted)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class BodyLimitMiddleware:

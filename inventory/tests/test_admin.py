@@ -41,6 +41,7 @@ def product_form(shop, *, pictures=(), **changes):
         "variants-0-currency": "",
         "variants-0-min_quantity": 1,
         "variants-0-max_quantity": 5,
+        "variants-0-selling": "direct",
         "variants-0-is_active": "on",
         "variants-0-position": 0,
         "images-TOTAL_FORMS": len(pictures),

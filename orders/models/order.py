@@ -13,14 +13,19 @@ class Order(models.Model):
     """One purchase. `number` is for people, `token` opens it, `ticket_id` makes retries one order.
 
     `reserved_until` is the deadline of all its holds. `buyer_key` is frozen at order: correcting the
-    e-mail changes neither it nor any limit. `attention` is a reason for a person to look, not a state.
+    e-mail changes neither it nor any limit. `address_key` stands for the network address, if that says
+    anything about who it is. `attention` is a reason for a person to look, not a state.
     """
 
-    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
-    number = models.CharField(_("number"), max_length=16, unique=True, default=new_order_number)
-    token = models.CharField(max_length=32, unique=True, default=new_token, editable=False)
-    ticket_id = models.CharField(max_length=64, unique=True, editable=False)
+    # `order_newest` begins with the shop.
+    shop = models.ForeignKey(
+        "shops.Shop", on_delete=models.PROTECT, db_index=False, verbose_name=_("shop")
+    )
+    number = models.CharField(_("number"), max_length=16, default=new_order_number)
+    token = models.CharField(max_length=32, default=new_token, editable=False)
+    ticket_id = models.CharField(max_length=64, editable=False)
     buyer_key = models.CharField(max_length=64, editable=False)
+    address_key = models.CharField(max_length=64, blank=True, editable=False)
     status = models.CharField(_("status"), max_length=12, choices=OrderStatus, default=OrderStatus.PENDING)
     closing_to = models.CharField(
         _("closing to"), max_length=12, choices=OrderStatus, blank=True, editable=False
@@ -40,6 +45,10 @@ class Order(models.Model):
         verbose_name_plural = _("orders")
         ordering = ["-pk"]
         constraints = [
+            # Not unique=True, which on PostgreSQL brings a second index each, for LIKE.
+            models.UniqueConstraint(fields=["number"], name="order_number_once"),
+            models.UniqueConstraint(fields=["token"], name="order_token_once"),
+            models.UniqueConstraint(fields=["ticket_id"], name="one_order_per_ticket"),
             models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_known"),
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="order_total_positive"),
             models.CheckConstraint(
@@ -61,6 +70,16 @@ class Order(models.Model):
                 fields=["delivered_at"],
                 name="order_to_complete",
                 condition=Q(status=OrderStatus.DELIVERED),
+            ),
+            models.Index(
+                fields=["buyer_key"],
+                name="order_of_buyer",
+                condition=~Q(status__in=[OrderStatus.EXPIRED, OrderStatus.CANCELLED]),
+            ),
+            models.Index(
+                fields=["address_key"],
+                name="order_unpaid_from_address",
+                condition=Q(status__in=[OrderStatus.PENDING, OrderStatus.CLOSING]) & ~Q(address_key=""),
             ),
             models.Index(fields=["shop", "-placed_at"], name="order_newest"),
             models.Index(fields=["shop"], name="order_attention", condition=~Q(attention="")),
@@ -103,7 +122,8 @@ class Reservation(models.Model):
     """A claim on Stock for one line: `held` until the order's deadline, then `sold` or `released`."""
 
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="reservations")
-    stock = models.ForeignKey("inventory.Stock", on_delete=models.PROTECT)
+    # `reservation_held` is the index that is asked.
+    stock = models.ForeignKey("inventory.Stock", on_delete=models.PROTECT, db_index=False)
     quantity = models.PositiveIntegerField(_("quantity"))
     status = models.CharField(_("status"), max_length=10, choices=HoldStatus, default=HoldStatus.HELD)
 
@@ -115,6 +135,13 @@ class Reservation(models.Model):
                 fields=["item"],
                 condition=~Q(status=HoldStatus.RELEASED),
                 name="one_live_reservation_per_item",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["stock"],
+                name="reservation_held",
+                condition=Q(status=HoldStatus.HELD),
             ),
         ]
 

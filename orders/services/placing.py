@@ -6,16 +6,19 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from cardshop.common.ids import keyed_digest
+from cardshop.common.locks import lock_rows
 from cardshop.shops.models import Shop
 from cardshop.traffic.passes import BuyerPass
 from inventory import stock
-from inventory.models import Variant
+from inventory.errors import OutOfStock
+from inventory.models import Selling, Stock, Variant
 from inventory.selectors import variant_for_sale
-from orders.errors import IdempotencyConflict, NotForSale, WrongQuantity
-from orders.models import Order, OrderEvent, OrderItem, Reservation
+from orders.clicks import address_key_of, identify
+from orders.errors import IdempotencyConflict, NotForSale, SalePaused, SoldThroughLine, WrongQuantity
+from orders.models import Order, OrderEvent, OrderItem, Reservation, Sale, Ticket
+from orders.services.limits import require_allowed
 from orders.services.transitions import BUYER
-from orders.states import OrderStatus
+from orders.states import OrderStatus, TicketStatus
 
 
 def place_order(
@@ -28,22 +31,29 @@ def place_order(
     idempotency_key: str,
     language: str,
     now: datetime,
+    address: str = "",
 ) -> Order:
     """Hold `quantity` of the variant for the buyer and open an order to be paid within the hold.
 
     The price is frozen here. The same buyer, variant and idempotency key make one order, however
     often and however parallel this is called; another quantity or contact with them raises
-    IdempotencyConflict. Raises NotForSale, WrongQuantity or OutOfStock and leaves nothing behind.
+    IdempotencyConflict. `address` is the network address it comes from. Raises BadPass, NotForSale,
+    WrongQuantity, SoldThroughLine, SalePaused, LimitReached, TooManyUnpaid or OutOfStock and leaves
+    nothing behind.
     """
-    ticket_id = keyed_digest("ticket", str(shop.pk), variant_code, buyer.buyer_id, idempotency_key)
-    buyer_key = keyed_digest("buyer", contact_email.lower(), buyer.buyer_id)
+    ticket_id, buyer_key = identify(
+        shop.pk, variant_code, buyer, idempotency_key=idempotency_key, contact_email=contact_email
+    )
     if existing := Order.objects.filter(ticket_id=ticket_id).first():
         return _same_request(existing, quantity, buyer_key)
-    variant = _sellable(shop, variant_code, quantity)
+    variant = sellable(shop, variant_code, quantity)
+    if variant.selling == Selling.QUEUED:
+        raise SoldThroughLine
     order = Order(
         shop=shop,
         ticket_id=ticket_id,
         buyer_key=buyer_key,
+        address_key=address_key_of(address),
         contact_email=contact_email,
         language=language,
         currency=variant.currency,
@@ -62,7 +72,13 @@ def place_order(
 
 @transaction.atomic(durable=True)
 def _place(order: Order, variant: Variant, quantity: int, now: datetime) -> Order:
-    """The order goes first: its unique ticket stops a twin before the hot Stock row is touched."""
+    """The order goes first: its unique ticket stops a twin before the hot Stock row is touched.
+
+    Not where there is a line: an allocator that settles the same click holds the Stock, and each would
+    wait for the other.
+    """
+    if sale := Sale.objects.filter(variant=variant).first():
+        _let_the_line_go_first(sale)
     order.save(force_insert=True)
     item = OrderItem.objects.create(
         order=order,
@@ -76,11 +92,21 @@ def _place(order: Order, variant: Variant, quantity: int, now: datetime) -> Orde
     )
     OrderEvent.objects.create(order=order, after=OrderStatus.PENDING, reason="placed", actor=BUYER, at=now)
     stock_id = stock.claim(variant_id=variant.pk, quantity=quantity)
+    require_allowed(variant, buyer_key=order.buyer_key, address_key=order.address_key, quantity=quantity)
     Reservation.objects.create(item=item, stock_id=stock_id, quantity=quantity)
     return order
 
 
-def _sellable(shop: Shop, variant_code: str, quantity: int) -> Variant:
+def _let_the_line_go_first(sale: Sale) -> None:
+    lock_rows(Stock.objects.filter(variant=sale.variant_id, pool=Stock.PUBLIC))
+    if Sale.objects.filter(pk=sale.pk, is_paused=True).exists():
+        raise SalePaused
+    if Ticket.objects.filter(variant=sale.variant_id, status=TicketStatus.WAITING).exists():
+        raise OutOfStock
+
+
+def sellable(shop: Shop, variant_code: str, quantity: int) -> Variant:
+    """The variant, for a buyer who may have `quantity` of it. Raises NotForSale, WrongQuantity."""
     if (variant := variant_for_sale(shop, variant_code)) is None:
         raise NotForSale
     if not variant.min_quantity <= quantity <= variant.max_quantity:

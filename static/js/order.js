@@ -1,8 +1,7 @@
 // The order page: counts down, asks how the order is, and shows the page anew when that has changed.
 
-const RETRY_FIRST_MS = 2_000;
-const RETRY_MOST_MS = 60_000;
-const ANSWER_WITHIN_MS = 10_000;
+import { ask, NoAnswer, spread, watch } from "./asking.js";
+
 const PATIENT_AFTER = 15; // unchanged answers until the pause has doubled
 const MOST_PATIENT_MS = 10_000;
 
@@ -13,82 +12,33 @@ let deadline = 0; // of the hold, in milliseconds of this device's wall clock
 
 announceArrival();
 countDown();
-if (order.dataset.nextLook) watch();
+if (order.dataset.nextLook) keepLooking();
 
 // ---- asking
 
-function watch() {
-  let timer;
-  let asking = false;
-  let failures = 0;
+function keepLooking() {
   let unchanged = 0;
-  let notBefore = 0; // Retry-After, which also holds when the page is shown again
 
-  const later = (ms) => {
-    clearTimeout(timer);
-    if (!document.hidden) timer = setTimeout(ask, Math.max(ms, notBefore - Date.now()));
-  };
-
-  const ask = async () => {
-    if (asking || document.hidden) return;
-    asking = true;
-    try {
-      const answer = await fetch(order.dataset.api, {
-        headers: { Accept: "application/json", "Accept-Language": document.documentElement.lang },
-        cache: "no-store",
-        signal: timeout(ANSWER_WITHIN_MS),
-      });
-      if (answer.status === 404) return; // gone for good: asking again would not help
-      if (!answer.ok) {
-        notBefore = Date.now() + retryAfterMs(answer.headers.get("Retry-After"));
-        throw new Error(`answered ${answer.status}`);
-      }
-      const state = await answer.json();
-      failures = 0;
-      unreachable.hidden = true;
-      if (differs(state)) return void showAnew(state);
-      unchanged += 1;
-      setDeadline(state.seconds_left);
-      if (state.next_look === null) return;
-      later(spread(patient(state.next_look * 1000, unchanged)));
-    } catch {
-      failures += 1;
-      unreachable.hidden = failures < 3;
-      later(spread(Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(failures - 1, 10))));
-    } finally {
-      asking = false;
+  const look = async () => {
+    const answer = await ask(order.dataset.api);
+    if (answer.status === 404) return null; // gone for good: asking again would not help
+    if (!answer.ok) throw new NoAnswer(answer);
+    const state = await answer.json();
+    if (differs(state)) {
+      showAnew(state);
+      return null;
     }
+    unchanged += 1;
+    setDeadline(state.seconds_left);
+    return state.next_look === null ? null : spread(patient(state.next_look * 1000, unchanged));
   };
 
-  const now = () => {
-    unchanged = 0;
-    later(0);
-  };
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) clearTimeout(timer);
-    else now();
+  const now = watch(look, {
+    first: spread(Number(order.dataset.nextLook) * 1000),
+    onFailures: (failures) => (unreachable.hidden = failures < 3),
+    onWake: () => (unchanged = 0),
   });
-  addEventListener("pageshow", (event) => event.persisted && now());
-  addEventListener("online", now);
   document.addEventListener("countdown-over", now);
-  later(spread(Number(order.dataset.nextLook) * 1000));
-}
-
-function timeout(ms) {
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(), ms);
-  return controller.signal;
-}
-
-function retryAfterMs(text) {
-  if (!text) return 0;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return Math.min(Math.max(ms || 0, 0), 10 * RETRY_MOST_MS);
-}
-
-/** A quarter more or less, so that a thousand pages do not ask in step. */
-function spread(ms) {
-  return ms * (0.75 + Math.random() / 2);
 }
 
 function patient(ms, unchanged) {

@@ -73,7 +73,7 @@ def attempts_that_closing_never_saw(monkeypatch: pytest.MonkeyPatch, provider: P
     def end(number: int) -> None:
         order, now = orders[number], db_now()
         closing.begin_closing(order, OrderStatus.EXPIRED, reason="test", actor=SYSTEM, now=now)
-        closing.finish_closing(order.pk, now=now)
+        assert closing.finish_closing([order.pk], now) == {}
 
     pressed, ended = rounds(50, lambda number: press_pay(orders[number], channel), end, jitter=0.015)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import transaction
+from django.db.models import QuerySet
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
@@ -20,11 +21,11 @@ from orders.states import HoldStatus, OrderStatus
 from payments.checkout.cancelling import cancel_order
 from payments.models import PaymentAttempt, Receipt
 from payments.services import closing
-from payments.services.evidence import SHORT, apply_evidence, record_receipt
+from payments.services.evidence import SHORT, apply_evidence
 from payments.tasks import finish_closing as finish_closing_task
 from payments.tests.providers import Provider
-from tests.factories import counters, make_attempt, make_order, make_variant, paid_evidence
-from tests.race.racing import broken_invariants, race, read_unlocked, rounds, without_constraint
+from tests.factories import counters, make_attempt, make_order, make_variant, paid_evidence, settle_evidence
+from tests.race.racing import broken_invariants, linger, race, read_unlocked, rounds, without_constraint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,18 +36,18 @@ JITTER = 0.02  # about as long as either side takes, so that either may come fir
 def pay(provider: Provider, attempt: PaymentAttempt) -> Receipt | None:
     """The buyer pays; the provider knows it first, and its notice follows."""
     provider.knows(attempt)
-    return apply_evidence(attempt.channel, paid_evidence(attempt), source="notice", now=db_now())
+    return settle_evidence(attempt.channel, paid_evidence(attempt), source="notice")
 
 
 def expire(order: Order) -> None:
     now = db_now()
     closing.begin_closing(order, OrderStatus.EXPIRED, reason="not paid in time", actor=SYSTEM, now=now)
-    closing.finish_closing(order.pk, now=now)
+    assert closing.finish_closing([order.pk], now) == {}
 
 
 def cancel(order: Order) -> None:
     cancel_order(order, now=db_now())
-    closing.finish_closing(order.pk, now=db_now())
+    assert closing.finish_closing([order.pk], db_now()) == {}
 
 
 def pay_while_it_ends(
@@ -147,9 +148,9 @@ def test_money_recorded_just_before_the_end_is_settled_before_it(
     money = paid_evidence(attempt, amount_minor=1000 // part)
     end_unpaid = closing._end_unpaid
 
-    def record_and_end(order_id: int, now: datetime) -> bool:
-        record_receipt(attempt.channel, money, source="notice", now=now)
-        return end_unpaid(order_id, now)
+    def record_and_end(order_ids: list[int], now: datetime) -> list[int]:
+        apply_evidence(attempt.channel, money, source="notice", now=now)
+        return end_unpaid(order_ids, now)
 
     monkeypatch.setattr(closing, "_end_unpaid", record_and_end)
 
@@ -160,17 +161,17 @@ def test_money_recorded_just_before_the_end_is_settled_before_it(
     assert broken_invariants() == []
 
 
-def end_unpaid_by_what_was_seen(order_id: int, now: datetime) -> bool:
+def end_unpaid_by_what_was_seen(order_ids: list[int], now: datetime) -> list[int]:
     """`_end_unpaid` as one would write it first: look, and a moment later act on what was seen."""
-    order = Order.objects.get(pk=order_id)
+    order = Order.objects.get(pk__in=order_ids)
     if order.status != OrderStatus.CLOSING:
-        return True
+        return []
     time.sleep(JITTER)
     for hold in Reservation.objects.filter(item__order=order):
         stock.release(stock_id=hold.stock_id, quantity=hold.quantity)
         Reservation.objects.filter(pk=hold.pk).update(status=HoldStatus.RELEASED)
     transition(order, order.closing_to, reason="no money came", actor=SYSTEM, now=now)
-    return True
+    return []
 
 
 def test_control_without_lock_and_second_look_the_key_of_a_paid_order_is_for_sale_again(
@@ -211,15 +212,18 @@ def test_eight_sweeps_at_once_close_each_order_once(provider: Provider):
     assert broken_invariants() == []
 
 
-def test_control_without_compare_and_set_the_sweeps_close_an_order_several_times(monkeypatch):
-    def move_whatever_it_was(order, to, *, reason, actor, now, **changes):
-        Order.objects.filter(pk=order.pk).update(status=to, **changes)
-        OrderEvent.objects.create(
-            order=order, before=order.status, after=to, reason=reason, actor=actor, at=now
+def test_control_without_lock_and_compare_and_set_the_sweeps_close_an_order_several_times(monkeypatch):
+    def move_whatever_they_were(orders, to, *, reason, actor, now, **changes):
+        Order.objects.filter(pk__in=[order.pk for order in orders]).update(status=to, **changes)
+        OrderEvent.objects.bulk_create(
+            OrderEvent(order=order, before=order.status, after=to, reason=reason, actor=actor, at=now)
+            for order in orders
         )
-        return True
+        return len(orders)
 
-    monkeypatch.setattr(closing, "transition", move_whatever_it_was)
+    monkeypatch.setattr(closing, "lock_rows", read_unlocked)
+    monkeypatch.setattr(closing, "transition_all", move_whatever_they_were)
+    linger(monkeypatch, "payments.services.closing._begin")
     make_due_orders(40)
 
     begun = race(8, lambda: closing.close_due_orders(db_now()))
@@ -234,8 +238,8 @@ def end_each_eight_times_at_once(orders: int) -> Variant:
     variant = make_due_orders(orders)
     closing.close_due_orders(db_now())
     for order in Order.objects.all():
-        outcomes = race(8, lambda order=order: closing.finish_closing(order.pk, now=db_now()))
-        assert outcomes == [None] * 8
+        outcomes = race(8, lambda order=order: closing.finish_closing([order.pk], db_now()))
+        assert outcomes == [{}] * 8
     return variant
 
 
@@ -247,11 +251,15 @@ def test_an_order_ended_by_eight_workers_at_once_gives_its_stock_back_once(provi
     assert broken_invariants() == []
 
 
+def holds_in_any_state(orders: list[Order]) -> QuerySet[Reservation]:
+    return Reservation.objects.filter(item__order__in=orders)
+
+
 def test_control_without_lock_and_status_test_the_stock_comes_back_several_times(
     monkeypatch, provider: Provider
 ):
     monkeypatch.setattr(closing, "lock_rows", read_unlocked)
-    monkeypatch.setattr(holds, "_held", lambda order: Reservation.objects.filter(item__order=order))
+    monkeypatch.setattr(holds, "_held", holds_in_any_state)
 
     with without_constraint(Stock, "stock_never_oversold"):
         variant = end_each_eight_times_at_once(10)
@@ -266,7 +274,7 @@ def release_a_hold_eight_times_at_once() -> Variant:
 
     def release() -> None:
         with transaction.atomic():
-            holds.release_holds(order)
+            holds.release_holds([order])
 
     outcomes = race(8, release)
 
@@ -279,7 +287,7 @@ def test_a_hold_released_eight_times_at_once_comes_back_once():
 
 
 def test_control_without_the_holds_status_it_comes_back_eight_times(monkeypatch):
-    monkeypatch.setattr(holds, "_held", lambda order: Reservation.objects.filter(item__order=order))
+    monkeypatch.setattr(holds, "_held", holds_in_any_state)
 
     with without_constraint(Stock, "stock_never_oversold"):
         assert counters(release_a_hold_eight_times_at_once()) == (5, 5, -7)

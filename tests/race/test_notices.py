@@ -12,9 +12,18 @@ from payments.gateways.base import RawCall
 from payments.models import Receipt, WebhookEvent
 from payments.services import evidence as evidence_service
 from payments.services.evidence import TWICE, apply_evidence, settle_receipt
-from payments.services.notices import apply_notice, receive_notice
+from payments.services.notices import apply_notices, receive_notice
+from payments.tasks import settle_receipts
 from payments.tests.providers import Provider
-from tests.factories import counters, make_attempt, make_order, make_variant, notice_query, paid_evidence
+from tests.factories import (
+    counters,
+    make_attempt,
+    make_order,
+    make_variant,
+    notice_query,
+    paid_evidence,
+    settle_evidence,
+)
 from tests.race.racing import broken_invariants, linger, race, race_all, read_unlocked, without_constraint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def apply_it_twenty_times() -> list[object]:
     event = WebhookEvent.objects.get()
-    return race(20, lambda: apply_notice(event.pk, now=db_now()))
+    return race(20, lambda: apply_notices([event.pk], db_now()))
 
 
 def open_promises(task: str) -> int:
@@ -63,9 +72,11 @@ def test_a_notice_applied_twenty_times_at_once_pays_and_delivers_once(provider: 
     Client().get(f"/pay/notify/alipay/?{notice_query(attempt)}")
 
     applied = apply_it_twenty_times()
+    settled = race(8, settle_receipts)
     delivered = race(8, deliver)
 
-    assert applied == [None] * 20
+    assert applied == [{}] * 20
+    assert settled == [None] * 8
     assert delivered == [None] * 8
     assert Receipt.objects.get().status == "applied"
     assert [e.after for e in order.events.all()] == ["pending", "paid", "delivered"]
@@ -90,9 +101,8 @@ def test_control_without_the_unique_transaction_the_money_is_recorded_several_ti
 def settle_one_receipt_twenty_times() -> Order:
     order = make_order(make_variant(keys=3))
     attempt = make_attempt(order)
-    receipt, _ = evidence_service.record_receipt(
-        attempt.channel, paid_evidence(attempt), source="poll", now=db_now()
-    )
+    receipt = apply_evidence(attempt.channel, paid_evidence(attempt), source="poll", now=db_now())
+    assert receipt is not None
     race(20, lambda: settle_receipt(receipt.pk, now=db_now()))
     return order
 
@@ -120,9 +130,7 @@ def pay_twice_in_one_moment(orders: int) -> list[object]:
     for _ in range(orders):
         attempt = make_attempt(make_order(variant))
         pays = [
-            lambda txn=txn, attempt=attempt: apply_evidence(
-                attempt.channel, paid_evidence(attempt, txn=txn), source="poll", now=db_now()
-            )
+            lambda txn=txn, attempt=attempt: settle_evidence(attempt.channel, paid_evidence(attempt, txn=txn))
             for txn in (f"{attempt.out_trade_no}-a", f"{attempt.out_trade_no}-b")
         ]
         outcomes += race_all(*pays)
@@ -142,6 +150,7 @@ def test_of_two_payments_in_one_moment_one_pays_and_one_is_put_before_a_person()
 def test_control_without_the_lock_the_buyer_pays_twice_and_nobody_is_told(monkeypatch):
     monkeypatch.setattr(evidence_service, "lock_rows", read_unlocked)
     linger(monkeypatch, "payments.services.evidence._settle")
+    monkeypatch.setattr(evidence_service, "_is_plain", lambda *_: False)  # or they meet in a deadlock
 
     pay_twice_in_one_moment(20)
 

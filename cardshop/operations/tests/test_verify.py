@@ -11,7 +11,31 @@ from tests.factories import make_attempt, make_order, make_variant, pay_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+
+# Of the variant that has a key free.
+SALE = """INSERT INTO orders_sale (shop_id, variant_id, hold_seconds, is_paused, secret, epoch,
+        registered_let_in, leased_by, opens_at)
+    SELECT shop_id, id, 300, false, 's', 0, false, '', clock_timestamp() - interval '2 minutes'
+    FROM inventory_variant ORDER BY id DESC LIMIT 1;"""
+TICKET = """INSERT INTO orders_ticket (shop_id, variant_id, ticket_id, buyer_key, address_key, contact_email,
+        language, quantity, place, status, reason, settled_at, ended_at)
+    SELECT shop_id, id, 'ticket', 'buyer', '', 'lin@example.org', 'en', 1, 1, 'waiting', '',
+        clock_timestamp() - interval '2 minutes', NULL
+    FROM inventory_variant ORDER BY id DESC LIMIT 1;"""
+ORDERED = f"""{TICKET} UPDATE orders_ticket SET status = 'ordered', ended_at = clock_timestamp(),
+        ticket_id = (SELECT ticket_id FROM orders_order LIMIT 1);"""
 DAMAGE = {
+    "orders.tickets_became_their_orders": f"{SALE} {ORDERED} UPDATE orders_ticket SET ticket_id = 'another'",
+    "orders.tickets_fit_their_orders": ORDERED,
+    "orders.tickets_have_an_end": f"{ORDERED} UPDATE orders_ticket SET ended_at = NULL",
+    "orders.the_line_has_somebody_to_serve_it": TICKET,
+    "orders.waves_are_released_once": f"""{SALE} INSERT INTO orders_wave (sale_id, quantity, released)
+        SELECT id, 5, 5 FROM orders_sale""",
+    "orders.lines_have_their_terms": "UPDATE inventory_variant SET selling = 'queued'",
+    "orders.the_registered_are_let_in": f"""{SALE} INSERT INTO orders_registration (sale_id, ticket_id,
+            buyer_key, address_key, contact_email, language, quantity, registered_at)
+        SELECT id, 'ticket', 'buyer', '', 'lin@example.org', 'en', 1, clock_timestamp() FROM orders_sale""",
+    "orders.the_line_is_served": f"{SALE} {TICKET}",
     "inventory.total_counts_keys": "UPDATE inventory_stock SET total = total + 1",
     "inventory.keys_have_stock": "DELETE FROM orders_reservation; DELETE FROM inventory_stock",
     "inventory.batches_count_their_keys": "UPDATE inventory_keybatch SET imported = imported + 1",

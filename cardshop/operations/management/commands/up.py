@@ -25,7 +25,10 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # while preparing: end at once, no traceback
         port = free_port("PORT", DEFAULT_PORT)
         sandbox_port = free_port("SANDBOX_PORT", port + 1)
-        os.environ.update(surroundings(port=port, sandbox_port=sandbox_port, var=var_dir()))
+        hot_port = free_port("HOT_PORT", port + 2)
+        os.environ.update(
+            surroundings(port=port, hot_port=hot_port, sandbox_port=sandbox_port, var=var_dir())
+        )
 
         self.tell("preparing the database")
         call_command("migrate", verbosity=0, interactive=False)
@@ -68,16 +71,18 @@ def free_port(name: str, default: int) -> int:
     return int(wanted)
 
 
-def surroundings(*, port: int, sandbox_port: int, var: Path) -> dict[str, str]:
+def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> dict[str, str]:
     """What the processes of the Procfile find in their environment.
 
-    WEB_PORT, since `honcho start` by hand gives every process a PORT of its own. The sandbox and
-    the demo shop's payment channels share the merchant's key.
+    HOT_PORT is where a gateway sends the rush of a hot variant: the same shop, by processes that step
+    back for the others. WEB_PORT, since `honcho start` by hand gives every process a PORT of its own.
+    The sandbox and the demo shop's payment channels share the merchant's key.
     """
     key = env.generated_secret("SANDBOX_KEY", var / "secrets")
     return {
         "CARDSHOP_VAR": str(var),
         "WEB_PORT": str(port),
+        "HOT_PORT": str(hot_port),
         "SANDBOX_PORT": str(sandbox_port),
         "SANDBOX_KEY": key,
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),

@@ -1,0 +1,1 @@
+"""The line in front of a hot variant: Redis admits, an allocator settles in batches, PostgreSQL decides."""

@@ -1,0 +1,93 @@
+"""A click by the long way: into the line where there is one, straight to an order where there is none."""
+
+from datetime import datetime
+from typing import Any
+
+import redis
+import structlog
+
+from cardshop.shops.models import Shop
+from cardshop.traffic.passes import BuyerPass
+from inventory.models import Selling, Variant
+from orders.admission.directory import listing_of
+from orders.admission.entering import click_of, enter_line, look_at_ticket
+from orders.admission.gate import Gate, Standing
+from orders.admission.line import leave_line
+from orders.admission.registering import register, registered_standing, withdraw
+from orders.errors import LineUnavailable, UnknownTicket
+from orders.models import Order, Sale, Ticket
+from orders.services.placing import place_order, sellable
+from orders.states import TicketStatus
+
+logger = structlog.get_logger(__name__)
+
+
+def join(
+    *,
+    shop: Shop,
+    variant_code: str,
+    quantity: int,
+    contact_email: str,
+    buyer: BuyerPass,
+    idempotency_key: str,
+    language: str,
+    address: str,
+    now: datetime,
+) -> tuple[str, Standing]:
+    """The click's ticket id and how it stands. Raises what `enter_line`, `register`, `place_order` raise."""
+    variant = sellable(shop, variant_code, quantity)
+    wanted: dict[str, Any] = {
+        "quantity": quantity,
+        "contact_email": contact_email,
+        "idempotency_key": idempotency_key,
+        "language": language,
+        "address": address,
+    }
+    if variant.selling == Selling.QUEUED:
+        sale = Sale.objects.filter(variant=variant).first()
+        listing = listing_of(variant, sale)
+        click = click_of(listing, buyer, **wanted)
+        if sale and listing.registers_at(now.timestamp()):
+            return click.ticket_id, register(sale, click, now=now)
+        return click.ticket_id, enter_line(listing, click)
+    order = place_order(shop=shop, variant_code=variant_code, buyer=buyer, now=now, **wanted)
+    return order.ticket_id, Standing("held", order_token=order.token)
+
+
+def standing_of(variant: Variant, ticket_id: str) -> Standing:
+    """How the ticket stands, by Redis or, where that has forgotten it, by PostgreSQL.
+
+    Raises UnknownTicket; LineUnavailable when only Redis could tell and does not answer.
+    """
+    try:
+        return look_at_ticket(variant.pk, ticket_id)
+    except (UnknownTicket, LineUnavailable) as unsure:
+        order = Order.objects.filter(ticket_id=ticket_id, items__variant=variant).first()
+        if order is not None:
+            return Standing("held", order_token=order.token)
+        ticket = Ticket.objects.filter(ticket_id=ticket_id, variant=variant).first()
+        if ticket is None:
+            if standing := registered_standing(variant, ticket_id):
+                return standing
+            raise unsure
+        ahead = Ticket.objects.filter(
+            variant=variant, status=TicketStatus.WAITING, place__lt=ticket.place
+        ).count()
+        return Standing(ticket.status, ahead=ahead, reason=ticket.reason)
+
+
+def give_up(variant: Variant, ticket_id: str, *, now: datetime) -> Standing:
+    """Leave the line, or withdraw a registration; any other ticket stays as it is.
+
+    Raises UnknownTicket, LineUnavailable.
+    """
+    if outcome := leave_line(variant, ticket_id, now=now):
+        try:
+            Gate(variant.pk).note([outcome])
+        except redis.RedisError as error:
+            # PostgreSQL has it; Redis learns it when it is rebuilt, and the line is served from there.
+            logger.warning("left unheard", variant=variant.pk, error=type(error).__name__)
+        return Standing(TicketStatus.LEFT)
+    if withdraw(variant, ticket_id):
+        return Standing(TicketStatus.LEFT)
+    return standing_of(variant, ticket_id)

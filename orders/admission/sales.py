@@ -1,0 +1,50 @@
+"""The terms of a sale: they come with the choice to sell through a line, and a pause is final at once."""
+
+from django.db import transaction
+
+from cardshop.common.locks import lock_rows
+from inventory.models import Selling, Stock, Variant
+from orders.models import Registration, Sale
+from orders.models.line import new_secret
+
+
+def ensure_sale(variant: Variant) -> Sale:
+    """The variant's Sale, on the usual terms if there was none."""
+    sale, _created = Sale.objects.get_or_create(variant=variant, defaults={"shop_id": variant.shop_id})
+    return sale
+
+
+def ensure_sales() -> None:
+    """Give every variant that is sold through a line its Sale, however the choice was made."""
+    for variant in Variant.objects.filter(selling=Selling.QUEUED).exclude(
+        pk__in=Sale.objects.values("variant")
+    ):
+        ensure_sale(variant)
+
+
+def pause_sale(sale: Sale) -> bool:
+    """Once this returns nobody gets anything new. False if it was paused already."""
+    return _set_paused(sale, True)
+
+
+def resume_sale(sale: Sale) -> bool:
+    """False if it was not paused."""
+    return _set_paused(sale, False)
+
+
+@transaction.atomic
+def _set_paused(sale: Sale, is_paused: bool) -> bool:
+    """Whoever holds or claims looks at the pause under the Stock's lock; so it is written under it."""
+    lock_rows(Stock.objects.filter(variant=sale.variant_id, pool=Stock.PUBLIC))
+    rows = Sale.objects.filter(pk=sale.pk, is_paused=not is_paused)
+    return rows.update(is_paused=is_paused) == 1
+
+
+@transaction.atomic
+def open_anew(sale: Sale) -> None:
+    """Those registered have been let in, and the sale is to open once more: nobody is registered for that.
+
+    Drawn anew, the secret gives everybody another place.
+    """
+    Registration.objects.filter(sale=sale).delete()
+    Sale.objects.filter(pk=sale.pk).update(registered_let_in=False, secret=new_secret())

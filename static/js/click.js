@@ -1,0 +1,69 @@
+// One click on "buy", and what is remembered of it. Sending it again is always the same ticket.
+
+import { ask, retryAfterMs } from "./asking.js";
+
+const TICKETS = "/api/v1/tickets/";
+const WORTH_RETRYING = [429, 502, 503, 504];
+
+/** Send the click: `{ticket}` when it is in, `{refused}` for a no, else `{later, message, comesLater}`. */
+export async function send(click) {
+  try {
+    const response = await ask(TICKETS, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(click),
+    });
+    const said = await response.json().catch(() => ({}));
+    if (response.status === 202 && said.ticket) return { ticket: said };
+    // Not open, paused, before the next wave: a no that says when to ask again.
+    const comesLater = response.status === 409 && retryAfterMs(response) > 0;
+    if (comesLater || response.status === 202 || WORTH_RETRYING.includes(response.status)) {
+      return { later: retryAfterMs(response), message: said.message ?? "", comesLater };
+    }
+    return { refused: said };
+  } catch {
+    return { later: 0, message: "", comesLater: false }; // no network, or no answer in time
+  }
+}
+
+/** In this tab, so that the line page can send it again; a registration has brought a pass of its own. */
+export function remember(click, ticket, page) {
+  store(sessionStorage, `click:${ticket.ticket}`, { ...click, pass: ticket.pass ?? click.pass });
+  store(localStorage, `line:${click.variant}`, page);
+}
+
+export function remembered(ticketId) {
+  return recall(sessionStorage, `click:${ticketId}`);
+}
+
+/** The page of the place that this browser has in the variant's line, as far as it knows. */
+export function rememberedPage(variant) {
+  return recall(localStorage, `line:${variant}`);
+}
+
+export function forget(ticketId, variant) {
+  drop(sessionStorage, `click:${ticketId}`);
+  if (String(rememberedPage(variant)).includes(ticketId)) drop(localStorage, `line:${variant}`);
+}
+
+// Private windows may forbid all of it; then nothing is remembered.
+
+function store(storage, name, value) {
+  try {
+    storage.setItem(name, JSON.stringify(value));
+  } catch {}
+}
+
+function recall(storage, name) {
+  try {
+    return JSON.parse(storage.getItem(name));
+  } catch {
+    return null;
+  }
+}
+
+function drop(storage, name) {
+  try {
+    storage.removeItem(name);
+  } catch {}
+}
