@@ -116,6 +116,7 @@ class SaleAdmin(MerchantAdmin):
         "opens_at",
         "closes_at",
         ("hold_seconds", "line_cap"),
+        "proof_of_work",
         "is_paused",
     ]
 

@@ -119,6 +119,21 @@ class TooManyTickets(DomainError):
     message = _("You are in this line several times already.")
 
 
+class ProofNeeded(DomainError):
+    """With a challenge in its body: solve it, and send the same click again with the proof."""
+
+    code = "proof_needed"
+    http_status = 428
+    message = _(
+        "So many are trying at once that every browser has to do a little work first. "
+        "If yours does not do it by itself, please switch on scripts, or try again in a minute."
+    )
+
+    def __init__(self, challenge: dict[str, object]) -> None:
+        self.extra = {"challenge": challenge}
+        super().__init__()
+
+
 class UnknownTicket(DomainError):
     code = "unknown_ticket"
     http_status = 404

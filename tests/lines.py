@@ -14,10 +14,21 @@ from tests.factories import make_buyer, make_variant
 
 
 def make_sale(
-    *, keys: int = 0, line_cap: int | None = None, hold_seconds: int = 300, **variant: object
+    *,
+    keys: int = 0,
+    line_cap: int | None = None,
+    hold_seconds: int = 300,
+    proof_of_work: str = "pressed",
+    **variant: object,
 ) -> Sale:
     sold = make_variant(keys=keys, selling=Selling.QUEUED, **variant)
-    return Sale.objects.create(shop=sold.shop, variant=sold, line_cap=line_cap, hold_seconds=hold_seconds)
+    return Sale.objects.create(
+        shop=sold.shop,
+        variant=sold,
+        line_cap=line_cap,
+        hold_seconds=hold_seconds,
+        proof_of_work=proof_of_work,
+    )
 
 
 def open_line(sale: Sale) -> Allocator:
@@ -54,6 +65,7 @@ def click(variant: Variant, *, quantity: int = 1, email: str = "", key: str = ""
         idempotency_key=key or secrets.token_urlsafe(16),
         language="zh-hans",
         address=str(given.pop("address", "")),
+        proof=str(given.pop("proof", "")),
         now=now,
     )
     assert not given

@@ -227,6 +227,7 @@ def test_a_plan_that_cannot_be_read_is_refused(generator, tmp_path):
 
 
 SHAPE = Shape(
+    hold_seconds=20,
     buyers=1000,
     seed=7,
     spread=1.0,

@@ -22,7 +22,7 @@ from benchmarks.storm.plan import Shape, address_of, write_plan
 from benchmarks.storm.processes import CpuSamples, CpuWatch
 from benchmarks.storm.records import BuyerRecord, read_buyers, read_ordinary
 from benchmarks.storm.results import ORDINARY_LEAST, Observed, Results, as_json, checkouts_bar, judge, rows
-from benchmarks.storm.stage import HOLD_SECONDS, ORDINARY, STORM, furnish, new_keys
+from benchmarks.storm.stage import HOLD_SECONDS, ORDINARY, PATIENT_HOLD_SECONDS, STORM, furnish, new_keys
 from benchmarks.storm.table import table
 from tests.stack import REPOSITORY, RunningShop
 
@@ -31,6 +31,7 @@ SETTLING = 60.0  # seconds granted after the storm until the books must be in or
 VOID = 2  # the generator's exit code when it was itself the bottleneck
 # All addresses that the generator may call from; the buyers' own come in X-Forwarded-For.
 ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.0/8"}
+NAIVE = {"STOCK_STRATEGY": "pessimistic"}
 
 
 def main() -> int:
@@ -43,12 +44,10 @@ def main() -> int:
         say(str(error))
         return 1
     say(f"{shape.buyers} buyers, {options.keys} keys, seed {shape.seed} (--seed {shape.seed} repeats it)")
-    shutil.rmtree(var / "shop", ignore_errors=True)
-    with RunningShop(var / "shop", environment=ENVIRONMENT) as shop:
-        observed, void = _run(shop, program, shape, keys=new_keys(options.keys), var=var)
-    results = judge(observed)
-    if options.checkouts:
-        results.bars.append(checkouts_bar(results.figures))
+    naive = _storm(program, shape, options.keys, var=var, naive=True)[0] if options.checkouts else None
+    results, observed, void = _storm(program, shape, options.keys, var=var)
+    if naive:
+        results.bars.append(checkouts_bar(results.figures, naive.figures))
     _save(var, results, observed.buyers, shape)
     print(table(results), flush=True)
     for bar in results.bars:
@@ -58,6 +57,17 @@ def main() -> int:
         say("VOID: the generator was busy for more than 70 % of a core; these figures say nothing")
         return VOID
     return 0 if results.passed else 1
+
+
+def _storm(
+    program: Path, shape: Shape, keys: int, *, var: Path, naive: bool = False
+) -> tuple[Results, Observed, bool]:
+    """A storm against a shop of its own. The naive one locks the stock's row for every click."""
+    shutil.rmtree(var / "shop", ignore_errors=True)
+    environment = ENVIRONMENT | (NAIVE if naive else {})
+    with RunningShop(var / "shop", environment=environment) as shop:
+        observed, void = _run(shop, program, shape, keys=new_keys(keys), var=var, naive=naive)
+    return judge(observed), observed, void
 
 
 def _options() -> argparse.Namespace:
@@ -86,14 +96,22 @@ def _shape(options: argparse.Namespace) -> Shape:
         hammering=0.02 if mixed else 0,
         ordinary_rate=options.ordinary_rate if mixed else 0,
         ordinary_each=ORDINARY_LEAST,
+        hold_seconds=HOLD_SECONDS if mixed else PATIENT_HOLD_SECONDS,
     )
 
 
 def _run(
-    shop: RunningShop, program: Path, shape: Shape, *, keys: list[str], var: Path
+    shop: RunningShop, program: Path, shape: Shape, *, keys: list[str], var: Path, naive: bool
 ) -> tuple[Observed, bool]:
     """The storm and everything read afterwards, and whether the generator found itself too slow."""
-    furnish(shop, keys=keys, ordinary_keys=shape.ordinary_count, say=say)
+    furnish(
+        shop,
+        keys=keys,
+        ordinary_keys=shape.ordinary_count,
+        hold_seconds=shape.hold_seconds,
+        queued=not naive,
+        say=say,
+    )
     storm = _opened(shop, STORM, shape.buyers, network=32)
     ordinary = _opened(shop, ORDINARY, shape.ordinary_count, network=16)
     write_plan(var / "plan.tsv", shape, storm=storm, ordinary=ordinary)
@@ -191,7 +209,7 @@ def _save(var: Path, results: Results, buyers: list[BuyerRecord], shape: Shape) 
         "at": datetime.now().astimezone().isoformat(timespec="seconds"),
         "cores": os.cpu_count(),
         "seed": shape.seed,
-        "hold_seconds": HOLD_SECONDS,
+        "hold_seconds": shape.hold_seconds,
         "spread_s": shape.spread,
         "abandoning": shape.abandoning,
     }
@@ -201,7 +219,7 @@ def _save(var: Path, results: Results, buyers: list[BuyerRecord], shape: Shape) 
     conditions = (
         f"{about['cores']} cores for everything, the load generator included · open loop, clicks over "
         f"{shape.spread:g} s · {shape.abandoning:.0%} never pay, "
-        f"holds of {HOLD_SECONDS} s · seed {shape.seed}"
+        f"holds of {shape.hold_seconds} s · seed {shape.seed}"
     )
     svg = draw(results, buyers, storm_at=shape.storm_at, spread=shape.spread, conditions=conditions)
     (var / "storm.svg").write_text(svg)

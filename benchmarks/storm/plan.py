@@ -15,6 +15,7 @@ class Shape:
     buyers: int
     seed: int
     spread: float  # seconds over which the clicks arrive, evenly
+    hold_seconds: int
     # Shares of the buyers. Who does none of these simply pays.
     abandoning: float  # once they hold a key, they never look again
     doubling: float  # click twice

@@ -9,15 +9,25 @@ STORM = "storm"
 ORDINARY = "beside-the-storm"
 # Long enough to pay, short enough that what is not paid for passes down the line within the run.
 HOLD_SECONDS = 20
+# Where everybody pays, none shall lapse because the machine is slow.
+PATIENT_HOLD_SECONDS = 240
 
 
 def new_keys(count: int) -> list[str]:
     return [f"STORM-{secrets.token_hex(10).upper()}" for _ in range(count)]
 
 
-def furnish(shop: RunningShop, *, keys: list[str], ordinary_keys: int, say: Callable[[str], None]) -> None:
+def furnish(
+    shop: RunningShop,
+    *,
+    keys: list[str],
+    ordinary_keys: int,
+    hold_seconds: int,
+    queued: bool,
+    say: Callable[[str], None],
+) -> None:
     """Both variants with their keys in stock. Raises RuntimeError with what the shop said."""
-    made = shop.manage("shell", text=_VARIANTS)
+    made = shop.manage("shell", text=_VARIANTS + (_LINE.format(hold_seconds) if queued else ""))
     if made.returncode or "Traceback" in made.stderr:
         raise RuntimeError(f"the variants could not be made:\n{made.stderr[-2000:]}")
     for code, chosen in ((STORM, keys), (ORDINARY, new_keys(ordinary_keys))):
@@ -43,6 +53,9 @@ def variant(code, **fields):
     return made
 
 variant("{ORDINARY}")
-queued = variant("{STORM}", selling="queued", is_isolated=True)
-Sale.objects.create(shop=shop, variant=queued, hold_seconds={HOLD_SECONDS}, line_cap=None)
+hot = variant("{STORM}", is_isolated=True)
+"""
+_LINE = """
+Sale.objects.create(shop=shop, variant=hot, hold_seconds={})
+Variant.objects.filter(pk=hot.pk).update(selling="queued")
 """

@@ -1,5 +1,7 @@
 """Errors that a person caused and can understand: a code for programs, a sentence for people."""
 
+from collections.abc import Mapping
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +10,8 @@ class DomainError(Exception):
     """The request was understood and refused; nothing was changed.
 
     Subclasses set `code` (stable, for programs), `http_status`, `message` (translated), and
-    `retry_after` (seconds) where the same request may do better later.
+    `retry_after` (seconds) where the same request may do better later, and `extra` for what a
+    program must know besides.
     """
 
     code = "refused"
@@ -16,6 +19,7 @@ class DomainError(Exception):
     message: str | Promise = _("This is not possible.")
     field = ""
     retry_after: int | None = None
+    extra: Mapping[str, object] = {}
 
     def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
         self.message = message or self.message

@@ -237,9 +237,12 @@ logging_config(json=env.read("LOG_FORMAT", "json") == "json")
 # Seconds; argued in docs/adr/.
 HOLD_SECONDS = 15 * 60
 COMPLETE_AFTER_DAYS = 7
+SHOP_FRESH_SECONDS = 1.0
 # Unpaid holds of one variant. An address may be a whole neighbourhood behind one router.
 UNPAID_HOLDS_PER_BUYER = 3
 UNPAID_HOLDS_PER_ADDRESS = 20
+# Clicks per second on one variant from which on they have to bring a proof of work.
+PRESSURE_FROM = 3000
 # How stock is claimed; docs/locking.md compares the three. Checked where they are listed: inventory/stock/.
 STOCK_STRATEGY = env.read("STOCK_STRATEGY") or "prededuct"
 PROVIDER_CONNECT_TIMEOUT = 3.0

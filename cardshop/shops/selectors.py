@@ -1,20 +1,40 @@
 """Which shop a request is for."""
 
+import time
+
+from django.conf import settings
+
 from cardshop.common.errors import NotHere
 from cardshop.shops.models import Shop
+
+_MOST = 1000  # hosts; ALLOWED_HOSTS may be a wildcard, and strangers choose the names below it
+
+_known: dict[str, tuple[float, Shop]] = {}
 
 
 def shop_for_host(host: str) -> Shop:
     """The shop of that host name; with only one shop installed, that one under any host.
 
-    `host` may have a port. Raises NotHere. ALLOWED_HOSTS has already refused strangers.
+    At most SHOP_FRESH_SECONDS old: every request asks. `host` may have a port. Raises NotHere.
+    ALLOWED_HOSTS has already refused strangers.
     """
+    now = time.monotonic()
+    known = _known.get(host)
+    if known and now < known[0]:
+        return known[1]
+    shop = _look_up(host)
+    if len(_known) >= _MOST:
+        _known.clear()
+    _known[host] = (now + settings.SHOP_FRESH_SECONDS, shop)
+    return shop
+
+
+def _look_up(host: str) -> Shop:
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     shops = list(Shop.objects.order_by("pk")[:2])
     if len(shops) == 1:
-        shop: Shop | None = shops[0]
-    else:
-        shop = Shop.objects.filter(host=name.lower()).first()
+        return shops[0]
+    shop = Shop.objects.filter(host=name.lower()).first()
     if shop is None:
         raise NotHere
     return shop

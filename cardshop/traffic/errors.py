@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.functional import Promise
@@ -56,7 +56,9 @@ class ErrorPageMiddleware:
             if error.retry_after is not None:
                 response["Retry-After"] = str(error.retry_after)
             return response
-        if isinstance(error, (OperationalError, InterfaceError)):
+        # psycopg2 says no more than DatabaseError when the server dies under a query; what is derived
+        # from it, such as IntegrityError, is a bug of ours.
+        if isinstance(error, (OperationalError, InterfaceError)) or type(error) is DatabaseError:
             logger.error("database unavailable: %s", type(error).__name__)
             return error_page(request, 503, "unavailable")
         return None

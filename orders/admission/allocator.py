@@ -23,9 +23,10 @@ from orders.admission.gate import PRESENT, UNBOUNDED, Entry, Gate, Outcome
 from orders.admission.leases import LEASE, give_up_lease, hold_lease
 from orders.admission.line import Stand, dismiss_line, remembered, stand, unheard, waiting_tickets
 from orders.admission.opening import Opening
+from orders.admission.proof import Pressure
 from orders.admission.settling import settle
 from orders.admission.waves import next_wave_at, release_due_waves
-from orders.models import Sale
+from orders.models import ProofOfWork, Sale
 from orders.states import TicketStatus
 
 logger = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ class Allocator:
         self.sale_id, self.variant_id = sale.pk, sale.variant_id
         self.gate = Gate(sale.variant_id)
         self._sale = sale
+        self._pressure = Pressure()
         self.holder = f"{socket.gethostname()[:40]}:{secrets.token_hex(8)}"
         self._stop = stop
         self._lease_until = 0.0
@@ -185,11 +187,17 @@ class Allocator:
             "closes": math.floor(sale.closes_at.timestamp()) if sale.closes_at else UNBOUNDED,
             "paused": int(sale.is_paused),
             "barred": int(self._opening.bars_newcomers(sale)),
+            "pressure": int(self._is_pressed(sale)),
             "next_wave": math.ceil(wave_at.timestamp()) if wave_at else 0,
             "over": "sold_out" if standing.is_over else "",
             "rate": round(self._rate, 1),
             "turn": round(turn, 2),
         }
+
+    def _is_pressed(self, sale: Sale) -> bool:
+        if sale.proof_of_work != ProofOfWork.PRESSED:
+            return sale.proof_of_work == ProofOfWork.ALWAYS
+        return self._pressure.is_on(self.gate.arrivals(), now=time.monotonic())
 
     # Redis has forgotten
 

@@ -15,6 +15,7 @@ from cardshop.traffic.passes import LIFETIME, bind_pass, read_pass
 from inventory.models import Variant
 from orders.admission.answers import ticket_body, ticket_headers, ticket_path
 from orders.admission.joining import give_up, join, standing_of
+from orders.admission.proof import LONGEST
 from orders.admission.registering import REGISTERED
 from orders.api import BuyerApiView, OrderInput
 from orders.errors import UnknownTicket
@@ -43,15 +44,24 @@ TicketOut = inline_serializer(
 )
 
 
+class TicketInput(OrderInput):
+    proof = serializers.CharField(
+        max_length=LONGEST,
+        required=False,
+        help_text="Under pressure: the base64 of an ALTCHA v2 payload for the challenge of a 428.",
+    )
+
+
 class TicketsApi(BuyerApiView):
     @extend_schema(
-        request=OrderInput,
+        request=TicketInput,
         responses={
             202: TicketOut,
             400: ErrorShape,
             403: ErrorShape,
             404: ErrorShape,
             409: ErrorShape,
+            428: ErrorShape,
             429: ErrorShape,
             503: ErrorShape,
         },
@@ -62,7 +72,7 @@ class TicketsApi(BuyerApiView):
         Ask how it stands at `Location`, after `Retry-After`.
         The same pass, variant and idempotency key are always the same ticket.
         """
-        wanted = OrderInput(data=request.data)
+        wanted = TicketInput(data=request.data)
         wanted.is_valid(raise_exception=True)
         body, now = wanted.validated_data, db_now()
         buyer = read_pass(body["pass"], variant_code=body["variant"], now=now)
@@ -76,6 +86,7 @@ class TicketsApi(BuyerApiView):
             language=get_language() or "",
             address=request.META["REMOTE_ADDR"],
             now=now,
+            proof=body.get("proof", ""),
         )
         headers = ticket_headers(standing)
         headers["Location"] = ticket_path(body["variant"], ticket_id)

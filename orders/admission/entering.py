@@ -1,6 +1,7 @@
 """From a well-formed click to a place in line, or a clear no. One Redis call, no database."""
 
 import time
+from datetime import UTC, datetime
 
 import redis
 
@@ -8,12 +9,14 @@ from cardshop.common.errors import DomainError
 from cardshop.traffic.passes import BuyerPass
 from orders.admission.directory import Listing
 from orders.admission.gate import Gate, GateShut, Refusal, Standing
+from orders.admission.proof import new_challenge, spent_challenge
 from orders.clicks import Click, address_key_of, identify
 from orders.errors import (
     FullUntilNextWave,
     LineFull,
     LineUnavailable,
     NotOpenYet,
+    ProofNeeded,
     SaleEnded,
     SalePaused,
     SoldOut,
@@ -56,18 +59,21 @@ def click_of(
     )
 
 
-def enter_line(listing: Listing, click: Click) -> Standing:
+def enter_line(listing: Listing, click: Click, *, proof: str = "") -> Standing:
     """Let the click into the line, or find the place that it has already.
 
     Raises NotOpenYet, SaleEnded, SalePaused, LineFull, SoldOut, TooManyTickets; LineUnavailable while
     Redis is away or being rebuilt.
     """
     try:
-        said = Gate(listing.variant_id).admit(click)
+        challenge = spent_challenge(proof, listing.code, now=datetime.now(UTC))
+        said = Gate(listing.variant_id).admit(click, proof=challenge)
     except (redis.RedisError, GateShut) as error:
         raise LineUnavailable from error
     if isinstance(said, Standing):
         return said
+    if said.why == "proof":
+        raise ProofNeeded(new_challenge(listing.code, now=datetime.now(UTC)))
     raise _error_of(said)
 
 

@@ -49,7 +49,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a click was not let in: not_open, ended, paused, line_full, sold_out, too_many."""
+    """Why a click was not let in: not_open, ended, paused, line_full, sold_out, too_many, proof."""
 
     why: str
     opens_at: int = 0  # Unix seconds; of the next wave, where there is one, for line_full
@@ -106,24 +106,28 @@ class Gate:
         tag = f"line:{{{variant_id}}}:"
         self.gate, self.stream, self.line = f"{tag}gate", f"{tag}stream", f"{tag}line"
         self._ticket, self._buyer = f"{tag}t:", f"{tag}b:"
-        self._registered = f"{tag}r:"
+        self._registered, self._proof = f"{tag}r:", f"{tag}w:"
 
     # For buyers
 
-    def admit(self, click: Click, *, registered: bool = False) -> Standing | Refusal:
-        """Let the click in, or say how its ticket stands, or why not. Raises GateShut."""
-        said = self._admit(click, registered=registered, client=connect())
+    def admit(self, click: Click, *, proof: str = "") -> Standing | Refusal:
+        """Let the click in, or say how its ticket stands, or why not. Raises GateShut.
+
+        `proof` names a challenge that was solved for it; under pressure that is asked for.
+        """
+        said = self._admit(click, registered=False, proof=proof, client=connect())
         if said[0] == b"known" and (standing := self.look(click.ticket_id)):
             return standing
         return _admission(said)
 
-    def _admit(self, click: Click, *, registered: bool, client: Any) -> Any:
+    def _admit(self, click: Click, *, registered: bool, proof: str = "", client: Any) -> Any:
         return _script("admit")(
             keys=[
                 self.gate,
                 self.stream,
                 self._ticket + click.ticket_id,
                 self._buyer + click.buyer_key,
+                self._proof + proof,
             ],
             args=[
                 click.ticket_id,
@@ -132,6 +136,7 @@ class Gate:
                 OPEN_TICKETS,
                 REMEMBER,
                 "1" if registered else "0",
+                "1" if proof else "0",
             ],
             client=client,
         )
@@ -238,6 +243,10 @@ class Gate:
         flat = [str(part) for pair in fields.items() for part in pair]
         args = [str(epoch), "1" if anew else "0", room, json.dumps(flat)]
         return bool(_script("publish")(keys=[self.gate], args=args, client=connect()))
+
+    def arrivals(self) -> int:
+        """Clicks that have come, those that were refused included."""
+        return int(connect().hget(self.gate, "arrivals") or 0)
 
     def numbers(self) -> dict[str, str]:
         """The gate as it stands; empty when Redis has forgotten it."""

@@ -97,7 +97,7 @@ def _answer(environ: "WSGIEnvironment") -> Answer:
         else:
             raise OutOfTheOrdinary
     except DomainError as refusal:
-        if refusal.http_status not in (403, 409, 429, 503):
+        if refusal.http_status not in (403, 409, 428, 429, 503):
             raise OutOfTheOrdinary from refusal
         answer = _refused(refusal, language)
     answer[1]["Content-Language"] = language
@@ -122,7 +122,7 @@ def _click(environ: "WSGIEnvironment", language: str) -> Answer:
         language=language,
         address=client_address(environ),
     )
-    standing = enter_line(listing, click)
+    standing = enter_line(listing, click, proof=wanted.get("proof", ""))
     headers = ticket_headers(standing)
     headers["Location"] = ticket_path(listing.code, click.ticket_id)
     return 202, headers, json.dumps(ticket_body(click.ticket_id, standing)).encode()
@@ -152,7 +152,8 @@ def _read(environ: "WSGIEnvironment") -> dict[str, Any]:
         wanted = json.loads(body.decode())
         usual = (
             isinstance(wanted, dict)
-            and wanted.keys() == _FIELDS
+            and wanted.keys() - {"proof"} == _FIELDS
+            and type(wanted.get("proof", "")) is str
             and type(wanted["quantity"]) is int
             and all(type(wanted[name]) is str for name in _TEXTS)
             and _CODE.fullmatch(wanted["variant"])
@@ -186,7 +187,10 @@ def _refused(refusal: DomainError, language: str) -> Answer:
     headers = {"Cache-Control": "no-store"}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
-    return refusal.http_status, headers, _refusal_body(refusal.code, refusal.message, language)
+    body = _refusal_body(refusal.code, refusal.message, language)
+    if refusal.extra:
+        body = json.dumps({**json.loads(body), **refusal.extra}, ensure_ascii=False).encode()
+    return refusal.http_status, headers, body
 
 
 @lru_cache(maxsize=64)

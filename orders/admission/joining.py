@@ -33,6 +33,7 @@ def join(
     language: str,
     address: str,
     now: datetime,
+    proof: str = "",
 ) -> tuple[str, Standing]:
     """The click's ticket id and how it stands. Raises what `enter_line`, `register`, `place_order` raise."""
     variant = sellable(shop, variant_code, quantity)
@@ -49,7 +50,7 @@ def join(
         click = click_of(listing, buyer, **wanted)
         if sale and listing.registers_at(now.timestamp()):
             return click.ticket_id, register(sale, click, now=now)
-        return click.ticket_id, enter_line(listing, click)
+        return click.ticket_id, enter_line(listing, click, proof=proof)
     order = place_order(shop=shop, variant_code=variant_code, buyer=buyer, now=now, **wanted)
     return order.ticket_id, Standing("held", order_token=order.token)
 

@@ -1,6 +1,6 @@
 """Who gets it: orders and what belongs to them, and the line in front of them."""
 
-from orders.models.line import Registration, Sale, Ticket, Wave
+from orders.models.line import ProofOfWork, Registration, Sale, Ticket, Wave
 from orders.models.order import DeliveredKey, Order, OrderEvent, OrderItem, Reservation
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Order",
     "OrderEvent",
     "OrderItem",
+    "ProofOfWork",
     "Registration",
     "Reservation",
     "Sale",

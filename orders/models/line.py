@@ -16,6 +16,12 @@ def new_secret() -> str:
     return secrets.token_hex(16)
 
 
+class ProofOfWork(models.TextChoices):
+    NEVER = "never", _("never")
+    PRESSED = "pressed", _("under pressure")
+    ALWAYS = "always", _("always")
+
+
 class Sale(models.Model):
     """How a variant sells through the line. One row a variant; the allocator's lease stands in it too.
 
@@ -54,6 +60,13 @@ class Sale(models.Model):
         _("paused"),
         default=False,
         help_text=_("Nobody gets anything new; the line keeps its order, paying and delivering go on."),
+    )
+    proof_of_work = models.CharField(
+        _("proof of work"),
+        max_length=10,
+        choices=ProofOfWork,
+        default=ProofOfWork.PRESSED,
+        help_text=_("Every browser does a little work for its click: nothing to a buyer, much to a bot."),
     )
     secret = models.CharField(max_length=32, default=new_secret, editable=False)
     epoch = models.PositiveIntegerField(default=0, editable=False)

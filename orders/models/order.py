@@ -18,9 +18,7 @@ class Order(models.Model):
     """
 
     # `order_newest` begins with the shop.
-    shop = models.ForeignKey(
-        "shops.Shop", on_delete=models.PROTECT, db_index=False, verbose_name=_("shop")
-    )
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False, verbose_name=_("shop"))
     number = models.CharField(_("number"), max_length=16, default=new_order_number)
     token = models.CharField(max_length=32, default=new_token, editable=False)
     ticket_id = models.CharField(max_length=64, editable=False)

@@ -46,7 +46,7 @@ def variant_form(variant: Variant, **changes: object) -> dict[str, object]:
 
 def sale_form(sale: Sale | None = None, waves: list[dict[str, object]] | None = None, **changes: object):
     """What the page of a sale sends; moments are given as datetimes."""
-    form: dict[str, object] = {"hold_seconds": 300, **changes}
+    form: dict[str, object] = {"hold_seconds": 300, "proof_of_work": "pressed", **changes}
     waves = waves or []
     form |= {
         "waves-TOTAL_FORMS": len(waves),

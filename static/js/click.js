@@ -1,12 +1,14 @@
 // One click on "buy", and what is remembered of it. Sending it again is always the same ticket.
 
 import { ask, retryAfterMs } from "./asking.js";
+import { solve } from "./proof.js";
 
 const TICKETS = "/api/v1/tickets/";
 const WORTH_RETRYING = [429, 502, 503, 504];
+const MOST_PROOFS = 3; // of work, under pressure
 
 /** Send the click: `{ticket}` when it is in, `{refused}` for a no, else `{later, message, comesLater}`. */
-export async function send(click) {
+export async function send(click, proofs = 0) {
   try {
     const response = await ask(TICKETS, {
       method: "POST",
@@ -15,6 +17,9 @@ export async function send(click) {
     });
     const said = await response.json().catch(() => ({}));
     if (response.status === 202 && said.ticket) return { ticket: said };
+    if (response.status === 428 && said.challenge && globalThis.crypto?.subtle && proofs < MOST_PROOFS) {
+      return await send({ ...click, proof: await solve(said.challenge) }, proofs + 1);
+    }
     // Not open, paused, before the next wave: a no that says when to ask again.
     const comesLater = response.status === 409 && retryAfterMs(response) > 0;
     if (comesLater || response.status === 202 || WORTH_RETRYING.includes(response.status)) {

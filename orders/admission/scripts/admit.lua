@@ -1,10 +1,11 @@
 -- Let a click into the stream, once. One call, keys of one hash tag.
--- KEYS: gate, stream, ticket, open tickets of the buyer
--- ARGV: ticket id, quantity, payload, open tickets at most, seconds to remember, '1' if registered
+-- KEYS: gate, stream, ticket, open tickets of the buyer, whose click the proof was spent on
+-- ARGV: ticket id, quantity, payload, open tickets at most, seconds to remember, '1' if registered,
+--   '1' if it comes with a proof of work
 -- Answers {'queued', seq, done, rate}; {'known'} for a repeat; {'shut'}; or {why not, ...}.
 local gate = redis.call('HMGET', KEYS[1],
     'epoch', 'limit', 'admitted', 'opens', 'closes', 'paused', 'barred', 'over', 'done', 'rate',
-    'next_wave')
+    'next_wave', 'pressure')
 if not gate[1] then
     return {'shut'}
 end
@@ -27,6 +28,15 @@ if gate[6] == '1' then
 end
 if gate[8] ~= '' or tonumber(gate[3]) + quantity > tonumber(gate[2]) then
     return {'full', gate[8], gate[11]}
+end
+if gate[12] == '1' and ARGV[6] ~= '1' then
+    if ARGV[7] ~= '1' then
+        return {'proof'}
+    end
+    redis.call('SET', KEYS[5], ARGV[1], 'NX', 'EX', ARGV[5])
+    if redis.call('GET', KEYS[5]) ~= ARGV[1] then
+        return {'proof'}
+    end
 end
 if redis.call('SCARD', KEYS[4]) >= tonumber(ARGV[4]) then
     return {'too_many'}
