@@ -29,7 +29,8 @@ def free_ports(count: int) -> list[int]:
 class RunningShop:
     """What `make run` starts, with its data below `var`. Everything it prints goes to `log`.
 
-    `environment` is added to that of the shop and of every management command.
+    `environment` is added to that of the shop and of every management command; until it is entered,
+    more may be added.
     """
 
     def __init__(self, var: Path, *, environment: Mapping[str, str] | None = None) -> None:
@@ -39,7 +40,7 @@ class RunningShop:
         self.url = f"http://127.0.0.1:{port}"
         self.hot_url = f"http://127.0.0.1:{hot_port}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if name not in _FOREIGN},
             "CARDSHOP_VAR": str(var),
             "PORT": str(port),
@@ -55,7 +56,7 @@ class RunningShop:
             self._process = subprocess.Popen(
                 [*command, sys.executable, "manage.py", "up"],
                 cwd=REPOSITORY,
-                env=self._environment,
+                env=self.environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -82,7 +83,7 @@ class RunningShop:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=REPOSITORY,
-            env=self._environment,
+            env=self.environment,
             input=text,
             capture_output=True,
             text=True,

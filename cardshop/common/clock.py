@@ -1,12 +1,28 @@
 """The one clock that decides deadlines: the database's."""
 
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
+
+_read: tuple[float, datetime] | None = None
 
 
 def db_now() -> datetime:
-    """The database's wall clock, aware. Read it at the edge of an operation and pass it down."""
+    """The database's wall clock, aware. Read it at the edge of an operation and pass it down.
+
+    It is asked once in DB_CLOCK_SECONDS; in between, this machine's steady clock counts on from there.
+    """
+    global _read
+    now = time.monotonic()
+    if _read is None or now - _read[0] >= settings.DB_CLOCK_SECONDS:
+        _read = (now, _ask())
+    counted_from, moment = _read
+    return moment + timedelta(seconds=now - counted_from)
+
+
+def _ask() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         moment: datetime = cursor.fetchone()[0]

@@ -50,7 +50,7 @@ def database(url: str) -> dict[str, Any]:
     """Django's DATABASES entry for a libpq URL; libpq itself parses it, so every option works."""
     dsn = parse_dsn(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "cardshop.db",
         "NAME": dsn.pop("dbname", ""),
         "USER": dsn.pop("user", ""),
         "PASSWORD": dsn.pop("password", ""),

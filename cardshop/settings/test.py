@@ -8,5 +8,7 @@ STORAGES = {
     **STORAGES,  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# What is remembered for a moment would outlive the test that it is about.
 SHOP_FRESH_SECONDS = 0.0
+DB_CLOCK_SECONDS = 0.0
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # Of the variant that has a key free.
 SALE = """INSERT INTO orders_sale (shop_id, variant_id, hold_seconds, is_paused, secret, epoch,
-        registered_let_in, leased_by, opens_at)
-    SELECT shop_id, id, 300, false, 's', 0, false, '', clock_timestamp() - interval '2 minutes'
+        registered_let_in, leased_by, proof_of_work, opens_at)
+    SELECT shop_id, id, 300, false, 's', 0, false, '', 'never', clock_timestamp() - interval '2 minutes'
     FROM inventory_variant ORDER BY id DESC LIMIT 1;"""
 TICKET = """INSERT INTO orders_ticket (shop_id, variant_id, ticket_id, buyer_key, address_key, contact_email,
         language, quantity, place, status, reason, settled_at, ended_at)
