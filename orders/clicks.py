@@ -72,6 +72,8 @@ def address_key_of(address: str) -> str:
         parsed = ip_address(address)
     except ValueError:
         return ""
+    # A socket that takes both kinds shows IPv4 callers as ::ffff:8.8.8.8.
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if not parsed.is_global:
         return ""
     whole = parsed.exploded[:19] if parsed.version == 6 else str(parsed)

@@ -204,6 +204,7 @@ LEFT_TO_DJANGO = {
     "a pass with a zero in it": Request(fields={"pass": "v1.\x00"}),
     "a variant that is not there": Request(fields={"variant": "nothing", "pass": a_pass("nothing")}),
     "a variant that has no place in any text": Request(fields={"variant": "\ud800"}),
+    "an e-mail that has no place in any text": Request(fields={"contact_email": "a@\ud800x.com"}),
     "a variant with a zero in it": Request(fields={"variant": "a\x00b"}),
     "a variant that is sold directly": Request(fields={"variant": "direct", "pass": a_pass("direct")}),
     "a foreign host": Request(HTTP_HOST="elsewhere.example"),

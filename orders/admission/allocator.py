@@ -219,4 +219,5 @@ class Allocator:
 
 
 def _failed(entry: Entry) -> Outcome:
-    return Outcome(entry.click.ticket_id, entry.click.buyer_key, TicketStatus.REFUSED, reason="failed")
+    click = entry.click
+    return Outcome(click.ticket_id, click.buyer_key, click.address_key, TicketStatus.REFUSED, reason="failed")

@@ -14,6 +14,7 @@ from inventory.selectors import variant_for_sale
 from orders.models import Sale
 
 FRESH = 1.0  # seconds
+LONGEST_HOST = 255  # characters; what is longer is not worth remembering
 _MOST = 10_000  # entries; strangers choose the names
 
 _known: dict[tuple[str, str], tuple[float, "Listing | None"]] = {}
@@ -42,6 +43,8 @@ def queued_listing(host: str, code: str) -> Listing | None:
     While the database does not answer, the last known listing stands: what a click becomes is decided
     by the allocator in any case. Raises DatabaseError when nothing is known.
     """
+    if len(host) > LONGEST_HOST:
+        return None
     now = time.monotonic()
     known = _known.get((host, code))
     if known and now < known[0]:

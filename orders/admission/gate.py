@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from orders.clicks import Click
 
-REMEMBER = 3 * 3600  # seconds; longer than a pass lives
+REMEMBER = 3 * 3600  # seconds since a ticket was last heard of
 OPEN_TICKETS = 3  # of one buyer and variant, as a courtesy; what counts is counted in PostgreSQL
 UNBOUNDED = 2**50
 USUAL_RATE = 300.0  # tickets settled per second, until it has been measured
@@ -70,6 +70,7 @@ class Outcome:
 
     ticket_id: str
     buyer_key: str
+    address_key: str
     status: str
     place: int = 0
     order_token: str = ""
@@ -106,7 +107,7 @@ class Gate:
         tag = f"line:{{{variant_id}}}:"
         self.gate, self.stream, self.line = f"{tag}gate", f"{tag}stream", f"{tag}line"
         self._ticket, self._buyer = f"{tag}t:", f"{tag}b:"
-        self._registered, self._proof = f"{tag}r:", f"{tag}w:"
+        self._registered, self._proof, self._address = f"{tag}r:", f"{tag}w:", f"{tag}a:"
 
     # For buyers
 
@@ -128,6 +129,7 @@ class Gate:
                 self._ticket + click.ticket_id,
                 self._buyer + click.buyer_key,
                 self._proof + proof,
+                self._address + click.address_key,
             ],
             args=[
                 click.ticket_id,
@@ -137,6 +139,7 @@ class Gate:
                 REMEMBER,
                 "1" if registered else "0",
                 "1" if proof else "0",
+                settings.UNPAID_HOLDS_PER_ADDRESS if click.address_key else 0,
             ],
             client=client,
         )
@@ -214,7 +217,11 @@ class Gate:
         """
         keys = [self.gate, self.stream, self.line]
         for outcome in outcomes:
-            keys += (self._ticket + outcome.ticket_id, self._buyer + outcome.buyer_key)
+            keys += (
+                self._ticket + outcome.ticket_id,
+                self._buyer + outcome.buyer_key,
+                self._address + outcome.address_key,
+            )
         return bool(
             _script("settle")(
                 keys=keys,

@@ -163,6 +163,7 @@ def _read(environ: "WSGIEnvironment") -> dict[str, Any]:
         )
         if not usual:
             raise OutOfTheOrdinary
+        wanted["contact_email"].encode()  # JSON can spell what UTF-8 cannot
         validate_email(wanted["contact_email"])
     except (ValueError, RecursionError, ValidationError) as error:
         raise OutOfTheOrdinary from error

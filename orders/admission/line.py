@@ -104,12 +104,12 @@ def remembered(sale: Sale, *, now: datetime) -> Iterator[list[Outcome]]:
     )
     orders = Order.objects.filter(
         items__variant=sale.variant_id, placed_at__gte=recent, shop=sale.shop_id
-    ).values_list("ticket_id", "buyer_key", "token")
+    ).values_list("ticket_id", "buyer_key", "address_key", "token")
     yield from _portions(_outcome(ticket) for ticket in waiting_tickets(sale).iterator(_CHUNK))
     yield from _portions(_outcome(ticket) for ticket in recently_ended.iterator(_CHUNK))
     yield from _portions(
-        Outcome(ticket_id, buyer_key, "held", order_token=token)
-        for ticket_id, buyer_key, token in orders.iterator(_CHUNK)
+        Outcome(ticket_id, buyer_key, address_key, "held", order_token=token)
+        for ticket_id, buyer_key, address_key, token in orders.iterator(_CHUNK)
     )
 
 
@@ -121,10 +121,13 @@ def unheard(sale: Sale, in_line: Collection[str]) -> Iterator[list[Outcome]]:
     waiting = set(waiting_tickets(sale).values_list("ticket_id", flat=True))
     gone = set(in_line) - waiting
     tickets = Ticket.objects.filter(ticket_id__in=(waiting - set(in_line)) | gone)
-    orders = Order.objects.filter(ticket_id__in=gone).values_list("ticket_id", "buyer_key", "token")
+    orders = Order.objects.filter(ticket_id__in=gone).values_list(
+        "ticket_id", "buyer_key", "address_key", "token"
+    )
     yield from _portions(_outcome(ticket) for ticket in tickets.exclude(status=TicketStatus.ORDERED))
     yield from _portions(
-        Outcome(ticket_id, buyer_key, "held", order_token=token) for ticket_id, buyer_key, token in orders
+        Outcome(ticket_id, buyer_key, address_key, "held", order_token=token)
+        for ticket_id, buyer_key, address_key, token in orders
     )
 
 
@@ -142,5 +145,10 @@ def _end(tickets: list[Ticket], status: str, reason: str, now: datetime) -> None
 
 def _outcome(ticket: Ticket) -> Outcome:
     return Outcome(
-        ticket.ticket_id, ticket.buyer_key, ticket.status, place=ticket.place, reason=ticket.reason
+        ticket.ticket_id,
+        ticket.buyer_key,
+        ticket.address_key,
+        ticket.status,
+        place=ticket.place,
+        reason=ticket.reason,
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import redis
 import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from cardshop.common.clock import db_now
@@ -30,7 +31,8 @@ def register(sale: Sale, click: Click, *, now: datetime) -> Standing:
 
     The caller has made sure that registration is open. Raises AlreadyRegistered for a buyer who is
     registered by another form, FormRegistered for a form that registered another buyer: nobody takes a
-    place away from somebody by knowing their address.
+    place away from somebody by knowing their address. Raises TooManyTickets for a network address that
+    has as many registrations as it may have unpaid holds.
     """
     _write(sale, click, now)
     _note_presence(sale.variant_id, click.ticket_id)
@@ -48,6 +50,9 @@ def _write(sale: Sale, click: Click, now: datetime) -> None:
     mine = Registration.objects.filter(sale=sale, ticket_id=click.ticket_id, buyer_key=click.buyer_key)
     if mine.update(**said):
         return
+    from_there = Registration.objects.filter(sale=sale, address_key=click.address_key)
+    if click.address_key and from_there.count() >= settings.UNPAID_HOLDS_PER_ADDRESS:
+        raise TooManyTickets
     try:
         with transaction.atomic():
             Registration.objects.create(

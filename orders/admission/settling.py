@@ -53,9 +53,10 @@ INSERT_ORDERS = """
     )
     SELECT id, ticket_id FROM placed"""
 KNOWN = """
-    SELECT ticket_id, buyer_key, 'held', 0, token, '' FROM orders_order WHERE ticket_id = ANY(%(asked)s)
+    SELECT ticket_id, buyer_key, address_key, 'held', 0, token, '' FROM orders_order
+    WHERE ticket_id = ANY(%(asked)s)
     UNION ALL
-    SELECT ticket_id, buyer_key, status, place, '', reason FROM orders_ticket
+    SELECT ticket_id, buyer_key, address_key, status, place, '', reason FROM orders_ticket
     WHERE ticket_id = ANY(%(asked)s) AND status <> 'ordered'"""
 LINE = """
     SELECT (SELECT coalesce(sum(quantity), 0) FROM orders_ticket
@@ -226,7 +227,9 @@ class _Batch:
                 "reason": reason,
             }
         )
-        self.outcomes.append(Outcome(buyer.ticket_id, buyer.buyer_key, "held", order_token=token))
+        self.outcomes.append(
+            Outcome(buyer.ticket_id, buyer.buyer_key, buyer.address_key, "held", order_token=token)
+        )
         return ""
 
     def turn_away(self, click: Click, reason: str) -> None:
@@ -257,7 +260,12 @@ class _Batch:
     def _say(self, ticket: Ticket) -> None:
         self.outcomes.append(
             Outcome(
-                ticket.ticket_id, ticket.buyer_key, ticket.status, place=ticket.place, reason=ticket.reason
+                ticket.ticket_id,
+                ticket.buyer_key,
+                ticket.address_key,
+                ticket.status,
+                place=ticket.place,
+                reason=ticket.reason,
             )
         )
 

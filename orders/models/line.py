@@ -118,7 +118,7 @@ class Wave(models.Model):
 class Registration(models.Model):
     """A click before the opening: it enters the line at the opening, in random order.
 
-    One for each buyer of a sale. `buyer_id` is that of the pass, which is bound to the contact.
+    One for each buyer of a sale; its page then carries a pass that is bound to the contact.
     """
 
     sale = models.ForeignKey(Sale, on_delete=models.CASCADE, related_name="registrations")
@@ -137,6 +137,7 @@ class Registration(models.Model):
             models.UniqueConstraint(fields=["ticket_id"], name="one_registration_per_ticket"),
             models.UniqueConstraint(fields=["sale", "buyer_key"], name="one_registration_per_buyer"),
         ]
+        indexes = [models.Index(fields=["sale", "address_key"], name="registration_from_address")]
 
     def __str__(self) -> str:
         return self.contact_email

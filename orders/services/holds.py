@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from inventory import stock
 from orders.models import Order, OrderItem, Reservation
+from orders.services.limits import require_within_limit
 from orders.states import HoldStatus
 
 
@@ -34,10 +35,11 @@ def release_holds(orders: Sequence[Order]) -> None:
 def claim_again(order: Order) -> None:
     """Claim fresh stock for an order whose hold was given back, and sell it at once.
 
-    Raises OutOfStock: the caller's savepoint takes back what was claimed so far.
+    Raises OutOfStock or LimitReached: the caller's savepoint takes back what was claimed so far.
     """
-    for item in OrderItem.objects.filter(order=order).order_by("variant_id"):
+    for item in OrderItem.objects.filter(order=order).select_related("variant").order_by("variant_id"):
         stock_id = stock.claim(variant_id=item.variant_id, quantity=item.quantity)
+        require_within_limit(item.variant, buyer_key=order.buyer_key, quantity=item.quantity)
         Reservation.objects.create(
             item=item, stock_id=stock_id, quantity=item.quantity, status=HoldStatus.SOLD
         )

@@ -31,7 +31,7 @@ HAD = """
 
 @dataclass
 class Allowance:
-    """What the buyers and addresses of a batch have already of `variant`; count on with `take`."""
+    """What the buyers and addresses of a batch have already of `variant`; count on with `count`."""
 
     variant: Variant
     units: dict[str, int] = field(default_factory=dict)
@@ -65,6 +65,17 @@ def allowance(variant: Variant, *, buyer_keys: Collection[str], address_keys: Co
         for key, units, unpaid in cursor.fetchall():
             had.units[key], had.unpaid[key] = int(units), int(unpaid)
     return had
+
+
+def require_within_limit(variant: Variant, *, buyer_key: str, quantity: int) -> None:
+    """Judge units that were paid for after their hold had ended. Raises LimitReached.
+
+    The caller holds the Stock's lock. Unpaid holds do not matter: this one is paid.
+    """
+    had = allowance(variant, buyer_keys=[buyer_key], address_keys=[])
+    limit = variant.per_buyer_limit
+    if limit is not None and had.units.get(buyer_key, 0) + quantity > limit:
+        raise LimitReached
 
 
 def require_allowed(variant: Variant, *, buyer_key: str, address_key: str, quantity: int) -> None:

@@ -16,7 +16,8 @@ from orders.states import UNPAID_LIVE, OrderStatus
 def mark_paid(order: Order, *, reason: str, now: datetime) -> None:
     """The order is paid: its hold is a sale and its delivery a promise. The caller holds its lock.
 
-    An expired or cancelled order claims fresh stock. Raises OutOfStock, and changes nothing then.
+    An expired or cancelled order claims fresh stock. Raises OutOfStock or LimitReached, and changes
+    nothing then.
     """
     if order.status in UNPAID_LIVE:
         sell_holds([order])

@@ -9,7 +9,7 @@ from cardshop.common.clock import db_now
 from cardshop.traffic.passes import BadPass, bind_pass, read_pass
 from orders.admission.gate import Gate
 from orders.admission.joining import give_up, standing_of
-from orders.errors import AlreadyRegistered, FormRegistered, NotOpenYet, UnknownTicket
+from orders.errors import AlreadyRegistered, FormRegistered, NotOpenYet, TooManyTickets, UnknownTicket
 from orders.models import Order, Registration, Sale
 from tests.factories import make_buyer
 from tests.lines import click, make_sale, open_line, settle_all
@@ -173,3 +173,14 @@ def test_twins_of_one_request_are_one_registration(sale):
     outcomes = race(4, lambda: register(sale, buyer=buyer))
 
     assert outcomes == [Registration.objects.get().ticket_id] * 4
+
+
+def test_one_address_cannot_register_without_end(sale, settings):
+    settings.UNPAID_HOLDS_PER_ADDRESS = 2
+    for _ in range(2):
+        click(sale.variant, address="8.8.8.8")
+
+    with pytest.raises(TooManyTickets):
+        click(sale.variant, address="8.8.8.8")
+    click(sale.variant, address="9.9.9.9")
+    assert Registration.objects.count() == 3

@@ -17,6 +17,7 @@ from cardshop.common.inserts import insert_new
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import Failures, promise_all
 from inventory.errors import OutOfStock
+from orders.errors import LimitReached
 from orders.models import Order
 from orders.services.paying import mark_all_paid, mark_paid
 from orders.services.transitions import ask_for_attention, note
@@ -33,6 +34,7 @@ WRONG_CURRENCY = "in another currency than was asked for"
 TWICE = "the order was paid already: refund this"
 IN_TIME = "money received"
 LATE = "came after the hold had ended, and nothing was left: refund this"
+OVER_LIMIT = "came after the hold had ended, and the buyer has as many as one may have: refund this"
 SHORT = "less than the price: ask for the rest or refund"
 OVER = "more than the price: refund the difference"
 
@@ -235,9 +237,10 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
     try:
         with transaction.atomic():
             mark_paid(order, reason="late money" if late else IN_TIME, now=now)
-    except OutOfStock:
-        _put_before_person(receipt, LATE)
-        ask_for_attention(order, LATE, now=now)
+    except (OutOfStock, LimitReached) as refusal:
+        why = LATE if isinstance(refusal, OutOfStock) else OVER_LIMIT
+        _put_before_person(receipt, why)
+        ask_for_attention(order, why, now=now)
         return
     Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.SUCCEEDED, succeeded_at=now)
     applied = Receipt.objects.filter(pk__in=[part.pk for part in parts])

@@ -121,6 +121,22 @@ def test_late_money_claims_fresh_stock():
     assert [e.after for e in order.events.all()] == ["pending", "closing", "expired", "paid"]
 
 
+def test_late_money_for_more_than_a_buyer_may_have_is_put_before_a_person():
+    variant = make_variant(keys=5, per_buyer_limit=1)
+    late = make_order(variant, contact_email="lin@example.org")
+    attempt = make_attempt(late)
+    expire(late)
+    make_order(variant, contact_email="lin@example.org")
+
+    receipt = apply(attempt)
+
+    late.refresh_from_db()
+    receipt.refresh_from_db()
+    assert (late.status, late.attention) == ("expired", subject.OVER_LIMIT)
+    assert receipt.status == "attention"
+    assert counters(variant) == (5, 5, 1)
+
+
 def test_late_money_without_stock_is_recorded_and_put_before_a_person():
     variant = make_variant(keys=1)
     order = make_order(variant)

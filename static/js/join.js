@@ -46,8 +46,8 @@ async function join() {
 }
 
 function go(click, ticket) {
-  const page = form.dataset.line.replace("TICKET", ticket.ticket);
-  if (ticket.order) return void location.assign(form.dataset.order.replace("TOKEN", ticket.order.token));
+  const page = form.dataset.line.replace(/TICKET\/$/, `${ticket.ticket}/`);
+  if (ticket.order) return void location.assign(form.dataset.order.replace(/TOKEN\/$/, `${ticket.order.token}/`));
   remember(click, ticket, page);
   location.assign(page);
 }

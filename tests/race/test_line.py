@@ -9,6 +9,7 @@ from cardshop.common.clock import db_now
 from inventory.models import Stock
 from orders.admission import settling
 from orders.admission.gate import Gate, Outcome, connect
+from orders.admission.joining import give_up
 from orders.admission.line import stand
 from orders.admission.settling import settle
 from orders.models import Order, Reservation, Sale, Ticket
@@ -324,7 +325,7 @@ def test_a_late_word_never_moves_a_ticket_backwards():
     ticket = click(variant)
     settle_all(allocator)
 
-    allocator.gate.note([Outcome(ticket, "someone", "waiting", place=1)])
+    allocator.gate.note([Outcome(ticket, "someone", "", "waiting", place=1)])
 
     assert states(variant, [ticket]) == ["held"]
     assert connect().zcard(allocator.gate.line) == 0
@@ -484,9 +485,30 @@ def test_unpaid_holds_from_one_address_have_a_budget(settings):
     sale = make_sale(keys=10)
     variant, allocator = sale.variant, open_line(sale)
 
-    tickets = [click(variant, address="8.8.8.8") for _ in range(4)]
+    tickets = [click(variant, address="8.8.8.8") for _ in range(2)]
+    settle_all(allocator)
+    tickets += [click(variant, address="::ffff:8.8.8.8")]  # the same, told by another socket
     elsewhere = click(variant, address="9.9.9.9")
     settle_all(allocator)
 
-    assert states(variant, tickets) == ["held", "held", "refused", "refused"]
+    assert states(variant, tickets) == ["held", "held", "refused"]
     assert states(variant, [elsewhere]) == ["held"]
+
+
+def test_one_address_cannot_fill_the_line(settings):
+    from orders.errors import TooManyTickets
+
+    settings.UNPAID_HOLDS_PER_ADDRESS = 2
+    sale = make_sale(keys=1, line_cap=10)
+    variant, allocator = sale.variant, open_line(sale)
+    click(variant, address="9.9.9.9")
+    settle_all(allocator)
+    waiting = [click(variant, address="8.8.8.8") for _ in range(2)]
+    settle_all(allocator)
+
+    with pytest.raises(TooManyTickets):
+        click(variant, address="8.8.8.8")
+    give_up(variant, waiting[0], now=db_now())
+
+    assert states(variant, waiting) == ["left", "waiting"]
+    click(variant, address="8.8.8.8")

@@ -1,7 +1,8 @@
 -- Let a click into the stream, once. One call, keys of one hash tag.
--- KEYS: gate, stream, ticket, open tickets of the buyer, whose click the proof was spent on
+-- KEYS: gate, stream, ticket, open tickets of the buyer, whose click the proof was spent on,
+--   open tickets from the address
 -- ARGV: ticket id, quantity, payload, open tickets at most, seconds to remember, '1' if registered,
---   '1' if it comes with a proof of work
+--   '1' if it comes with a proof of work, open tickets from the address at most (0: it is not known)
 -- Answers {'queued', seq, done, rate}; {'known'} for a repeat; {'shut'}; or {why not, ...}.
 local gate = redis.call('HMGET', KEYS[1],
     'epoch', 'limit', 'admitted', 'opens', 'closes', 'paused', 'barred', 'over', 'done', 'rate',
@@ -41,6 +42,11 @@ end
 if redis.call('SCARD', KEYS[4]) >= tonumber(ARGV[4]) then
     return {'too_many'}
 end
+-- Else one machine could fill the line under names that it makes up. Registrations were counted before.
+local from_address = tonumber(ARGV[8])
+if ARGV[6] ~= '1' and from_address > 0 and redis.call('SCARD', KEYS[6]) >= from_address then
+    return {'too_many'}
+end
 redis.call('HINCRBY', KEYS[1], 'admitted', quantity)
 local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 redis.call('XADD', KEYS[2], '*', 'p', ARGV[3], 'e', gate[1])
@@ -48,4 +54,8 @@ redis.call('HSET', KEYS[3], 's', 'queued', 'n', seq)
 redis.call('EXPIRE', KEYS[3], ARGV[5])
 redis.call('SADD', KEYS[4], ARGV[1])
 redis.call('EXPIRE', KEYS[4], ARGV[5])
+if from_address > 0 then
+    redis.call('SADD', KEYS[6], ARGV[1])
+    redis.call('EXPIRE', KEYS[6], ARGV[5])
+end
 return {'queued', seq, gate[9], gate[10]}

@@ -20,6 +20,7 @@ end
 local ahead = 0
 if status == 'waiting' then
     redis.call('HSET', KEYS[1], 'seen', redis.call('TIME')[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
     ahead = redis.call('ZRANK', KEYS[3], ARGV[1]) or 0
 elseif status == 'queued' then
     ahead = math.max(0, tonumber(ticket[2]) - tonumber(gate[1] or 0) - 1)

@@ -1,12 +1,13 @@
 -- Tell Redis what PostgreSQL has committed, acknowledge, and publish the new limit.
--- KEYS: gate, stream, line, then a ticket and its buyer's open tickets for each outcome
+-- KEYS: gate, stream, line, then for each outcome its ticket, and the open tickets
+--   of its buyer and from its address
 -- ARGV: epoch, units that may come besides those settled, seconds to remember, outcomes, entries
 --   outcomes: JSON [[ticket id, status, place, order token, reason], …]
 --   entries:  JSON [[stream id, quantity, epoch], …]
 -- Answers 1, or 0 when the gate lives in another epoch: then nothing but the tickets was touched.
 local rank = {queued = 0, waiting = 1, held = 2, refused = 2, left = 2}
 for at, outcome in ipairs(cjson.decode(ARGV[4])) do
-    local ticket, buyer = KEYS[2 + 2 * at], KEYS[3 + 2 * at]
+    local ticket, buyer, address = KEYS[1 + 3 * at], KEYS[2 + 3 * at], KEYS[3 + 3 * at]
     local id, status = outcome[1], outcome[2]
     local before = redis.call('HGET', ticket, 's')
     -- Never backwards: a late word of a slow allocator changes nothing.
@@ -16,6 +17,7 @@ for at, outcome in ipairs(cjson.decode(ARGV[4])) do
         if status ~= 'waiting' then
             redis.call('ZREM', KEYS[3], id)
             redis.call('SREM', buyer, id)
+            redis.call('SREM', address, id)
         elseif before then
             redis.call('HSET', ticket, 'seen', redis.call('TIME')[1])
         end
