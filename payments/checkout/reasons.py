@@ -31,6 +31,7 @@ KNOWN = (
     _("in another currency than was asked for"),
     _("the order was paid already: refund this"),
     _("came after the hold had ended, and nothing was left: refund this"),
+    _("came after the hold had ended, and the buyer has as many as one may have: refund this"),
     _("less than the price: ask for the rest or refund"),
     _("more than the price: refund the difference"),
 )
