@@ -132,7 +132,7 @@ class Allocator:
                 return
             # One odd click must not end the line for all others.
             for entry in entries:
-                self._settle_batch(sale, [entry])
+                self._settle_batch(self._sale, [entry])  # in its epoch, if Redis was rebuilt meanwhile
             return
         if not self._tell(sale, settled.outcomes, entries, room=settled.room):
             self._sale = self.rebuild()

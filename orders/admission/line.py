@@ -100,7 +100,7 @@ def remembered(sale: Sale, *, now: datetime) -> Iterator[list[Outcome]]:
     recent = now - timedelta(seconds=REMEMBER)
     tickets = Ticket.objects.filter(variant=sale.variant_id)
     recently_ended = tickets.filter(
-        status__in=[TicketStatus.LEFT, TicketStatus.REFUSED], settled_at__gte=recent
+        status__in=[TicketStatus.LEFT, TicketStatus.REFUSED], ended_at__gte=recent
     )
     orders = Order.objects.filter(
         items__variant=sale.variant_id, placed_at__gte=recent, shop=sale.shop_id
