@@ -35,7 +35,7 @@ BATCH = 500
 WAIT_MS = 250  # for the first click, and so between two looks at the line
 LOOK_EVERY = 0.5  # seconds between two looks at PostgreSQL while clicks keep coming
 COMPARE_EVERY = 10.0  # seconds between two comparisons of the whole line in Redis with PostgreSQL's
-HEAD = 500  # tickets at the head of the line that are looked at
+HEAD = 500  # tickets that fit, from the head of the line, that are looked at
 PAUSE_AFTER_FAILURE = 1.0
 # After a rebuild nobody's presence is known; pages ask again within this time.
 REST_AFTER_REBUILD = 20.0
@@ -167,10 +167,10 @@ class Allocator:
         return sale
 
     def _serve_line(self, sale: Sale, standing: Stand, now: datetime) -> None:
-        head = list(waiting_tickets(sale)[:HEAD])
-        seen = self.gate.last_seen(ticket.ticket_id for ticket in head)
+        # Who wants more than there is keeps the place, and is not in the way of those behind.
+        fitting = list(waiting_tickets(sale).filter(quantity__lte=standing.free)[:HEAD])
+        seen = self.gate.last_seen(ticket.ticket_id for ticket in fitting)
         present_since = self.gate.clock() - PRESENT
-        fitting = [ticket for ticket in head if ticket.quantity <= standing.free]
         present = [ticket.pk for ticket in fitting if seen[ticket.ticket_id] >= present_since]
         chosen = present or [ticket.pk for ticket in fitting[:1]]
         settled = settle(sale, [], now=now, next_in_line=chosen, called=[] if present else chosen)

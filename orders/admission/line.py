@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from cardshop.common.locks import lock_rows
-from inventory.models import Variant
+from inventory.models import Stock, Variant
 from orders.admission.gate import REMEMBER, UNBOUNDED, Outcome
 from orders.models import Order, Sale, Ticket
 from orders.states import TicketStatus
@@ -89,8 +89,16 @@ def leave_line(variant: Variant, ticket_id: str, *, now: datetime) -> Outcome | 
 
 @transaction.atomic(durable=True)
 def dismiss_line(sale: Sale, reason: str, *, now: datetime) -> list[Outcome]:
-    """Tell everybody who waits that nothing will come any more."""
-    (tickets,) = lock_rows(waiting_tickets(sale))
+    """Tell everybody who waits that nothing will come any more, if that is still so.
+
+    It is final for them, so it is looked at again under the Stock's lock: keys may just have been
+    imported, or a wave released.
+    """
+    _stock, tickets = lock_rows(
+        Stock.objects.filter(variant=sale.variant_id, pool=Stock.PUBLIC), waiting_tickets(sale)
+    )
+    if not stand(sale).is_over:
+        return []
     _end(tickets, TicketStatus.REFUSED, reason, now)
     return [_outcome(ticket) for ticket in tickets]
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 from django.db.models import Exists, OuterRef, QuerySet
 
 from orders.admission.gate import PRESENT, Gate, GateShut
+from orders.admission.registering import click_of_registration
 from orders.admission.settling import turn_away
 from orders.clicks import Click
 from orders.errors import TooManyTickets
@@ -94,7 +95,7 @@ class Opening:
 
 def in_order(sale: Sale, gate: Gate) -> list[Click]:
     """Those registered who have not been settled: who is looking now, then the others."""
-    clicks = {registration.ticket_id: _click(registration) for registration in unsettled(sale)}
+    clicks = {registration.ticket_id: click_of_registration(registration) for registration in unsettled(sale)}
     seen = gate.registered_seen(clicks)
     present_since = gate.clock() - PRESENT
     return sorted(
@@ -111,14 +112,3 @@ def lot(sale: Sale, buyer_key: str) -> bytes:
 def unsettled(sale: Sale) -> QuerySet[Registration]:
     settled = [Exists(model.objects.filter(ticket_id=OuterRef("ticket_id"))) for model in (Order, Ticket)]
     return Registration.objects.filter(sale=sale).exclude(settled[0]).exclude(settled[1])
-
-
-def _click(registration: Registration) -> Click:
-    return Click(
-        ticket_id=registration.ticket_id,
-        quantity=registration.quantity,
-        contact_email=registration.contact_email,
-        language=registration.language,
-        buyer_key=registration.buyer_key,
-        address_key=registration.address_key,
-    )

@@ -80,7 +80,7 @@ def registered_standing(variant: Variant, ticket_id: str) -> Standing | None:
         _note_presence(variant.pk, ticket_id)
         return _until_opening(sale, now)
     try:
-        return enter_line(listing_of(variant), _click_of(registration))
+        return enter_line(listing_of(variant), click_of_registration(registration))
     except (LineFull, SoldOut, SaleEnded, TooManyTickets) as refusal:
         return Standing("refused", reason=refusal.code)
 
@@ -103,7 +103,8 @@ def _until_opening(sale: Sale, now: datetime) -> Standing:
     return Standing(REGISTERED, expected_wait=max(0, left))
 
 
-def _click_of(registration: Registration) -> Click:
+def click_of_registration(registration: Registration) -> Click:
+    """The click that a registration stands for until the opening."""
     return Click(
         ticket_id=registration.ticket_id,
         quantity=registration.quantity,
