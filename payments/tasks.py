@@ -1,6 +1,7 @@
 """What the workers do for payments. CELERY_TASK_ROUTES says which of it may wait for a provider."""
 
 from datetime import timedelta
+from functools import partial
 
 from celery import shared_task
 
@@ -15,7 +16,8 @@ PROVIDER_LEASE = timedelta(seconds=40)
 
 @shared_task(name="payments.apply_notices")
 def apply_notices() -> None:
-    drain("payments.apply_notices", notices.apply_notices, clock=db_now, batch=20, lease=PROVIDER_LEASE)
+    apply = partial(notices.apply_notices, silent=set())
+    drain("payments.apply_notices", apply, clock=db_now, batch=20, lease=PROVIDER_LEASE)
 
 
 @shared_task(name="payments.settle_receipts")
@@ -25,7 +27,8 @@ def settle_receipts() -> None:
 
 @shared_task(name="payments.finish_closing")
 def finish_closing() -> None:
-    drain("payments.finish_closing", closing.finish_closing, clock=db_now, batch=100, lease=PROVIDER_LEASE)
+    finish = partial(closing.finish_closing, silent=set())
+    drain("payments.finish_closing", finish, clock=db_now, batch=100, lease=PROVIDER_LEASE)
 
 
 @shared_task(name="payments.close_due_orders")

@@ -6,7 +6,7 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
-from payments.gateways.base import Gateway, GatewayError
+from payments.gateways.base import Gateway, Unreachable
 from payments.gateways.epay import EpayGateway
 from payments.models import PaymentChannel
 
@@ -24,13 +24,13 @@ def http_client() -> httpx.Client:
 def gateway_for(channel: PaymentChannel) -> Gateway:
     """The driver of a channel, with the channel's credentials.
 
-    Raises GatewayError when they cannot be opened: the provider cannot be asked then, as if it were down,
+    Raises Unreachable when they cannot be opened: the provider cannot be asked then, as if it were down,
     and whoever asks many of them goes on to the next.
     """
     try:
         secret = channel.secret
     except CannotOpen as error:
-        raise GatewayError(f"the secret of {channel.slug} cannot be opened") from error
+        raise Unreachable(f"the secret of {channel.slug} cannot be opened") from error
     return EpayGateway(
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,

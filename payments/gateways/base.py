@@ -21,6 +21,10 @@ class GatewayError(Exception):
     """The provider did not answer, or not as it should: a technical failure; the outcome is unknown."""
 
 
+class Unreachable(GatewayError):
+    """There was no answer at all: asking about another trade now would only take as long again."""
+
+
 class GatewayRefused(Exception):
     """The provider understood and said no."""
 
@@ -91,7 +95,7 @@ def read_answer(http: httpx.Client, method: str, url: str, **request: Any) -> tu
             if len(content) > MAX_ANSWER_BYTES:
                 raise GatewayError("answered too much")
             if time.monotonic() - began > MAX_ANSWER_SECONDS:
-                raise GatewayError("answered too slowly")
+                raise Unreachable("answered too slowly")
     return answer.status_code, content
 
 

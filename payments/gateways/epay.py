@@ -26,6 +26,7 @@ from payments.gateways.base import (
     Notice,
     PayRequest,
     RawCall,
+    Unreachable,
     read_answer,
 )
 
@@ -34,6 +35,7 @@ UNSIGNED = {"sign", "sign_type"}
 _PAGE = 50
 _MAX_PAGES = 10_000
 _MAX_URL = 2000
+_NOBODY_THERE = {502, 503, 504}  # said by whatever stands in front of the provider
 
 
 def sign(params: Mapping[str, str], secret: str) -> str:
@@ -164,7 +166,9 @@ class EpayGateway:
             status, content = self._exchange(method, urljoin(self.base_url, path), **request)
         except httpx.HTTPError as error:
             # The original error quotes the URL, and with it the key.
-            raise GatewayError(type(error).__name__) from None
+            raise Unreachable(type(error).__name__) from None
+        if status in _NOBODY_THERE:
+            raise Unreachable(f"answered {status}")
         if status != 200:
             raise GatewayError(f"answered {status}")
         try:

@@ -1,6 +1,5 @@
 """How an unpaid order ends: `closing` first, then the provider is asked, then expired or cancelled."""
 
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from orders.services.transitions import SYSTEM, transition_all
 from orders.states import OrderStatus
 from payments.gateways.base import GatewayError
 from payments.models import Payment, PaymentAttempt, Receipt
+from payments.services.asking import Round
 from payments.services.evidence import settle_receipts
 from payments.services.polling import ask_provider
 from payments.states import PaymentStatus, ReceiptStatus, Source
@@ -23,7 +23,7 @@ from payments.states import PaymentStatus, ReceiptStatus, Source
 logger = structlog.get_logger(__name__)
 
 ASK_FOR = timedelta(seconds=30)
-# Seconds. No order that was asked about waits longer than this for the others of its batch.
+# Seconds for each channel. No order that was asked about waits longer for the others of its channel.
 ASKING = 0.25
 AT_ONCE = 100  # orders that begin to close in one transaction
 
@@ -80,23 +80,21 @@ def _begin(orders: list[Order], to: str, *, reason: str, actor: str, now: dateti
     return moved
 
 
-def finish_closing(order_ids: Sequence[int], now: datetime) -> Failures:
+def finish_closing(order_ids: Sequence[int], now: datetime, *, silent: set[int] | None = None) -> Failures:
     """Ask the providers about every attempt, then end the orders unpaid, or leave them paid.
 
     Returns those that failed because a provider does not answer, for at most ASK_FOR: the outbox comes
-    again. After that the hold is released all the same, and later money is late money. After ASKING
-    seconds of asking the rest is not reached; where there is nobody to ask, orders end together.
+    again. After that the hold is released all the same, and later money is late money. What a channel
+    has no time left for, within ASKING, is not reached; `silent` is as in Round. Where there is nobody
+    to ask, orders end together.
     """
     orders = list(Order.objects.filter(pk__in=order_ids, status=OrderStatus.CLOSING).order_by("pk"))
     to_ask = _attempts_to_ask_about(orders, now)
     failed: dict[int, Exception] = {}
-    began = time.monotonic()
+    questions = Round(seconds=ASKING, silent=silent)
     for order in orders:
-        if order.pk in to_ask and time.monotonic() - began > ASKING:
-            failed[order.pk] = NotReached()
-            continue
         try:
-            _ask_about(to_ask.get(order.pk, []), now)
+            _ask_about(to_ask.get(order.pk, []), questions, now)
         except Exception as error:  # noqa: BLE001  whatever is odd about it keeps no other waiting
             failed[order.pk] = error
     left = [order.pk for order in orders if order.pk not in failed]
@@ -119,13 +117,14 @@ def _attempts_to_ask_about(orders: Sequence[Order], now: datetime) -> dict[int, 
     return attempts
 
 
-def _ask_about(attempts: Sequence[PaymentAttempt], now: datetime) -> None:
-    """EPay v1 cannot close a trade, so asking is all that can be done. Raises GatewayError."""
-    unanswered: GatewayError | None = None
+def _ask_about(attempts: Sequence[PaymentAttempt], questions: Round, now: datetime) -> None:
+    """EPay v1 cannot close a trade, so asking is all that can be done. Raises GatewayError, NotReached."""
+    unanswered: GatewayError | NotReached | None = None
     for attempt in attempts:
         try:
-            ask_provider(attempt, source=Source.CLOSING, now=now)
-        except GatewayError as error:
+            with questions.asking(attempt.channel):
+                ask_provider(attempt, source=Source.CLOSING, now=now)
+        except (GatewayError, NotReached) as error:
             unanswered = error  # the next channel may know of money all the same
     if unanswered:
         raise unanswered

@@ -1,6 +1,5 @@
 """The webhook inbox: verify, store, commit, wake, acknowledge; and later, what the notices mean."""
 
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,10 +8,11 @@ import structlog
 from django.db import transaction
 
 from cardshop.common.inserts import insert_new
-from cardshop.outbox.services import Failures, NotReached, promise, wake
+from cardshop.outbox.services import Failures, promise, wake
 from payments.gateways import gateway_for
 from payments.gateways.base import Evidence, GatewayError, RawCall
 from payments.models import PaymentChannel, WebhookEvent
+from payments.services.asking import Round
 from payments.services.evidence import News, record_receipts
 from payments.states import EventOutcome, Source
 
@@ -20,7 +20,7 @@ logger = structlog.get_logger(__name__)
 
 # A provider may notify from one server and answer from another that lags behind.
 BENEFIT_OF_DOUBT = timedelta(seconds=60)
-# Seconds. Nobody who has been asked about waits longer than this for those who have not.
+# Seconds for each channel. Nobody who was asked about waits longer for the others of their channel.
 ASKING = 0.25
 
 
@@ -54,23 +54,20 @@ def _still_waits(event: WebhookEvent) -> bool:
     return twins.filter(outcome=EventOutcome.WAITING).exists()
 
 
-def apply_notices(event_ids: Sequence[int], now: datetime) -> Failures:
+def apply_notices(event_ids: Sequence[int], now: datetime, *, silent: set[int] | None = None) -> Failures:
     """Let stored notices have their consequences; asks back where a notice is no proof.
 
-    Returns those that failed: their providers cannot be asked, and the outbox comes again. After ASKING
-    seconds the rest is not reached. Repeating it is a no-op.
+    Returns those that failed: their providers cannot be asked, and the outbox comes again. What a channel
+    has no time left for, within ASKING, is not reached; `silent` is as in Round. Repeating it is a no-op.
     """
     failed: dict[int, Exception] = {}
     news: list[News] = []
     said: dict[EventOutcome, list[int]] = defaultdict(list)
     waiting = WebhookEvent.objects.select_related("channel").filter(pk__in=event_ids)
-    began = time.monotonic()
+    questions = Round(seconds=ASKING, silent=silent)
     for event in waiting.filter(outcome=EventOutcome.WAITING).order_by("pk"):
-        if time.monotonic() - began > ASKING:
-            failed[event.pk] = NotReached()
-            continue
         try:
-            outcome, evidence = _outcome(event, now)
+            outcome, evidence = _outcome(event, questions, now)
         except Exception as error:  # noqa: BLE001  whatever is odd about it keeps no other waiting
             failed[event.pk] = error
             continue
@@ -92,7 +89,7 @@ def _conclude(said: dict[EventOutcome, list[int]], news: list[News], now: dateti
             logger.warning("notices denied by the provider", notices=event_ids)
 
 
-def _outcome(event: WebhookEvent, now: datetime) -> tuple[EventOutcome, Evidence | None]:
+def _outcome(event: WebhookEvent, questions: Round, now: datetime) -> tuple[EventOutcome, Evidence | None]:
     """What becomes of the notice, and the money it was about."""
     gateway = gateway_for(event.channel)
     claim = gateway.read_notice(RawCall(event.method, event.query, event.body)).evidence
@@ -100,7 +97,8 @@ def _outcome(event: WebhookEvent, now: datetime) -> tuple[EventOutcome, Evidence
         return EventOutcome.NOT_PAID, None
     if gateway.notice_is_proof:
         return EventOutcome.APPLIED, claim
-    evidence = gateway.query(claim.out_trade_no, claim.provider_txn_id)
+    with questions.asking(event.channel):
+        evidence = gateway.query(claim.out_trade_no, claim.provider_txn_id)
     if evidence is not None and evidence.paid:
         return EventOutcome.APPLIED, evidence
     if now < event.received_at + BENEFIT_OF_DOUBT:

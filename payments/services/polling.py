@@ -11,6 +11,7 @@ from cardshop.outbox.services import wake
 from payments.gateways import gateway_for
 from payments.gateways.base import GatewayError
 from payments.models import PaymentAttempt
+from payments.services.asking import Round
 from payments.services.evidence import apply_evidence
 from payments.states import Source
 
@@ -38,18 +39,17 @@ LEASE_ONE = """
 def poll_due_attempts(*, clock: Callable[[], datetime]) -> int:
     """Ask about the attempts that are due, for RUN seconds; returns how many were looked at.
 
-    Each is leased before the network is touched, so pollers share the work and a crash is a retry. A
-    channel that failed is left alone for the rest of the run, so that it costs one time-out and not
-    one for every buyer.
+    Each is leased before the network is touched, so pollers share the work and a crash is a retry. They
+    are the questions of one Round.
     """
     looked_at, began = 0, time.monotonic()
-    silent: set[int] = set()
+    questions = Round()
     while time.monotonic() - began < RUN and (attempt := _lease_one(clock())) is not None:
-        if attempt.channel_id not in silent:
+        if not questions.leaves_alone(attempt.channel_id):
             try:
-                ask_provider(attempt, source=Source.POLL, now=clock())
+                with questions.asking(attempt.channel):
+                    ask_provider(attempt, source=Source.POLL, now=clock())
             except GatewayError as error:
-                silent.add(attempt.channel_id)
                 logger.warning("query failed", channel=attempt.channel.slug, error=str(error))
             except Exception:  # one odd answer must not end the sweep for everybody else
                 logger.exception("query failed", attempt=attempt.out_trade_no)
@@ -87,14 +87,14 @@ def ask_now(attempt: PaymentAttempt, now: datetime) -> None:
     PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__isnull=False).update(next_query_at=now)
 
 
-def ask_soon(attempt: PaymentAttempt, now: datetime) -> None:
+def ask_soon(attempt_id: int, now: datetime) -> None:
     """The buyer has come back from the provider: ask in NOTICE_GOES_FIRST instead of at the next turn.
 
     Nothing happens when there is nothing to ask, or the provider was asked often enough: whoever knows
     the return address could otherwise make the shop ask without end.
     """
     at = now + NOTICE_GOES_FIRST
-    eager = PaymentAttempt.objects.filter(pk=attempt.pk, next_query_at__gt=at, queries__lt=EAGER_QUERIES)
+    eager = PaymentAttempt.objects.filter(pk=attempt_id, next_query_at__gt=at, queries__lt=EAGER_QUERIES)
     if eager.update(next_query_at=at):
         wake("payments.poll_attempts", after=NOTICE_GOES_FIRST.total_seconds())
 

@@ -1,5 +1,6 @@
 """A scripted provider behind the real HTTP client's seam, for what the sandbox would be too slow for."""
 
+import time
 from collections.abc import Callable
 
 import httpx
@@ -42,6 +43,20 @@ class Provider:
                 row = {"out_trade_no": number, "trade_no": txn, "money": money, "status": int(paid)}
                 return httpx.Response(200, json={"code": 1, **row})
         return httpx.Response(200, json={"code": -1, "msg": "no such order"})
+
+
+def dead_at(
+    port: int, provider: Provider, *, after: float = 0.0
+) -> Callable[[httpx.Request], httpx.Response]:
+    """For `broken`: at that port nobody answers, which is noticed `after` seconds; elsewhere all is well."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.port != port:
+            return provider.told(request)
+        time.sleep(after)
+        raise httpx.ReadTimeout("nobody there")
+
+    return answer
 
 
 @pytest.fixture

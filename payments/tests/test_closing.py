@@ -10,11 +10,12 @@ from cardshop.outbox.services import NotReached
 from orders.services.delivery import deliver_orders
 from payments.checkout.cancelling import cancel_order
 from payments.errors import NotCancellable
-from payments.gateways.base import GatewayError
+from payments.gateways.base import GatewayError, Unreachable
 from payments.models import Payment
 from payments.services import closing
 from payments.services.closing import ASK_FOR, close_due_orders, finish_closing
-from tests.factories import counters, make_attempt, make_order, make_variant, pay_order
+from payments.tests.providers import dead_at
+from tests.factories import counters, make_attempt, make_channel, make_order, make_variant, pay_order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECOND = timedelta(seconds=1)
@@ -127,3 +128,64 @@ def test_where_the_time_to_ask_is_over_nobody_waits_for_those_still_to_be_asked_
     assert finish_closing(ids, untried.reserved_until + ASK_FOR) == {}
     assert states(order)[-1] == "expired"
     assert provider.calls == []
+
+
+def orders_of_a_dead_and_a_healthy_channel(provider):
+    """Two orders of a channel that does not answer, and behind them one of a channel that does."""
+    variant = make_variant(keys=3)
+    dead, alive = make_channel(), make_channel(slug="wxpay", base_url="http://127.0.0.1:10/")
+    orders = [make_order(variant) for _ in range(3)]
+    for order, channel in zip(orders, [dead, dead, alive], strict=True):
+        provider.knows(make_attempt(order, channel))
+    close_due_orders(orders[-1].reserved_until)
+    return orders
+
+
+def test_a_silent_channel_costs_one_time_out_and_nothing_of_the_time_for_another(provider, monkeypatch):
+    *silent, healthy = orders_of_a_dead_and_a_healthy_channel(provider)
+    monkeypatch.setattr(closing, "ASKING", 0.2)
+    provider.broken = dead_at(9, provider, after=0.3)
+
+    failed = finish_closing([order.pk for order in [*silent, healthy]], healthy.reserved_until)
+
+    assert {pk: type(why) for pk, why in failed.items()} == {order.pk: Unreachable for order in silent}
+    assert states(healthy)[-1] == "paid"
+    assert len(provider.calls) == 2
+
+
+def test_a_channel_that_was_silent_is_left_alone_for_the_rest_of_the_run(provider):
+    first, second, _healthy = orders_of_a_dead_and_a_healthy_channel(provider)
+    provider.broken = dead_at(9, provider)
+    silent = set()
+
+    for order in (first, second):
+        assert finish_closing([order.pk], order.reserved_until, silent=silent).keys() == {order.pk}
+
+    assert len(provider.calls) == 1
+
+
+def test_a_slow_channel_uses_up_its_own_time(provider, monkeypatch):
+    *slow, healthy = orders_of_a_dead_and_a_healthy_channel(provider)
+    monkeypatch.setattr(closing, "ASKING", 0.0)
+
+    failed = finish_closing([order.pk for order in [*slow, healthy]], healthy.reserved_until)
+
+    assert {pk: type(why) for pk, why in failed.items()} == {slow[1].pk: NotReached}
+    assert [states(order)[-1] for order in (slow[0], healthy)] == ["paid", "paid"]
+
+
+def test_an_odd_answer_about_one_trade_keeps_nobody_from_being_asked_about(provider):
+    odd, *others = orders_of_a_dead_and_a_healthy_channel(provider)
+    about_it = odd.payment.attempts.get().out_trade_no
+
+    def odd_about_one(request):
+        if request.url.params.get("out_trade_no") == about_it:
+            return httpx.Response(500)
+        return provider.told(request)
+
+    provider.broken = odd_about_one
+
+    failed = finish_closing([order.pk for order in [odd, *others]], odd.reserved_until)
+
+    assert failed.keys() == {odd.pk}
+    assert [states(order)[-1] for order in others] == ["paid", "paid"]

@@ -9,12 +9,13 @@ from django.db import OperationalError
 from cardshop.common.clock import db_now
 from cardshop.outbox.models import OutboxMessage
 from cardshop.outbox.services import NotReached
-from payments.gateways.base import GatewayError
+from payments.gateways.base import GatewayError, Unreachable
 from payments.gateways.epay import sign
 from payments.models import Receipt, WebhookEvent
 from payments.services import notices
 from payments.services.evidence import settle_receipts
 from payments.services.notices import BENEFIT_OF_DOUBT, apply_notices
+from payments.tests.providers import dead_at
 from tests.factories import SECRET, make_attempt, make_channel, make_order, make_variant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -243,3 +244,23 @@ def test_whoever_was_asked_about_does_not_wait_for_all_the_others(client, provid
 
     assert {type(why) for why in left.values()} == {NotReached}
     assert WebhookEvent.objects.filter(outcome="applied").count() + len(left) == 3
+
+
+def test_a_silent_channel_costs_one_time_out_and_nothing_of_the_time_for_another(
+    client, provider, monkeypatch
+):
+    make_channel()
+    _attempts, silent = stored(client, provider, 2)
+    healthy = make_attempt(
+        make_order(make_variant(keys=1)), make_channel(slug="wxpay", base_url="http://127.0.0.1:10/")
+    )
+    provider.knows(healthy)
+    send(client, notice(healthy), channel="wxpay")
+    monkeypatch.setattr(notices, "ASKING", 0.2)
+    provider.broken = dead_at(9, provider, after=0.3)
+
+    failed = apply_notices([*silent, WebhookEvent.objects.latest("pk").pk], db_now())
+
+    assert {pk: type(why) for pk, why in failed.items()} == dict.fromkeys(silent, Unreachable)
+    assert Receipt.objects.get().attempt == healthy
+    assert len(provider.calls) == 2
