@@ -62,13 +62,15 @@ def product_image(request: HttpRequest, digest: str, suffix: str) -> HttpRespons
 def _listing(request: HttpRequest, chosen: Category | None) -> HttpResponse:
     shop = open_shop_of(request)
     products = list(listed_products(shop, chosen))
-    counts = available_counts(variant for product in products for variant in product.variants.all())
+    variants = [variant for product in products for variant in product.variants.all()]
+    counts = available_counts(variants)
     cards = [_card(product, counts) for product in products]
     context = {
         "shop": shop,
         "categories": Category.objects.filter(shop=shop, product__is_listed=True).distinct(),
         "chosen": chosen,
         "cards": cards,
+        "variants": variants,
     }
     return render(request, "inventory/home.html", context)
 

@@ -22,6 +22,7 @@ from unfold.forms import PaginationInlineFormSet
 from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from inventory.admin import ProductAdmin, VariantAdmin
+from inventory.errors import OutOfStock
 from inventory.models import Product, Selling, Variant
 from orders import errors
 from orders.admission.sales import ensure_sale, open_anew, pause_sale, resume_sale
@@ -34,6 +35,7 @@ REASONS = {
     for error in (
         errors.LineFull,
         errors.SoldOut,
+        OutOfStock,
         errors.NotForSale,
         errors.LimitReached,
         errors.TooManyUnpaid,
@@ -52,6 +54,9 @@ class SaleForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("opens_at", _("Say when the sale opens: until then buyers may register."))
         elif registers and opens and registers >= opens:
             self.add_error("registration_opens_at", _("Registration has to open before the sale does."))
+        if "opens_at" in self.changed_data and not opens and "opens_at" not in self.errors:
+            # It opens now: without a moment nobody who is registered would ever be let in.
+            opens = cleaned["opens_at"] = db_now()
         if opens and closes and closes <= opens:
             self.add_error("closes_at", _("It has to close after it opens."))
         return cleaned

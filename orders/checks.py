@@ -136,6 +136,32 @@ CHECKS = [
            GROUP BY variant_id""",
     ),
     Check(
+        "orders.nobody_waits_in_vain",
+        # What was withdrawn, keys or a wave, has no time: at the second look nobody waits for it any more.
+        """SELECT 'ticket ' || ticket.id || ' waits for ' || ticket.quantity || ', and ' || within_reach
+                  || ' can still come'
+           FROM orders_sale AS sale
+           JOIN inventory_stock AS stock ON stock.variant_id = sale.variant_id AND stock.pool = 'public'
+           CROSS JOIN LATERAL (
+               SELECT released - claimed + (
+                   SELECT coalesce(sum(quantity), 0) FROM orders_reservation
+                   WHERE stock_id = stock.id AND status = 'held'
+               ) + least(total - released, (
+                   SELECT coalesce(sum(quantity), 0) FROM orders_wave
+                   WHERE sale_id = sale.id AND released_at IS NULL
+               )) AS within_reach
+           ) AS still
+           JOIN orders_ticket AS ticket ON ticket.variant_id = sale.variant_id
+             AND ticket.status = 'waiting' AND ticket.quantity > within_reach
+           WHERE ticket.settled_at < clock_timestamp() - %(grace)s::interval AND NOT EXISTS (
+               SELECT FROM orders_orderevent AS event
+               JOIN orders_orderitem AS item ON item.order_id = event.order_id
+               WHERE item.variant_id = sale.variant_id AND event.after = 'paid'
+                 AND event.at > clock_timestamp() - %(grace)s::interval
+           )""",
+        needs_grace=True,
+    ),
+    Check(
         "orders.waves_are_released_once",
         """SELECT 'wave ' || id || ': ' || released || ' of ' || quantity || ' released'
            FROM orders_wave WHERE released > CASE WHEN released_at IS NULL THEN 0 ELSE quantity END""",
@@ -151,7 +177,8 @@ CHECKS = [
         "orders.the_registered_are_let_in",
         """SELECT 'registration ' || registration.id || ' has no ticket and no order'
            FROM orders_registration AS registration JOIN orders_sale AS sale ON sale.id = sale_id
-           WHERE NOT is_paused AND opens_at < clock_timestamp() - %(grace)s::interval
+           WHERE NOT is_paused
+             AND coalesce(opens_at, registered_at) < clock_timestamp() - %(grace)s::interval
              AND NOT EXISTS (SELECT FROM orders_ticket WHERE ticket_id = registration.ticket_id)
              AND NOT EXISTS (SELECT FROM orders_order WHERE ticket_id = registration.ticket_id)""",
         needs_grace=True,

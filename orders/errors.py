@@ -70,14 +70,6 @@ class NotOpenYet(DomainError):
         super().__init__()
 
 
-class AlreadyRegistered(DomainError):
-    code = "already_registered"
-    field = "contact_email"
-    message = _(
-        "This address is registered for the sale already, from another page. That registration stands."
-    )
-
-
 class FormRegistered(DomainError):
     code = "form_registered"
     field = "contact_email"

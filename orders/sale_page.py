@@ -86,6 +86,8 @@ def _alarms(sale: Sale, seen: Watched) -> Iterable[str]:
         yield _(
             "This variant is sold directly: nobody comes through the line. Its page lets you change that."
         )
+    if not seen.needs_serving:
+        return
     if not seen.is_redis_there:
         yield _(
             "Redis does not answer. Nobody can come in until it does; paying and delivering go on, and"

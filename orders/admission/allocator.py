@@ -21,9 +21,18 @@ from django.db.models import F
 from cardshop.common.clock import db_now
 from orders.admission.gate import PRESENT, UNBOUNDED, Entry, Gate, Outcome
 from orders.admission.leases import LEASE, give_up_lease, hold_lease
-from orders.admission.line import Stand, dismiss_line, remembered, stand, unheard, waiting_tickets
+from orders.admission.line import (
+    Stand,
+    dismiss_in_vain,
+    in_portions,
+    remembered,
+    stand,
+    unheard,
+    waiting_tickets,
+)
 from orders.admission.opening import Opening
 from orders.admission.proof import Pressure
+from orders.admission.sales import needs_serving
 from orders.admission.settling import settle
 from orders.admission.waves import next_wave_at, release_due_waves
 from orders.models import ProofOfWork, Sale
@@ -144,14 +153,16 @@ class Allocator:
 
     def _keep_house(self, sale: Sale) -> Sale:
         """The sale comes back as it is then: in another epoch, if Redis had to be rebuilt."""
+        if not needs_serving(sale) and self.gate.shut():
+            return sale  # and soon nobody will serve it
         now = db_now()
         release_due_waves(sale, now=now)
         standing = stand(sale)
+        if standing.somebody_waits_in_vain:
+            self._send_home_in_vain(sale, now)
+            standing = stand(sale)
         if standing.waiting and standing.free > 0 and time.monotonic() >= self._line_rests_until:
             self._serve_line(sale, standing, now)
-            standing = stand(sale)
-        elif standing.waiting and standing.is_over:
-            self._end_line(sale, now)
             standing = stand(sale)
         if not self.gate.publish(epoch=sale.epoch, room=standing.room, fields=self._fields(sale, standing)):
             return self.rebuild()
@@ -176,8 +187,9 @@ class Allocator:
         settled = settle(sale, [], now=now, next_in_line=chosen, called=[] if present else chosen)
         self._tell(sale, settled.outcomes, [], room=settled.room)
 
-    def _end_line(self, sale: Sale, now: datetime) -> None:
-        self.gate.note(dismiss_line(sale, "sold_out", now=now))
+    def _send_home_in_vain(self, sale: Sale, now: datetime) -> None:
+        for outcomes in in_portions(dismiss_in_vain(sale, now=now)):
+            self.gate.note(outcomes)
 
     def _fields(self, sale: Sale, standing: Stand) -> dict[str, object]:
         turn = sale.hold_seconds / max(1.0, standing.unpaid * LAPSING_SHARE)

@@ -1,7 +1,7 @@
 """How far a sale is, as buyers are told it. Read without locks, never to sell by."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,6 +69,13 @@ def sale_states(variants: Iterable[Variant], now: datetime) -> dict[int, SaleSta
 def sale_state(variant: Variant, now: datetime) -> SaleState | None:
     """The variant's sale; None for one that is not sold through the line."""
     return sale_states([variant], now).get(variant.pk)
+
+
+def sale_to_tell_of(variants: Iterable[Variant], sales: Mapping[int, SaleState]) -> SaleState | None:
+    """Of the sales of a product that is out of stock, the next one that something may be had of."""
+    states = [sales[variant.pk] for variant in variants if variant.pk in sales]
+    alive = (state for state in states if state.phase not in (OVER, ENDED))
+    return min(alive, key=lambda state: state.seconds_left, default=None)
 
 
 def wait_in_words(seconds: int) -> str:

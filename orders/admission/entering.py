@@ -62,18 +62,17 @@ def click_of(
 def enter_line(listing: Listing, click: Click, *, proof: str = "") -> Standing:
     """Let the click into the line, or find the place that it has already.
 
-    Raises NotOpenYet, SaleEnded, SalePaused, LineFull, SoldOut, TooManyTickets; LineUnavailable while
-    Redis is away or being rebuilt.
+    Raises NotOpenYet, SaleEnded, SalePaused, LineFull, SoldOut, ProofNeeded, TooManyTickets;
+    LineUnavailable while Redis is away or being rebuilt.
     """
     try:
-        challenge = spent_challenge(proof, listing.code, now=datetime.now(UTC))
-        said = Gate(listing.variant_id).admit(click, proof=challenge)
+        said = Gate(listing.variant_id).admit(click, proof=spent_challenge(proof, click))
     except (redis.RedisError, GateShut) as error:
         raise LineUnavailable from error
     if isinstance(said, Standing):
         return said
     if said.why == "proof":
-        raise ProofNeeded(new_challenge(listing.code, now=datetime.now(UTC)))
+        raise ProofNeeded(new_challenge(click, now=datetime.now(UTC)))
     raise _error_of(said)
 
 

@@ -275,9 +275,29 @@ class Gate:
         """Unix seconds by Redis' clock."""
         return int(connect().time()[0])
 
+    def shut(self) -> bool:
+        """Let nobody in until the gate is opened in another epoch; False while somebody is unsettled."""
+        return bool(_script("shut")(keys=[self.gate, self.stream], client=connect()))
+
     def forget(self) -> None:
         """Drop what a stale Redis may still hold of the line; the rebuild writes it again."""
         connect().delete(self.line)
+
+
+def gates_in_use(variant_ids: Sequence[int]) -> set[int]:
+    """Those of the variants whose gate is open or has let in somebody who is not settled yet.
+
+    Raises redis.RedisError.
+    """
+    if not variant_ids:
+        return set()
+    pipe = connect().pipeline(transaction=False)
+    for gate in map(Gate, variant_ids):
+        pipe.hexists(gate.gate, "epoch")
+        pipe.xlen(gate.stream)
+    said = pipe.execute()
+    in_use = zip(variant_ids, said[::2], said[1::2], strict=True)
+    return {variant_id for variant_id, is_open, unsettled in in_use if is_open or unsettled}
 
 
 def _admission(said: list[bytes]) -> Standing | Refusal:

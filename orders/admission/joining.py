@@ -11,11 +11,11 @@ from cardshop.traffic.passes import BuyerPass
 from inventory.models import Selling, Variant
 from orders.admission.directory import listing_of
 from orders.admission.entering import click_of, enter_line, look_at_ticket
-from orders.admission.gate import Gate, Standing
-from orders.admission.line import leave_line
+from orders.admission.gate import Gate, Outcome, Standing
+from orders.admission.line import leave_line, settled_outcome
 from orders.admission.registering import register, registered_standing, withdraw
 from orders.errors import LineUnavailable, UnknownTicket
-from orders.models import Order, Sale, Ticket
+from orders.models import Sale, Ticket
 from orders.services.placing import place_order, sellable
 from orders.states import TicketStatus
 
@@ -49,7 +49,7 @@ def join(
         listing = listing_of(variant, sale)
         click = click_of(listing, buyer, **wanted)
         if sale and listing.registers_at(now.timestamp()):
-            return click.ticket_id, register(sale, click, now=now)
+            return click.ticket_id, register(sale, click, now=now, proof=proof)
         return click.ticket_id, enter_line(listing, click, proof=proof)
     order = place_order(shop=shop, variant_code=variant_code, buyer=buyer, now=now, **wanted)
     return order.ticket_id, Standing("held", order_token=order.token)
@@ -63,18 +63,22 @@ def standing_of(variant: Variant, ticket_id: str) -> Standing:
     try:
         return look_at_ticket(variant.pk, ticket_id)
     except (UnknownTicket, LineUnavailable) as unsure:
-        order = Order.objects.filter(ticket_id=ticket_id, items__variant=variant).first()
-        if order is not None:
-            return Standing("held", order_token=order.token)
-        ticket = Ticket.objects.filter(ticket_id=ticket_id, variant=variant).first()
-        if ticket is None:
+        outcome = settled_outcome(variant, ticket_id)
+        if outcome is None:
             if standing := registered_standing(variant, ticket_id):
                 return standing
             raise unsure
-        ahead = Ticket.objects.filter(
-            variant=variant, status=TicketStatus.WAITING, place__lt=ticket.place
-        ).count()
-        return Standing(ticket.status, ahead=ahead, reason=ticket.reason)
+        if not isinstance(unsure.__cause__, redis.RedisError):  # else it would be waited for once more
+            _tell(variant, outcome)
+        return _standing_by(outcome, variant)
+
+
+def _standing_by(outcome: Outcome, variant: Variant) -> Standing:
+    ahead = 0
+    if outcome.status == TicketStatus.WAITING:
+        in_line = Ticket.objects.filter(variant=variant, status=TicketStatus.WAITING)
+        ahead = in_line.filter(place__lt=outcome.place).count()
+    return Standing(outcome.status, ahead=ahead, order_token=outcome.order_token, reason=outcome.reason)
 
 
 def give_up(variant: Variant, ticket_id: str, *, now: datetime) -> Standing:
@@ -83,12 +87,16 @@ def give_up(variant: Variant, ticket_id: str, *, now: datetime) -> Standing:
     Raises UnknownTicket, LineUnavailable.
     """
     if outcome := leave_line(variant, ticket_id, now=now):
-        try:
-            Gate(variant.pk).note([outcome])
-        except redis.RedisError as error:
-            # PostgreSQL has it; Redis learns it when it is rebuilt, and the line is served from there.
-            logger.warning("left unheard", variant=variant.pk, error=type(error).__name__)
+        _tell(variant, outcome)
         return Standing(TicketStatus.LEFT)
     if withdraw(variant, ticket_id):
         return Standing(TicketStatus.LEFT)
     return standing_of(variant, ticket_id)
+
+
+def _tell(variant: Variant, outcome: Outcome) -> None:
+    """Redis may forget it or not hear it: PostgreSQL has it, and the line is served from there."""
+    try:
+        Gate(variant.pk).note([outcome])
+    except redis.RedisError as error:
+        logger.warning("outcome unheard", variant=variant.pk, error=type(error).__name__)

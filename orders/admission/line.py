@@ -1,6 +1,6 @@
 """The restock line in PostgreSQL: who waits, where the variant stands, leaving and dismissing."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -9,33 +9,37 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from cardshop.common.locks import lock_rows
+from inventory.errors import OutOfStock
 from inventory.models import Stock, Variant
 from orders.admission.gate import REMEMBER, UNBOUNDED, Outcome
+from orders.errors import SoldOut
 from orders.models import Order, Sale, Ticket
 from orders.states import TicketStatus
 
 _CHUNK = 500
 STAND = """
-    SELECT stock.released, stock.total, stock.claimed,
-        (SELECT coalesce(sum(quantity), 0) FROM orders_ticket
-         WHERE variant_id = stock.variant_id AND status = 'waiting'),
+    SELECT stock.released, stock.total, stock.claimed, line.units, line.most,
         (SELECT coalesce(sum(quantity), 0) FROM orders_reservation
          WHERE stock_id = stock.id AND status = 'held'),
         (SELECT coalesce(sum(quantity), 0) FROM orders_wave
          WHERE sale_id = %(sale)s AND released_at IS NULL)
-    FROM inventory_stock AS stock WHERE stock.variant_id = %(variant)s AND stock.pool = 'public'"""
+    FROM inventory_stock AS stock CROSS JOIN LATERAL (
+        SELECT coalesce(sum(quantity), 0) AS units, coalesce(max(quantity), 0) AS most FROM orders_ticket
+        WHERE variant_id = stock.variant_id AND status = 'waiting'
+    ) AS line WHERE stock.variant_id = %(variant)s AND stock.pool = 'public'"""
 
 
 @dataclass(frozen=True)
 class Stand:
     """Where a variant stands, in units: free, in line, held unpaid, in waves to come.
 
-    For limits and display, never to sell by.
+    `most_wanted` is what the largest ticket in line waits for. For limits and display, never to sell by.
     """
 
     free: int
     claimed: int
     waiting: int
+    most_wanted: int
     line_cap: int
     unpaid: int
     to_come: int
@@ -50,16 +54,25 @@ class Stand:
         return self.claimed - self.unpaid
 
     @property
+    def within_reach(self) -> int:
+        """All that somebody in line can still get, and so the most that one of them can."""
+        return self.free + self.unpaid + self.to_come
+
+    @property
     def is_over(self) -> bool:
         """Everything there will be is paid for: nobody in line can get anything any more."""
-        return self.free <= 0 and not self.unpaid and not self.to_come
+        return self.within_reach <= 0
+
+    @property
+    def somebody_waits_in_vain(self) -> bool:
+        return self.most_wanted > self.within_reach
 
 
 def stand(sale: Sale) -> Stand:
     """Read without locks, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(STAND, {"sale": sale.pk, "variant": sale.variant_id})
-        released, total, claimed, waiting, unpaid, planned = cursor.fetchone()
+        released, total, claimed, waiting, most_wanted, unpaid, planned = cursor.fetchone()
     if released is None:
         free = cap = UNBOUNDED
         to_come = 0
@@ -68,7 +81,7 @@ def stand(sale: Sale) -> Stand:
         to_come = min(int(planned), total - released)
     if sale.line_cap is not None:
         cap = sale.line_cap
-    return Stand(free, claimed, int(waiting), cap, int(unpaid), to_come)
+    return Stand(free, claimed, int(waiting), most_wanted, cap, int(unpaid), to_come)
 
 
 def waiting_tickets(sale: Sale) -> QuerySet[Ticket]:
@@ -88,19 +101,27 @@ def leave_line(variant: Variant, ticket_id: str, *, now: datetime) -> Outcome | 
 
 
 @transaction.atomic(durable=True)
-def dismiss_line(sale: Sale, reason: str, *, now: datetime) -> list[Outcome]:
-    """Tell everybody who waits that nothing will come any more, if that is still so.
+def dismiss_in_vain(sale: Sale, *, now: datetime) -> list[Outcome]:
+    """Send everybody home who wants more than can still come: all of them once everything is paid for.
 
-    It is final for them, so it is looked at again under the Stock's lock: keys may just have been
-    imported, or a wave released.
+    It is final for them, so it is judged under the Stock's lock: keys may just have been imported, or a
+    wave released.
     """
-    _stock, tickets = lock_rows(
-        Stock.objects.filter(variant=sale.variant_id, pool=Stock.PUBLIC), waiting_tickets(sale)
-    )
-    if not stand(sale).is_over:
-        return []
+    lock_rows(Stock.objects.filter(variant=sale.variant_id, pool=Stock.PUBLIC))
+    standing = stand(sale)
+    (tickets,) = lock_rows(waiting_tickets(sale).filter(quantity__gt=standing.within_reach))
+    reason = SoldOut.code if standing.is_over else OutOfStock.code
     _end(tickets, TicketStatus.REFUSED, reason, now)
     return [_outcome(ticket) for ticket in tickets]
+
+
+def settled_outcome(variant: Variant, ticket_id: str) -> Outcome | None:
+    """What PostgreSQL has made of the ticket; None for one that is not settled."""
+    # The order after the ticket: what becomes one in between is found.
+    ticket = Ticket.objects.filter(ticket_id=ticket_id, variant=variant).first()
+    if order := Order.objects.filter(ticket_id=ticket_id, items__variant=variant).first():
+        return Outcome(ticket_id, order.buyer_key, order.address_key, "held", order_token=order.token)
+    return _outcome(ticket) if ticket else None
 
 
 def remembered(sale: Sale, *, now: datetime) -> Iterator[list[Outcome]]:
@@ -113,9 +134,9 @@ def remembered(sale: Sale, *, now: datetime) -> Iterator[list[Outcome]]:
     orders = Order.objects.filter(
         items__variant=sale.variant_id, placed_at__gte=recent, shop=sale.shop_id
     ).values_list("ticket_id", "buyer_key", "address_key", "token")
-    yield from _portions(_outcome(ticket) for ticket in waiting_tickets(sale).iterator(_CHUNK))
-    yield from _portions(_outcome(ticket) for ticket in recently_ended.iterator(_CHUNK))
-    yield from _portions(
+    yield from in_portions(_outcome(ticket) for ticket in waiting_tickets(sale).iterator(_CHUNK))
+    yield from in_portions(_outcome(ticket) for ticket in recently_ended.iterator(_CHUNK))
+    yield from in_portions(
         Outcome(ticket_id, buyer_key, address_key, "held", order_token=token)
         for ticket_id, buyer_key, address_key, token in orders.iterator(_CHUNK)
     )
@@ -132,15 +153,17 @@ def unheard(sale: Sale, in_line: Collection[str]) -> Iterator[list[Outcome]]:
     orders = Order.objects.filter(ticket_id__in=gone).values_list(
         "ticket_id", "buyer_key", "address_key", "token"
     )
-    yield from _portions(_outcome(ticket) for ticket in tickets.exclude(status=TicketStatus.ORDERED))
-    yield from _portions(
+    yield from in_portions(_outcome(ticket) for ticket in tickets.exclude(status=TicketStatus.ORDERED))
+    yield from in_portions(
         Outcome(ticket_id, buyer_key, address_key, "held", order_token=token)
         for ticket_id, buyer_key, address_key, token in orders
     )
 
 
-def _portions(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
-    while portion := list(islice(outcomes, _CHUNK)):
+def in_portions(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+    """No more at a time than Redis may be told in one call, during which it answers nobody else."""
+    rest = iter(outcomes)
+    while portion := list(islice(rest, _CHUNK)):
         yield portion
 
 

@@ -100,13 +100,17 @@ def in_order(sale: Sale, gate: Gate) -> list[Click]:
     present_since = gate.clock() - PRESENT
     return sorted(
         clicks.values(),
-        key=lambda click: (seen[click.ticket_id] < present_since, lot(sale, click.buyer_key)),
+        key=lambda click: (
+            seen[click.ticket_id] < present_since,
+            lot(sale, click.buyer_key),
+            lot(sale, click.ticket_id),  # between those who registered one address
+        ),
     )
 
 
-def lot(sale: Sale, buyer_key: str) -> bytes:
+def lot(sale: Sale, key: str) -> bytes:
     """What decides the order: drawn by the secret, and the same whenever it is asked."""
-    return hmac.digest(sale.secret.encode(), buyer_key.encode(), sha256)
+    return hmac.digest(sale.secret.encode(), key.encode(), sha256)
 
 
 def unsettled(sale: Sale) -> QuerySet[Registration]:

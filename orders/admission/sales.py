@@ -1,11 +1,26 @@
 """The terms of a sale: they come with the choice to sell through a line, and a pause is final at once."""
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
 from cardshop.common.locks import lock_rows
 from inventory.models import Selling, Stock, Variant
-from orders.models import Registration, Sale
+from orders.admission.gate import gates_in_use
+from orders.models import Registration, Sale, Ticket, Wave
 from orders.models.line import new_secret
+from orders.states import TicketStatus
+
+_NEEDS_SERVING = (
+    Q(
+        variant__selling=Selling.QUEUED,
+        variant__is_active=True,
+        variant__product__is_listed=True,
+        variant__shop__is_open=True,
+    )
+    | Exists(Ticket.objects.filter(variant=OuterRef("variant"), status=TicketStatus.WAITING))
+    | Exists(Wave.objects.filter(sale=OuterRef("pk"), released_at=None, opens_at__isnull=False))
+    | Q(registered_let_in=False) & Exists(Registration.objects.filter(sale=OuterRef("pk")))
+)
 
 
 def ensure_sale(variant: Variant) -> Sale:
@@ -20,6 +35,20 @@ def ensure_sales() -> None:
         pk__in=Sale.objects.values("variant")
     ):
         ensure_sale(variant)
+
+
+def needs_serving(sale: Sale) -> bool:
+    """Whether buyers may come, somebody waits, or a wave or those registered have their time to come."""
+    return Sale.objects.filter(_NEEDS_SERVING, pk=sale.pk).exists()
+
+
+def sales_to_serve(*, isolated: bool) -> list[Sale]:
+    """Those that need serving, and those whose gate has yet to be shut: a line that nobody serves lets
+    nobody in, and surely not on the terms of last time. Raises redis.RedisError.
+    """
+    sales = list(Sale.objects.filter(variant__is_isolated=isolated).annotate(is_needed=_NEEDS_SERVING))
+    in_use = gates_in_use([sale.variant_id for sale in sales if not sale.is_needed])
+    return [sale for sale in sales if sale.is_needed or sale.variant_id in in_use]
 
 
 def pause_sale(sale: Sale) -> bool:

@@ -14,6 +14,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.shops.middleware import shop_of
 from cardshop.traffic.same_origin import same_origin
+from inventory.errors import OutOfStock
 from inventory.models import Variant
 from orders.admission.answers import ticket_path
 from orders.admission.display import sale_state
@@ -37,7 +38,7 @@ _UNKNOWN, _UNAVAILABLE = "unknown", "unavailable"
 REASONS: dict[str, str | Promise] = {
     **{
         error.code: error.message
-        for error in (LineFull, SoldOut, LimitReached, TooManyUnpaid, SaleEnded, TooManyTickets)
+        for error in (LineFull, SoldOut, OutOfStock, LimitReached, TooManyUnpaid, SaleEnded, TooManyTickets)
     },
     NotForSale.code: _("It was taken off sale."),
     "wrong_quantity": _("So many can no longer be ordered at once."),

@@ -8,6 +8,7 @@ from django.db import connection
 
 from orders.admission.gate import PRESENT, Gate
 from orders.admission.line import Stand, stand, waiting_tickets
+from orders.admission.sales import needs_serving
 from orders.models import Sale
 
 LOOKED_AT = 1000  # tickets at the head of the line whose presence is asked for
@@ -47,6 +48,7 @@ class Watched:
     registered: int
     held: int
     paid: int
+    needs_serving: bool
     is_served: bool
     is_redis_there: bool
     gate: AtTheGate | None
@@ -68,6 +70,7 @@ def watch(sale: Sale, *, now: datetime) -> Watched:
         registered=registered,
         held=held,
         paid=paid,
+        needs_serving=needs_serving(sale),
         is_served=sale.leased_until is not None and sale.leased_until > now,
         is_redis_there=is_redis_there,
         gate=gate,
@@ -81,7 +84,7 @@ def _look_at_gate(sale: Sale) -> AtTheGate | None:
     waiting = waiting_tickets(sale).values_list("ticket_id", flat=True)[:LOOKED_AT]
     present_since = gate.clock() - PRESENT
     return AtTheGate(
-        epoch=int(said["epoch"]),
+        epoch=int(said.get("epoch", sale.epoch)),  # that of its last life, once it is shut
         arrivals=int(said["arrivals"]),
         admitted=int(said["admitted"]),
         in_stream=gate.backlog(),

@@ -118,7 +118,8 @@ class Wave(models.Model):
 class Registration(models.Model):
     """A click before the opening: it enters the line at the opening, in random order.
 
-    One for each buyer of a sale; its page then carries a pass that is bound to the contact.
+    One for each form; its page then carries a pass that is bound to the contact. Several may name the
+    same contact, which is drawn once.
     """
 
     sale = models.ForeignKey(Sale, on_delete=models.CASCADE, related_name="registrations")
@@ -135,7 +136,6 @@ class Registration(models.Model):
         verbose_name_plural = _("registrations")
         constraints = [
             models.UniqueConstraint(fields=["ticket_id"], name="one_registration_per_ticket"),
-            models.UniqueConstraint(fields=["sale", "buyer_key"], name="one_registration_per_buyer"),
         ]
         indexes = [models.Index(fields=["sale", "address_key"], name="registration_from_address")]
 

@@ -1,7 +1,10 @@
-"""The mail that says that the keys are there: a link, and the keys only where the merchant wants that."""
+"""The mail that says that the keys are there: a link, and the keys only where the merchant wants that.
+
+Other mails about orders go the same way: see `send_all`.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
@@ -10,6 +13,7 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
@@ -28,23 +32,32 @@ SENDING = 5.0
 
 
 def mail_delivered_orders(order_ids: list[int], now: datetime) -> Failures:
-    """Mail each order's link to its contact; returns those that failed. May be sent twice, never not.
+    """Mail each order's link to its contact; returns those that failed. May be sent twice, never not."""
+    return send_all(Order.objects.filter(pk__in=order_ids), _message, within=SENDING)
+
+
+def send_all(
+    orders: QuerySet[Order], message_of: Callable[[Order], EmailMessage], *, within: float
+) -> Failures:
+    """Send each order's message, as long as `within` (seconds) allows; returns the orders that failed.
 
     All go over one connection, since opening one costs more than the mail. When it fails, so do all that
     were still to go: asking a dead server again for each would take its time-outs again for each.
     """
     failed: dict[int, Exception] = {}
     to_send: dict[int, EmailMessage] = {}
-    for order in Order.objects.select_related("shop").filter(pk__in=order_ids).order_by("pk"):
+    for order in orders.select_related("shop").order_by("pk"):
         try:
-            to_send[order.pk] = _message(order)
+            to_send[order.pk] = message_of(order)
         except Exception as error:  # noqa: BLE001  a key that does not open is no other buyer's trouble
             failed[order.pk] = error
+    if not to_send:
+        return failed
     why_not: Exception = NotReached()
     began = time.monotonic()
     try:
         with _post_office() as post_office:
-            while to_send and time.monotonic() - began < SENDING:
+            while to_send and time.monotonic() - began < within:
                 order_id = next(iter(to_send))
                 try:
                     post_office.send_messages([to_send[order_id]])

@@ -1,6 +1,5 @@
 """The mail to whoever was next in line while nobody was looking: it is your turn, pay until then."""
 
-import time
 from datetime import datetime
 
 from django.conf import settings
@@ -13,8 +12,9 @@ from django.utils.translation import gettext as _
 
 from cardshop.common.links import absolute_url
 from cardshop.common.templatetags.shopfront import localized
-from cardshop.outbox.services import Failures, NotReached
+from cardshop.outbox.services import Failures
 from orders.models import Order
+from orders.services.mail import send_all
 from orders.states import OrderStatus
 
 SENDING = 15.0  # seconds; a mail begun then still ends within the lease
@@ -25,20 +25,8 @@ def mail_turns(order_ids: list[int], now: datetime) -> Failures:
 
     A turn that is no longer to be paid for is over and says nothing. May be sent twice, never not.
     """
-    failed: dict[int, Exception] = {}
-    turns = Order.objects.select_related("shop").filter(
-        pk__in=order_ids, status=OrderStatus.PENDING, reserved_until__gt=now
-    )
-    began = time.monotonic()
-    for order in turns.order_by("pk"):
-        if time.monotonic() - began > SENDING:
-            failed[order.pk] = NotReached()
-            continue
-        try:
-            _message(order).send()
-        except Exception as error:  # noqa: BLE001  one address that is refused is no other buyer's trouble
-            failed[order.pk] = error
-    return failed
+    turns = Order.objects.filter(pk__in=order_ids, status=OrderStatus.PENDING, reserved_until__gt=now)
+    return send_all(turns, _message, within=SENDING)
 
 
 def _message(order: Order) -> EmailMessage:

@@ -6,8 +6,8 @@ from django import template
 from django.utils.translation import ngettext
 
 from cardshop.common.clock import db_now
-from inventory.models import Variant
-from orders.admission.display import SaleState, sale_states, wait_in_words
+from inventory.models import Product, Variant
+from orders.admission.display import SaleState, sale_states, sale_to_tell_of, wait_in_words
 
 register = template.Library()
 register.filter("wait_in_words", wait_in_words)
@@ -23,6 +23,12 @@ def sales_of(variants: Iterable[Variant]) -> dict[int, SaleState]:
 @register.filter
 def of_variant(sales: dict[int, SaleState], variant: Variant) -> SaleState | None:
     return sales.get(variant.pk)
+
+
+@register.filter
+def of_product(sales: dict[int, SaleState], product: Product) -> SaleState | None:
+    """What a product's card tells of its sales when nothing is in stock."""
+    return sale_to_tell_of(product.variants.all(), sales)
 
 
 @register.filter

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import redis
 from django.test import Client
+from django.utils.timezone import localtime
 
 from cardshop.common.clock import db_now
 from cardshop.traffic.passes import read_pass
@@ -14,7 +15,7 @@ from orders.models import Order, Registration, Sale, Ticket
 from tests.factories import make_shop, make_variant
 from tests.lines import click, make_sale, open_line, settle_all
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
 
 NOBODY = "0" * 64
 
@@ -116,7 +117,9 @@ def test_another_site_cannot_make_anybody_leave(client):
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("reason", ["sold_out", "line_full", "limit_reached", "too_many_unpaid", "new_one"])
+@pytest.mark.parametrize(
+    "reason", ["sold_out", "out_of_stock", "line_full", "limit_reached", "too_many_unpaid", "new_one"]
+)
 def test_each_reason_for_a_refusal_has_its_sentence(client, reason):
     sale = make_coins()
     Ticket.objects.create(
@@ -249,6 +252,36 @@ def test_registering_leads_to_the_line_page_which_counts_down(client):
     assert 290 < int(re.search(r'data-seconds-left="(\d+)"', page.content.decode())[1]) <= 300
 
 
+def test_who_registers_is_told_who_goes_first_and_that_nobody_is_written_to_then(client):
+    now = db_now()
+    open_line(
+        make_coins(opens_at=now + timedelta(minutes=5), registration_opens_at=now - timedelta(minutes=1))
+    )
+
+    form, product = (client.get(f"/en{path}").content.decode() for path in ("/buy/coins/", "/p/coins/"))
+    line = client.get(press(client, "/en/buy/coins/")["Location"]).content.decode()
+
+    assert "first those whose page is open then, after them those who are away" in form
+    assert "first those whose page is open then, after them those who are away" in line
+    assert "whose page is open then goes first" in product
+    assert "no mail is sent at the opening" in line
+
+
+def test_the_button_to_withdraw_goes_at_the_opening(client):
+    now = db_now()
+    sale = make_coins(opens_at=now + timedelta(minutes=5), registration_opens_at=now - timedelta(minutes=1))
+    open_line(sale)
+    page = press(client)["Location"]
+    offered = r'<div data-before-opening>\s*<form method="post" action="[^"]*leave/"'
+
+    before = client.get(page).content.decode()
+    Sale.objects.update(opens_at=now)
+    after = client.get(page).content.decode()
+
+    assert re.search(offered, before)
+    assert not re.search(offered, after)
+
+
 def test_a_registration_is_withdrawn_by_its_page(client):
     now = db_now()
     open_line(
@@ -301,6 +334,32 @@ def test_a_sale_that_is_paused_or_has_ended_says_so(client, terms, words):
     assert words in form
     assert ("<form" in form) == ("is_paused" in terms)
     assert ("Paused for a moment" if "is_paused" in terms else "Ended") in product
+
+
+def badge(client):
+    found = re.search(r'<span class="badge">([^<]*)</span>', client.get("/en/").content.decode())
+    return found and found[1]
+
+
+def test_the_card_of_a_sale_to_come_says_when(client):
+    opens_at = db_now() + timedelta(days=2)
+    make_coins(keys=0, opens_at=opens_at)
+
+    assert badge(client) == f"Opens {localtime(opens_at):%m-%d %H:%M}"
+
+
+def test_a_card_says_sold_out_only_when_nothing_will_come_any_more(client):
+    sale = make_coins(keys=1)
+    assert badge(client) is None
+
+    allocator = open_line(sale)
+    click(sale.variant)
+    settle_all(allocator)
+    assert badge(client) == "All taken; there is a line"
+    Sale.objects.update(line_cap=0)
+    assert badge(client) == "All taken, the line is full"
+    Order.objects.get().items.get().reservations.update(status="sold")
+    assert badge(client) == "Sold out"
 
 
 def test_with_everything_held_the_form_offers_the_line_and_with_everything_paid_nothing(client):

@@ -4,7 +4,6 @@ from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
 from django.core import mail
-from django.core.mail.backends.locmem import EmailBackend
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import NotReached
@@ -66,30 +65,6 @@ def deliver_to(*addresses):
     ids = [order.pk for order in orders]
     deliver_orders(ids, db_now())
     return ids
-
-
-class Server(EmailBackend):
-    """Notes what is opened; `says` raises for an address."""
-
-    opened = 0
-    says: dict[str, Exception] = {}
-
-    def open(self):
-        Server.opened += 1
-
-    def send_messages(self, messages):
-        (message,) = messages
-        if error := Server.says.get(message.to[0]):
-            raise error
-        return super().send_messages(messages)
-
-
-@pytest.fixture
-def server(settings, monkeypatch):
-    settings.EMAIL_BACKEND = f"{__name__}.Server"
-    monkeypatch.setattr(Server, "opened", 0)
-    monkeypatch.setattr(Server, "says", {})
-    return Server
 
 
 def test_many_mails_go_over_one_connection_and_cost_one_query(server, django_assert_num_queries):

@@ -7,15 +7,17 @@ import redis
 
 from cardshop.common.clock import db_now
 from cardshop.traffic.passes import BadPass, bind_pass, read_pass
-from orders.admission.gate import Gate
+from orders.admission.gate import Gate, connect
 from orders.admission.joining import give_up, standing_of
-from orders.errors import AlreadyRegistered, FormRegistered, NotOpenYet, TooManyTickets, UnknownTicket
-from orders.models import Order, Registration, Sale
+from orders.admission.opening import in_order
+from orders.admission.sales import pause_sale, resume_sale
+from orders.errors import FormRegistered, NotOpenYet, TooManyTickets, UnknownTicket
+from orders.models import Order, Registration, Sale, Ticket
 from tests.factories import make_buyer
 from tests.lines import click, make_sale, open_line, settle_all
 from tests.race.racing import race
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
 
 KEY = "k" * 22
 
@@ -62,13 +64,38 @@ def test_the_same_form_again_is_the_same_registration_with_the_new_quantity(sale
     assert (kept.quantity, kept.contact_email, kept.registered_at) == (3, "LIN@example.org", registered_at)
 
 
-def test_knowing_an_address_does_not_take_its_registration(sale):
+def test_whether_an_address_is_registered_is_told_to_nobody_and_changes_nothing(sale):
     first = register(sale)
 
-    with pytest.raises(AlreadyRegistered):
-        register(sale, buyer=make_buyer(sale.variant), quantity=5)
+    second = register(sale, buyer=make_buyer(sale.variant), quantity=5)
 
-    assert [(r.ticket_id, r.quantity) for r in Registration.objects.all()] == [(first, 1)]
+    assert standing_of(sale.variant, second).status == standing_of(sale.variant, first).status == "registered"
+    kept = Registration.objects.order_by("pk")
+    assert [(r.ticket_id, r.quantity) for r in kept] == [(first, 1), (second, 5)]
+
+
+def test_an_address_that_is_registered_twice_has_no_more_than_the_limit(sale):
+    sale.variant.per_buyer_limit = 2
+    sale.variant.save()
+    for _ in range(2):
+        register(sale, buyer=make_buyer(sale.variant), quantity=2)
+
+    settle_all(open_line(opened(sale)))
+
+    assert Order.objects.get().items.get().quantity == 2
+    assert Ticket.objects.get().reason == "limit_reached"
+
+
+def test_who_registered_an_address_first_has_nothing_of_it(sale):
+    buyers = [make_buyer(sale.variant) for _ in range(4)]
+
+    def drawn(registering):
+        Registration.objects.all().delete()
+        for buyer in registering:
+            register(sale, buyer=buyer)
+        return [click.ticket_id for click in in_order(sale, Gate(sale.variant_id))]
+
+    assert drawn(buyers) == drawn(buyers[::-1])
 
 
 def test_one_form_registers_one_address_until_that_is_withdrawn(sale):
@@ -91,6 +118,16 @@ def test_a_withdrawn_registration_is_unknown(sale):
     assert not Registration.objects.exists()
     with pytest.raises(UnknownTicket):
         standing_of(sale.variant, ticket_id)
+
+
+def test_once_the_opening_has_begun_a_registration_stands(sale):
+    """By the database's clock: nobody has been let in yet, and who is drawn may be so at any moment."""
+    ticket_id = register(sale)
+    Sale.objects.update(opens_at=db_now() - timedelta(seconds=1))
+
+    assert give_up(sale.variant, ticket_id, now=db_now()).status == "registered"
+
+    assert Registration.objects.exists()
 
 
 def test_a_bound_pass_registers_nobody_else(sale):
@@ -167,6 +204,64 @@ def test_a_registration_that_was_lost_on_the_way_in_goes_in_when_its_page_asks(s
     assert standing_of(sale.variant, ticket_id).status == "held"
 
 
+@pytest.fixture
+def lost(sale):
+    """A registration that Redis lost on its way in; everybody is said to be in. The allocator with it."""
+    ticket_id = register(sale)
+    Sale.objects.update(registered_let_in=True, proof_of_work="always")
+    return ticket_id, open_line(opened(sale))
+
+
+def test_who_goes_in_late_needs_no_proof(sale, lost):
+    ticket_id, allocator = lost
+
+    assert standing_of(sale.variant, ticket_id).status == "queued"
+    settle_all(allocator)
+
+    assert standing_of(sale.variant, ticket_id).status == "held"
+
+
+@pytest.mark.parametrize("why", ["full", "paused", "too many"])
+def test_who_cannot_go_in_yet_stays_registered_and_goes_in_later(sale, lost, why):
+    ticket_id, allocator = lost
+    gate, buyer_key = allocator.gate, Registration.objects.get().buyer_key
+    open_tickets = f"line:{{{sale.variant_id}}}:b:{buyer_key}"
+    if why == "full":
+        limit = connect().hget(gate.gate, "limit")
+        connect().hset(gate.gate, "limit", 0)
+    elif why == "paused":
+        pause_sale(sale)
+        settle_all(allocator)
+    else:
+        connect().sadd(open_tickets, 1, 2, 3)
+
+    standing = standing_of(sale.variant, ticket_id)
+
+    assert (standing.status, standing.reason) == ("registered", "")
+    if why == "full":
+        connect().hset(gate.gate, "limit", limit)
+    elif why == "paused":
+        resume_sale(sale)
+        settle_all(allocator)
+    else:
+        connect().delete(open_tickets)
+    assert standing_of(sale.variant, ticket_id).status == "queued"
+
+
+@pytest.mark.parametrize(("why", "terms"), [("ended", {}), ("sold_out", {"over": "sold_out"})])
+def test_who_would_go_in_after_the_end_is_told_so_and_it_is_written_down(sale, lost, why, terms):
+    ticket_id, allocator = lost
+    if terms:
+        connect().hset(allocator.gate.gate, mapping=terms)
+    else:
+        Sale.objects.update(closes_at=db_now())
+
+    standing = standing_of(sale.variant, ticket_id)
+
+    assert (standing.status, standing.reason) == ("refused", why)
+    assert (Ticket.objects.get().status, Ticket.objects.get().reason) == ("refused", why)
+
+
 def test_twins_of_one_request_are_one_registration(sale):
     buyer = make_buyer(sale.variant)
 
@@ -184,3 +279,15 @@ def test_one_address_cannot_register_without_end(sale, settings):
         click(sale.variant, address="8.8.8.8")
     click(sale.variant, address="9.9.9.9")
     assert Registration.objects.count() == 3
+
+
+def test_the_same_form_from_elsewhere_counts_where_it_was_registered(sale, settings):
+    settings.UNPAID_HOLDS_PER_ADDRESS = 1
+    buyer = make_buyer(sale.variant)
+    register(sale, buyer=buyer, address="8.8.8.8")
+
+    register(sale, buyer=buyer, address="9.9.9.9")
+
+    with pytest.raises(TooManyTickets):
+        click(sale.variant, address="8.8.8.8")
+    click(sale.variant, address="9.9.9.9")

@@ -14,7 +14,7 @@ from orders.admission import gate
 from orders.admission.sales import ensure_sale, ensure_sales, pause_sale
 from orders.models import Order, Registration, Sale, Ticket, Wave
 from tests.factories import counters, make_shop, make_variant, pay_order, stock_up
-from tests.lines import click, make_sale, open_line, settle_all
+from tests.lines import click, keep_house, make_sale, open_line, settle_all
 from tests.staff import logged_in, make_boss, make_clerk
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
@@ -267,6 +267,39 @@ def test_opening_once_more_is_a_new_round(boss):
     assert not Registration.objects.exists()
 
 
+def test_taking_the_opening_away_opens_now_for_those_who_registered_too(boss):
+    sale, now = make_sale(keys=1), db_now()
+    Sale.objects.update(registration_opens_at=now - timedelta(hours=1), opens_at=now + timedelta(days=1))
+    registered = click(sale.variant)
+    allocator = open_line(sale)
+
+    answer = boss.post(page("change", sale.pk), sale_form(sale))
+    for _ in range(3):
+        settle_all(allocator)
+
+    assert answer.status_code == 302
+    assert now < Sale.objects.get().opens_at <= db_now()
+    assert Order.objects.get().ticket_id == registered
+
+
+def test_what_was_always_open_has_no_moment_at_which_it_opened(boss):
+    sale = make_sale()
+
+    boss.post(page("change", sale.pk), sale_form(sale, hold_seconds=60))
+
+    assert Sale.objects.get().opens_at is None
+
+
+def test_a_sale_that_is_over_is_not_opened_by_taking_its_opening_away(boss):
+    sale, now = make_sale(), db_now()
+    Sale.objects.update(opens_at=now - timedelta(hours=2), closes_at=now - timedelta(hours=1))
+
+    answer = boss.post(page("change", sale.pk), sale_form(sale, closes_at=now - timedelta(hours=1)))
+
+    assert answer.status_code == 200
+    assert "It has to close after it opens." in answer.content.decode()
+
+
 def test_a_sale_is_deleted_only_where_nobody_needs_it(boss):
     sale = make_sale()
     assert boss.post(page("delete", sale.pk), {"post": "yes"}).status_code == 403
@@ -351,7 +384,22 @@ def test_a_line_that_nobody_serves_shows_as_such(boss):
 def test_a_variant_that_is_sold_directly_shows_as_such(boss):
     sale = ensure_sale(make_variant())
 
-    assert "sold directly" in boss.get(page("numbers", sale.pk)).json()["alarms"][0]
+    (alarm,) = boss.get(page("numbers", sale.pk)).json()["alarms"]
+    assert "sold directly" in alarm
+
+
+def test_a_line_that_has_been_left_keeps_its_figures_and_alarms_nobody(boss):
+    sale = busy_sale()
+    allocator = open_line(sale)
+    Ticket.objects.update(status="left", ended_at=db_now())
+    Variant.objects.update(is_active=False)
+    Sale.objects.update(leased_until=None)
+    keep_house(allocator)
+
+    told = boss.get(page("numbers", sale.pk)).json()
+
+    assert told["alarms"] == []
+    assert figures(told)["arrivals"][0] == "8"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The mail to who was next in line and did not look."""
 
-from datetime import timedelta
-from smtplib import SMTPServerDisconnected
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 from django.core import mail
@@ -51,20 +50,32 @@ def test_a_turn_that_is_over_is_not_called(order):
     assert mail.outbox == []
 
 
-def test_an_address_that_is_refused_keeps_no_other_mail_waiting(monkeypatch):
-    variant = make_variant(keys=2)
-    bad, good = (make_order(variant, contact_email=f"{name}@example.org") for name in ("bad", "good"))
-    send = subject.EmailMessage.send
+def orders_of(*addresses):
+    variant = make_variant(keys=len(addresses))
+    return [make_order(variant, contact_email=address).pk for address in addresses]
 
-    def picky(message):
-        if message.to == ["bad@example.org"]:
-            raise SMTPServerDisconnected("no")
-        return send(message)
 
-    monkeypatch.setattr(subject.EmailMessage, "send", picky)
+def test_an_address_that_is_refused_keeps_no_other_mail_waiting(server):
+    bad, good = orders_of("bad@example.org", "good@example.org")
+    server.says["bad@example.org"] = SMTPRecipientsRefused({})
 
-    assert list(mail_turns([bad.pk, good.pk], db_now() + timedelta(seconds=1))) == [bad.pk]
+    assert list(mail_turns([bad, good], db_now())) == [bad]
     assert [message.to for message in mail.outbox] == [["good@example.org"]]
+
+
+def test_many_turns_go_over_one_connection(server):
+    ids = orders_of("a@example.org", "b@example.org", "c@example.org")
+
+    assert mail_turns(ids, db_now()) == {}
+
+    assert server.opened == 1
+    assert len(mail.outbox) == 3
+
+
+def test_for_turns_that_are_all_over_nobody_is_called_up(server, order):
+    mail_turns([order.pk], order.reserved_until)
+
+    assert server.opened == 0
 
 
 def test_what_there_is_no_time_for_is_due_again_at_once(order, monkeypatch):

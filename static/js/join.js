@@ -1,13 +1,16 @@
 // The buy page's form goes by the short way, and again while the shop cannot take it. Every try is the
-// same click: same pass, same idempotency key. A clear no is left to the form itself, which has the words.
+// same click: same pass, same idempotency key. A clear no is shown where it was asked for.
 
 import { atLeast, backoff } from "./asking.js";
 import { remember, rememberedPage, send } from "./click.js";
 
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
+// The whole page answers these better: it has the link to the order, or a fresh pass.
+const BY_THE_PAGE = ["idempotency_conflict", "bad_pass"];
 
 const form = document.querySelector("form[data-join]");
+const refused = document.querySelector("#refused");
 if (form) {
   offerWayBack();
   form.addEventListener("submit", (event) => {
@@ -33,16 +36,26 @@ async function join() {
     pass: pass.value,
     idempotency_key: idempotency_key.value,
   };
+  refused.hidden = true;
   const trying = new Trying();
   for (let failures = 1; !trying.stopped; failures += 1) {
     const answer = await send(click);
     if (trying.stopped) break; // whatever came of it, the same form finds it again
     if (answer.ticket) return void go(click, answer.ticket);
-    if (answer.refused) return void form.submit();
+    if (answer.refused) return void refuse(trying, answer.refused);
     const pause = answer.comesLater ? atLeast(answer.later) : backoff(failures, RETRY_FIRST_MS, RETRY_MOST_MS);
     await trying.waitFor(Math.max(pause, answer.later), answer.message);
   }
   trying.end();
+}
+
+function refuse(trying, { code, message, fields }) {
+  const isOfAField = Object.keys(fields ?? {}).length > 0;
+  if (!message || isOfAField || BY_THE_PAGE.includes(code)) return void form.submit();
+  trying.end();
+  refused.querySelector("p").textContent = message;
+  refused.hidden = false;
+  refused.scrollIntoView({ block: "nearest" });
 }
 
 function go(click, ticket) {

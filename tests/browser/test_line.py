@@ -36,17 +36,20 @@ variant = Variant.objects.create(product=product, code={code!r}, name="一张", 
     **names)
 Stock.objects.create(shop=shop, variant=variant)
 import_keys(variant=variant, lines=[secrets.token_hex(8) for _ in range({keys})], imported_by="t", now=now)
-Sale.objects.create(shop=shop, variant=variant, line_cap=9, hold_seconds={hold},
+Sale.objects.create(shop=shop, variant=variant, line_cap=9, hold_seconds={hold}, proof_of_work={proof!r},
     registration_opens_at=now - timedelta(hours=1) if {opens_in} else None,
     opens_at=now + timedelta(seconds={opens_in}) if {opens_in} else None)
 Variant.objects.filter(pk=variant.pk).update(selling="queued")
 """
 
 
-def put_on_sale(shop: RunningShop, *, keys: int = 1, hold: int = 300, opens_in: int = 0) -> str:
+def put_on_sale(
+    shop: RunningShop, *, keys: int = 1, hold: int = 300, opens_in: int = 0, proof: str = "pressed"
+) -> str:
     """A variant that sells through the line, whose gate is open; its code."""
     code = f"rush-{secrets.token_hex(4)}"
-    made = shop.manage("shell", "-c", MAKE.format(code=code, keys=keys, hold=hold, opens_in=opens_in))
+    terms = {"keys": keys, "hold": hold, "opens_in": opens_in, "proof": proof}
+    made = shop.manage("shell", "-c", MAKE.format(code=code, **terms))
     assert made.returncode == 0, made.stderr
     until = time.monotonic() + SOON / 1000
     while httpx.get(f"{shop.url}/api/v1/tickets/{code}/{'0' * 64}/", timeout=20).status_code == 503:
@@ -237,3 +240,67 @@ def test_a_refusal_names_its_reason(shop: RunningShop, page: Page, pictures: Pat
 
     expect(page.get_by_text("as many of this as one buyer may have")).to_be_visible(timeout=SOON)
     look(page, pictures, "refused")
+
+
+@pytest.mark.parametrize(("opens_in", "leads_to"), [(0, ORDER), (3600, LINE)], ids=["buying", "registering"])
+def test_the_page_does_the_work_that_is_asked_of_it(
+    shop: RunningShop, page: Page, opens_in: int, leads_to: re.Pattern[str]
+):
+    code = put_on_sale(shop, keys=1, proof="always", opens_in=opens_in)
+    answers: list[int] = []
+    page.on("response", lambda said: said.url.endswith("/api/v1/tickets/") and answers.append(said.status))
+
+    press(page, shop, code, "/en")
+
+    expect(page).to_have_url(leads_to, timeout=SOON)
+    assert answers == [428, 202]
+
+
+def test_who_comes_back_is_shown_the_way_to_the_place_in_line(shop: RunningShop, page: Page, pictures: Path):
+    code = put_on_sale(shop, keys=1)
+    take_one(shop, code)
+    press(page, shop, code, "/en")
+    expect(state(page, "waiting")).to_be_visible(timeout=SOON)
+    place = page.url
+
+    page.goto(f"{shop.url}/en/buy/{code}/")
+    look(page, pictures, "in-line")
+    page.get_by_role("link", name="You have a place in this line already.").click()
+    expect(page).to_have_url(place)
+    page.get_by_role("button", name="Leave the line").click()
+    expect(page.get_by_role("heading", name="You have left")).to_be_visible()
+
+    page.goto(f"{shop.url}/en/buy/{code}/")
+    expect(page.locator("form[data-join]")).to_be_visible()
+    expect(page.locator("#in-line")).to_be_hidden()
+
+
+def refuse_once(page: Page, code: str, message: str) -> None:
+    """The next click is refused by the short way; those after it are not."""
+    page.route(
+        "**/api/v1/tickets/",
+        lambda route: route.fulfill(status=409, json={"code": code, "message": message, "fields": {}}),
+        times=1,
+    )
+
+
+def test_a_clear_no_is_shown_in_its_place_and_the_form_stays(shop: RunningShop, page: Page, pictures: Path):
+    forms: list[str] = []
+    page.on("request", lambda sent: sent.method == "POST" and "/buy/" in sent.url and forms.append(sent.url))
+    refuse_once(page, "line_full", "Everything is taken.")
+    press(page, shop, put_on_sale(shop, keys=1), "/en")
+
+    expect(page.get_by_role("alert")).to_have_text("Everything is taken.")
+    expect(page.locator("input[name=contact_email]")).to_have_value("lin@example.org")
+    look(page, pictures, "refused-in-place")
+    page.locator("form[data-join] button[type=submit]").click()
+
+    expect(page).to_have_url(ORDER, timeout=SOON)
+    assert forms == []
+
+
+def test_what_the_whole_page_answers_better_is_left_to_it(shop: RunningShop, page: Page):
+    refuse_once(page, "idempotency_conflict", "Already an order.")
+
+    with page.expect_request(lambda sent: sent.method == "POST" and "/buy/" in sent.url):
+        press(page, shop, put_on_sale(shop, keys=1), "/en")

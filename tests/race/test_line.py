@@ -1,5 +1,6 @@
 """The line: exactly the stock is sold, however often, however parallel and however late it is told."""
 
+import math
 from functools import partial
 
 import pytest
@@ -7,13 +8,13 @@ import redis
 
 from cardshop.common.clock import db_now
 from inventory.models import Stock
-from orders.admission import settling
+from orders.admission import line, settling
 from orders.admission.gate import Gate, Outcome, connect
 from orders.admission.joining import give_up
-from orders.admission.line import stand
+from orders.admission.line import Stand, stand
 from orders.admission.settling import settle
-from orders.models import Order, Reservation, Sale, Ticket
-from tests.factories import counters, make_buyer, make_order, stock_up
+from orders.models import Order, Reservation, Sale, Ticket, Wave
+from tests.factories import counters, make_buyer, make_channel, make_order, pay_order, stock_up
 from tests.lines import click, keep_house, make_sale, open_line, settle_all, standings, states
 from tests.race.racing import (
     broken_invariants,
@@ -409,8 +410,6 @@ def test_who_wants_more_than_has_come_back_is_passed_over_and_keeps_the_place():
 
 
 def test_when_everything_is_paid_for_the_line_is_told():
-    from tests.factories import make_channel, pay_order
-
     sale = make_sale(keys=1)
     variant, allocator = sale.variant, open_line(sale)
     holder, waiting = click(variant), click(variant)
@@ -425,6 +424,160 @@ def test_when_everything_is_paid_for_the_line_is_told():
 
     with pytest.raises(SoldOut):
         click(variant)
+
+
+def test_who_wants_more_than_can_still_come_is_told_as_soon_as_that_is_certain():
+    sale = make_sale(keys=4, line_cap=10)
+    variant, allocator = sale.variant, open_line(sale)
+    three, one = click(variant, quantity=3), click(variant)
+    settle_all(allocator)
+    four, two = click(variant, quantity=4), click(variant, quantity=2)
+    settle_all(allocator)
+    holder_of_three, holder_of_one = (Order.objects.get(ticket_id=ticket) for ticket in (three, one))
+
+    pay_order(holder_of_one)
+    keep_house(allocator)
+    assert [(s.status, s.reason) for s in standings(variant, [four, two])] == [
+        ("refused", "out_of_stock"),  # three at most come back
+        ("waiting", ""),
+    ]
+
+    pay_order(holder_of_three)
+    keep_house(allocator)
+    (standing,) = standings(variant, [two])
+    assert (standing.status, standing.reason) == ("refused", "sold_out")
+    assert broken_invariants() == []
+
+
+def test_what_is_left_and_fits_nobody_in_line_goes_to_newcomers():
+    sale = make_sale(keys=3, line_cap=10)
+    variant, allocator = sale.variant, open_line(sale)
+    paid, lapsed = click(variant, quantity=2), click(variant)
+    settle_all(allocator)
+    waiting = [click(variant, quantity=2), click(variant, quantity=3)]
+    settle_all(allocator)
+    pay_order(Order.objects.get(ticket_id=paid))
+    lapse(Order.objects.get(ticket_id=lapsed))
+
+    keep_house(allocator)
+    newcomer = click(variant)
+    settle_all(allocator)
+
+    assert states(variant, [*waiting, newcomer]) == ["refused", "refused", "held"]
+    assert broken_invariants() == []
+
+
+def test_a_wave_to_come_keeps_those_in_line_whom_it_may_serve():
+    sale = make_sale(sells_in_waves=True, line_cap=10)
+    variant = sale.variant
+    stock_up(variant, 3)
+    variant.stocks.update(released=1)
+    allocator = open_line(sale)
+    holder, two = click(variant), click(variant, quantity=2)
+    settle_all(allocator)
+    wave = Wave.objects.create(sale=sale, quantity=2)
+    pay_order(Order.objects.get(ticket_id=holder))
+    keep_house(allocator)
+    assert states(variant, [two]) == ["waiting"]
+
+    wave.delete()
+    keep_house(allocator)
+    assert states(variant, [two]) == ["refused"]
+
+
+def sold_out_while_keys_are_imported(monkeypatch) -> list[str]:
+    """Everything is paid for; while the line is about to be told, somebody imports two keys."""
+    sale = make_sale(keys=1, line_cap=10)
+    allocator = open_line(sale)
+    holder, *waiting = click(sale.variant), click(sale.variant), click(sale.variant)
+    settle_all(allocator)
+    pay_order(Order.objects.get(ticket_id=holder))
+    look = line.stand
+
+    def imported_meanwhile(sale: Sale) -> Stand:
+        seen = look(sale)
+        if seen.somebody_waits_in_vain:
+            stock_up(sale.variant, 2)
+        return seen
+
+    monkeypatch.setattr("orders.admission.allocator.stand", imported_meanwhile)
+    keep_house(allocator)
+    monkeypatch.undo()
+    keep_house(allocator)
+    return states(sale.variant, waiting)
+
+
+def test_nobody_is_sent_home_while_keys_are_imported(monkeypatch):
+    assert sold_out_while_keys_are_imported(monkeypatch) == ["held", "held"]
+
+
+def test_a_long_line_is_told_in_portions(monkeypatch):
+    sale = make_sale(keys=1, line_cap=10)
+    allocator = open_line(sale)
+    holder, *waiting = (click(sale.variant) for _ in range(6))
+    settle_all(allocator)
+    pay_order(Order.objects.get(ticket_id=holder))
+    note, portions = Gate.note, []
+
+    def noted(gate: Gate, outcomes: list[Outcome]) -> None:
+        portions.append(len(outcomes))
+        note(gate, outcomes)
+
+    monkeypatch.setattr(Gate, "note", noted)
+    monkeypatch.setattr(line, "_CHUNK", 2)
+    allocator._compare_at = math.inf  # that tells nothing here
+    keep_house(allocator)
+
+    assert portions == [2, 2, 1]
+    assert states(sale.variant, waiting) == ["refused"] * 5
+
+
+# What Redis has let go
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+def test_what_redis_has_let_go_it_is_told_by_the_first_who_asks(is_rebuilt, django_assert_num_queries):
+    sale = make_sale(keys=1, line_cap=10)
+    variant, allocator = sale.variant, open_line(sale)
+    held, gone, first, second = (click(variant) for _ in range(4))
+    settle_all(allocator)
+    give_up(variant, gone, now=db_now())
+    tickets = [held, gone, first, second]
+    before = standings(variant, tickets)
+    assert [(s.status, s.ahead) for s in before] == [("held", 0), ("left", 0), ("waiting", 0), ("waiting", 1)]
+
+    if is_rebuilt:
+        connect().flushdb()
+        keep_house(allocator)
+    gate = allocator.gate
+    connect().delete(gate.line, *(gate._ticket + ticket for ticket in tickets))
+    by_database = standings(variant, tickets)
+
+    assert [(s.status, s.ahead, s.order_token) for s in by_database] == [
+        (s.status, s.ahead, s.order_token) for s in before
+    ]
+    with django_assert_num_queries(0):
+        by_redis = standings(variant, tickets)
+    assert [(s.status, s.ahead) for s in by_redis] == [(s.status, s.ahead) for s in before]
+    assert gate.in_line() == [first, second]
+    assert gate.last_seen([first])[first] > 0
+
+
+def test_a_redis_that_is_away_is_not_told_and_not_waited_for_twice(monkeypatch):
+    sale = make_sale(keys=1)
+    allocator, ticket = open_line(sale), click(sale.variant)
+    settle_all(allocator)
+    calls = []
+
+    def away(*_args: object) -> None:
+        calls.append("")
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(Gate, "look", away)
+    monkeypatch.setattr(Gate, "note", away)
+
+    assert states(sale.variant, [ticket]) == ["held"]
+    assert len(calls) == 1
 
 
 # Limits

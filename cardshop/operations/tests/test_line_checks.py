@@ -10,11 +10,11 @@ from inventory.models import KeyBatch, Selling, Variant
 from orders.admission.gate import connect
 from orders.admission.sales import pause_sale
 from orders.admission.waves import release_wave
-from orders.models import Order, OrderEvent, Sale, Ticket, Wave
+from orders.models import Order, OrderEvent, Registration, Sale, Ticket, Wave
 from orders.services.transitions import SYSTEM
 from orders.states import OrderStatus
 from payments.services.closing import begin_closing, finish_closing
-from tests.factories import make_order, stock_up
+from tests.factories import make_order, pay_order, stock_up
 from tests.lines import click, keep_house, make_sale, open_line, settle_all
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
@@ -26,10 +26,10 @@ def findings(*, settled: bool = False) -> dict[str, list[str]]:
 
 
 def waiting_sale(*, quantity: int = 1) -> Sale:
-    """One is held, and somebody has been in line behind them for two minutes."""
-    sale = make_sale(keys=1, line_cap=10)
+    """All of `quantity` are held by one each, and somebody who wants as many has waited for two minutes."""
+    sale = make_sale(keys=quantity, line_cap=10)
     allocator = open_line(sale)
-    for wanted in (1, quantity):
+    for wanted in (*[1] * quantity, quantity):
         click(sale.variant, quantity=wanted)
     settle_all(allocator)
     a_while_ago()
@@ -57,7 +57,7 @@ def test_a_line_that_waits_for_what_is_taken_is_in_order():
 
 def test_a_line_that_is_passed_by_is_found():
     waiting_sale()
-    lapse(Order.objects.get())
+    lapse(Order.objects.earliest("pk"))
 
     assert findings() == {}  # a moment ago
     a_while_ago()
@@ -69,7 +69,7 @@ def test_a_line_that_is_passed_by_is_found():
 
 def test_a_line_that_is_served_is_in_order_again():
     sale = waiting_sale()
-    lapse(Order.objects.get())
+    lapse(Order.objects.earliest("pk"))
     a_while_ago()
 
     keep_house(open_line(sale))
@@ -79,17 +79,31 @@ def test_a_line_that_is_served_is_in_order_again():
 
 def test_one_who_wants_more_than_is_free_may_wait():
     waiting_sale(quantity=2)
-    lapse(Order.objects.get())
+    lapse(Order.objects.earliest("pk"))
     a_while_ago()
 
     assert findings() == {}
+
+
+def test_one_who_wants_more_than_can_come_is_found_until_told():
+    sale = waiting_sale(quantity=2)
+    ticket = Ticket.objects.get()
+    pay_order(Order.objects.earliest("pk"))
+
+    assert "orders.nobody_waits_in_vain" not in findings()  # a moment ago
+    a_while_ago()
+    (found,) = findings()["orders.nobody_waits_in_vain"]
+    assert found == f"ticket {ticket.pk} waits for 2, and 1 can still come"
+
+    keep_house(open_line(sale))
+    assert "orders.nobody_waits_in_vain" not in findings()
 
 
 def test_one_behind_them_who_wants_less_may_not():
     sale = waiting_sale(quantity=2)
     click(sale.variant)
     settle_all(open_line(sale))
-    lapse(Order.objects.get())
+    lapse(Order.objects.earliest("pk"))
     a_while_ago()
 
     assert list(findings()) == ["orders.the_line_is_served"]
@@ -100,7 +114,7 @@ def test_an_absent_one_who_fits_is_served_although_a_present_one_does_not_fit():
     allocator = open_line(sale)
     small = click(sale.variant)
     settle_all(allocator)
-    lapse(Order.objects.get())
+    lapse(Order.objects.earliest("pk"))
     big = Ticket.objects.get(quantity=2)
     allocator.gate.look(big.ticket_id)
     connect().hset(f"line:{{{sale.variant_id}}}:t:{small}", "seen", 0)
@@ -113,7 +127,7 @@ def test_an_absent_one_who_fits_is_served_although_a_present_one_does_not_fit():
 @pytest.mark.parametrize("why", ["paused", "not for sale", "shop closed"])
 def test_a_line_that_may_not_be_served_is_in_order(why):
     sale = waiting_sale()
-    lapse(Order.objects.get())
+    lapse(Order.objects.earliest("pk"))
     a_while_ago()
     match why:
         case "paused":
@@ -150,6 +164,17 @@ def test_a_refused_ticket_whose_page_bought_directly_later_is_in_order():
     Ticket.objects.update(ticket_id=order.ticket_id)
 
     assert findings() == {}
+
+
+def test_the_registered_of_a_sale_that_has_lost_its_opening_are_found():
+    sale, earlier = make_sale(), db_now() - timedelta(minutes=2)
+    registration = Registration.objects.create(
+        sale=sale, ticket_id="a" * 64, buyer_key="b", quantity=1, registered_at=earlier, language="en"
+    )
+
+    assert findings()["orders.the_registered_are_let_in"] == [
+        f"registration {registration.pk} has no ticket and no order"
+    ]
 
 
 def test_a_line_without_terms_is_given_a_second_look():

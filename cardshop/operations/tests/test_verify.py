@@ -29,6 +29,7 @@ DAMAGE = {
     "orders.tickets_fit_their_orders": ORDERED,
     "orders.tickets_have_an_end": f"{ORDERED} UPDATE orders_ticket SET ended_at = NULL",
     "orders.the_line_has_somebody_to_serve_it": TICKET,
+    "orders.nobody_waits_in_vain": f"{SALE} {TICKET} UPDATE orders_ticket SET quantity = 100",
     "orders.waves_are_released_once": f"""{SALE} INSERT INTO orders_wave (sale_id, quantity, released)
         SELECT id, 5, 5 FROM orders_sale""",
     "orders.lines_have_their_terms": "UPDATE inventory_variant SET selling = 'queued'",

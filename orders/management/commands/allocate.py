@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
 from orders.admission.allocator import Allocator
-from orders.admission.sales import ensure_sales
+from orders.admission.sales import ensure_sales, sales_to_serve
 from orders.models import Sale
 
 LOOK_FOR_SALES = 1.0  # seconds
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         while not stop.is_set():
             try:
                 attend(serving, sales(isolated=options["isolated"]))
-            except DatabaseError:
+            except (DatabaseError, redis.RedisError):
                 connection.close()  # nothing is known, so nothing changes
             stop.wait(LOOK_FOR_SALES)
         end(serving)
@@ -50,7 +50,7 @@ def attend(serving: dict[int, tuple[Thread, Event]], due: list[Sale]) -> None:
 
 def sales(*, isolated: bool) -> list[Sale]:
     ensure_sales()
-    return list(Sale.objects.filter(variant__is_isolated=isolated))
+    return sales_to_serve(isolated=isolated)
 
 
 def serve(sale: Sale) -> tuple[Thread, Event]:
