@@ -7,9 +7,19 @@ and a sweep finds it.
 import os
 
 from celery import Celery
+from celery.signals import task_postrun, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cardshop.settings.development")
 
 app = Celery("cardshop")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@task_prerun.connect
+@task_postrun.connect
+def look_after_connections(**_: object) -> None:
+    """As Django does between requests: what broke or became too old is closed, the rest is kept."""
+    from django.db import close_old_connections
+
+    close_old_connections()

@@ -29,6 +29,10 @@ def utf8_only(inner: "WSGIApplication") -> "WSGIApplication":
 
 django_application = get_wsgi_application()
 
-from orders.admission.hot import short_way  # noqa: E402  needs the apps to be ready
+# These need the apps to be ready.
+from cardshop.traffic.short_way import short_ways  # noqa: E402
+from orders.admission.hot import TICKETS, ticket  # noqa: E402
+from payments.checkout.hot import ORDERS, order  # noqa: E402
 
-application = short_way(utf8_only(django_application))
+WAYS = {TICKETS: ticket, ORDERS: order}
+application = short_ways(utf8_only(django_application), WAYS)

@@ -1,43 +1,64 @@
 """Reads of the money side."""
 
-from dataclasses import dataclass
+import time
+from typing import NamedTuple
 
+from django.conf import settings
+from django.db import connection
 from django.db.models import Q, QuerySet
 
+from cardshop.shops.models import Shop
 from orders.models import Order
 from payments.models import PaymentAttempt, PaymentChannel
-from payments.states import ReceiptStatus
 
 # Receipts that a person has still to see to.
 WAITS_FOR_PERSON = ~Q(attention="") & Q(resolved_at=None)
-_UNAPPLIED = (ReceiptStatus.SHORT, ReceiptStatus.ATTENTION)
+_RETURN_PATH = """
+    SELECT attempt.id, "order".token, "order".language FROM payments_paymentattempt AS attempt
+    JOIN payments_payment AS payment ON payment.id = attempt.payment_id
+    JOIN orders_order AS "order" ON "order".id = payment.order_id
+    WHERE attempt.out_trade_no = %s AND "order".shop_id = %s"""
+
+_channels: dict[int, tuple[float, list[PaymentChannel]]] = {}
 
 
-def enabled_channels(order: Order) -> QuerySet[PaymentChannel]:
-    """The ways in which this order may be paid, in the merchant's order."""
-    return PaymentChannel.objects.filter(shop_id=order.shop_id, is_enabled=True)
+def channels_of(shop: Shop) -> list[PaymentChannel]:
+    """All ways to pay of the shop, in the merchant's order, at most SHOP_FRESH_SECONDS old.
+
+    Every notice and every page of an unpaid order asks.
+    """
+    now = time.monotonic()
+    fresh_until, known = _channels.get(shop.pk, (0.0, []))
+    if now < fresh_until:
+        return known
+    channels = list(PaymentChannel.objects.filter(shop=shop))
+    _channels[shop.pk] = (now + settings.SHOP_FRESH_SECONDS, channels)
+    return channels
+
+
+def channel_called(shop: Shop, slug: str) -> PaymentChannel | None:
+    return next((channel for channel in channels_of(shop) if channel.slug == slug), None)
+
+
+def enabled_channels(shop: Shop) -> list[PaymentChannel]:
+    """The ways in which an order may be paid now."""
+    return [channel for channel in channels_of(shop) if channel.is_enabled]
+
+
+class ReturnPath(NamedTuple):
+    """Where a buyer who left for the provider comes back to."""
+
+    attempt_id: int
+    order_token: str
+    order_language: str
+
+
+def return_path(shop: Shop, out_trade_no: str) -> ReturnPath | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_RETURN_PATH, [out_trade_no, shop.pk])
+        row = cursor.fetchone()
+    return row and ReturnPath(*row)
 
 
 def attempts_of(order: Order) -> QuerySet[PaymentAttempt]:
     return PaymentAttempt.objects.filter(payment__order=order).select_related("channel").order_by("pk")
-
-
-@dataclass(frozen=True)
-class MoneySeen:
-    """Whether anybody was sent to pay, and whether money came that could not be applied by itself."""
-
-    was_tried: bool
-    waits: bool
-
-
-def money_seen(order: Order) -> MoneySeen:
-    """What an unpaid order's page has to know of its money, in one query."""
-    attempts = PaymentAttempt.objects.filter(payment__order=order)
-    receipts = list(attempts.values_list("receipts__status", "receipts__attention", "receipts__resolved_at"))
-    return MoneySeen(
-        was_tried=bool(receipts),
-        waits=any(
-            status in _UNAPPLIED and attention and resolved_at is None
-            for status, attention, resolved_at in receipts
-        ),
-    )

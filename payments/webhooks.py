@@ -9,7 +9,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import NotHere
 from cardshop.shops.middleware import shop_of
 from payments.gateways.base import BadNotice, RawCall
-from payments.models import PaymentChannel
+from payments.selectors import channel_called
 from payments.services.notices import receive_notice
 
 logger = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 @require_http_methods(["GET", "POST"])
 def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
     """Acknowledge only once the call is ours for good; until then the provider comes again."""
-    channel = PaymentChannel.objects.filter(shop=shop_of(request), slug=channel_slug).first()
+    channel = channel_called(shop_of(request), channel_slug)
     if channel is None:
         raise NotHere
     call = RawCall(

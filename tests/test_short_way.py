@@ -14,14 +14,16 @@ import redis
 from django.core.signals import request_started
 from django.db import close_old_connections, connection
 
+from cardshop.common.clock import db_now
 from cardshop.traffic.passes import mint_pass
-from cardshop.wsgi import django_application, utf8_only
+from cardshop.traffic.short_way import short_ways
+from cardshop.wsgi import WAYS, django_application, utf8_only
 from orders.admission.allocator import Allocator
 from orders.admission.directory import forget_listings
 from orders.admission.gate import Gate, connect
-from orders.admission.hot import short_way
 from orders.models import Sale
-from tests.factories import make_variant
+from orders.services.delivery import deliver_orders
+from tests.factories import make_attempt, make_channel, make_order, make_shop, make_variant, pay_order
 from tests.lines import make_sale
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("line")]
@@ -120,7 +122,7 @@ def both_ways(request, before=lambda: None, during=nullcontext):
         return plain_django(environ, start_response)
 
     answers = []
-    for application in (plain_django, short_way(django)):
+    for application in (plain_django, short_ways(django, WAYS)):
         begin_anew()
         before()
         with during():
@@ -348,6 +350,72 @@ def test_a_connection_that_broke_while_idle_is_replaced():
     begin_anew()
     connection.connection.close()  # as a PostgreSQL that was restarted leaves it
 
-    short = answer(short_way(plain_django), Request().to_wsgi())
+    short = answer(short_ways(plain_django, WAYS), Request().to_wsgi())
 
     assert short[0] == "202 Accepted"
+
+
+def orders_in_every_state():
+    """A look at each kind of order, and at its keys."""
+    make_channel()
+    variant = make_variant(keys=9)
+    pending, tried, short, paid, delivered = (make_order(variant) for _ in range(5))
+    make_attempt(tried)
+    pay_order(short, amount_minor=1)
+    pay_order(paid)
+    pay_order(delivered)
+    deliver_orders([delivered.pk], db_now())
+    return [pending, tried, short, paid, delivered]
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en", "tlh"])
+def test_a_look_at_an_order_is_answered_in_front_of_django(language):
+    for order in orders_in_every_state():
+        for what in ("", "keys/"):
+            path = f"/api/v1/orders/{order.token}/{what}"
+            request = Request(path, method="GET", HTTP_ACCEPT_LANGUAGE=language).to_wsgi()
+
+            short, by_django, asked = both_ways(request)
+
+            assert short[0] == "200 OK"
+            assert without_clock(short) == without_clock(by_django)
+            assert not asked
+
+
+def without_clock(answered):
+    """`seconds_left` may be one less a moment later."""
+    status, headers, said = answered
+    return status, headers, {name: value for name, value in said.items() if name != "seconds_left"}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", {}),
+        ("cancel/", {}),
+        ("keys", {}),
+        ("", {"HTTP_HOST": "elsewhere.example"}),
+        ("", {"HTTP_HOST": ""}),
+        ("", {"QUERY_STRING": "format=api"}),
+        ("", {"HTTP_ACCEPT": "text/html"}),
+    ],
+)
+def test_what_is_odd_about_a_look_at_an_order_is_left_to_django(path, said):
+    token = make_order(make_variant(keys=1)).token if said else "0" * 22
+    request = Request(f"/api/v1/orders/{token}/{path}", method="GET", **said).to_wsgi()
+
+    short, by_django, asked = both_ways(request)
+
+    assert short == by_django
+    assert asked
+
+
+def test_another_shops_order_is_not_found_in_front_of_django_either():
+    order = make_order(make_variant(keys=1))
+    make_shop("other")
+    request = Request(f"/api/v1/orders/{order.token}/", method="GET", HTTP_HOST="other.localhost").to_wsgi()
+
+    short, by_django, _ = both_ways(request)
+
+    assert short == by_django
+    assert short[0] == "404 Not Found"

@@ -65,10 +65,7 @@ def _storm(
     """A storm against a shop of its own. The naive one locks the stock's row for every click."""
     shutil.rmtree(var / "shop", ignore_errors=True)
     environment = ENVIRONMENT | (NAIVE if naive else {})
-    stack = RunningShop(var / "shop", environment=environment)
-    # Notices of the storm's payments go where a gateway would send them: not to the storefront's pool.
-    stack.environment["SITE_PORT"] = stack.environment["HOT_PORT"]
-    with stack as shop:
+    with RunningShop(var / "shop", environment=environment) as shop:
         observed, void = _run(shop, program, shape, keys=new_keys(keys), var=var, naive=naive)
     return judge(observed), observed, void
 

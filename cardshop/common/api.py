@@ -10,7 +10,6 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 from cardshop.common.errors import DomainError
 
@@ -29,6 +28,8 @@ ErrorShape = inline_serializer(
 
 def error_response(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Every failure is {"code", "message", "fields"}; None means a bug of ours: a 500."""
+    from rest_framework.views import exception_handler  # which imports this module for its parser
+
     if isinstance(exc, DomainError):
         fields = {exc.field: [str(exc)]} if exc.field else {}
         waits = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}

@@ -21,7 +21,7 @@ LONGEST_RETRY = timedelta(minutes=10)
 MAX_ATTEMPTS = 20  # about two hours and a half with the backoff above
 # Seconds. A message costs its sender and its worker a millisecond or two of processor time each, as much
 # as a good part of the work that it announces.
-ONE_WAKE_UP_IN = 0.1
+ONE_WAKE_UP_IN = 0.25
 _QUIET_AFTER_FAILURE = 5.0
 
 _quiet_until = 0.0

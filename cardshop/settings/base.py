@@ -1,5 +1,6 @@
 """What holds everywhere. The environment's names are listed in README.md."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,15 @@ MIDDLEWARE = [
     "cardshop.traffic.errors.ErrorPageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "cardshop.traffic.middleware.PagePolicyMiddleware",
     "cardshop.traffic.middleware.LanguageMiddleware",
     "cardshop.traffic.middleware.BodyLimitMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "cardshop.traffic.staff.StaffSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "cardshop.traffic.staff.StaffAuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "cardshop.traffic.staff.StaffMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cardshop.shops.middleware.ShopMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -204,6 +205,9 @@ CELERY_TASK_ROUTES = {
     "payments.finish_closing": {"queue": "providers"},
     "payments.poll_attempts": {"queue": "polling"},
 }
+# Celery would close the database connection before and after every task, and to make a new one costs more
+# than most tasks do. cardshop/celery.py looks after them instead.
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_PUBLISH_RETRY = False

@@ -20,7 +20,6 @@ STATIC_ROOT = env.read("STATIC_ROOT") or str(_VAR / "static")
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = str(_VAR / "mail")
 SITE_SCHEME = "http"
-# Where providers and links in mails lead: behind a gateway that is its port.
-SITE_PORT = ":" + (env.read("SITE_PORT") or env.read("WEB_PORT") or env.read("PORT", "8000"))
+SITE_PORT = ":" + (env.read("WEB_PORT") or env.read("PORT", "8000"))
 ADMIN_TOTP_REQUIRED = False
 PROVIDERS_ON_LOOPBACK = True

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable
 
 import structlog
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from cardshop.traffic.addresses import client_address
 from cardshop.traffic.errors import error_page
+from cardshop.traffic.staff import ADMINISTRATION
 
 Next = Callable[[HttpRequest], HttpResponse]
 logger = structlog.get_logger("cardshop.request")
@@ -57,6 +60,15 @@ class ClientAddressMiddleware:
         return self.get_response(request)
 
 
+class PagePolicyMiddleware(CSPMiddleware):
+    """A Content-Security-Policy for pages. To what is no page it means nothing, and it is long."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not response.headers.get("Content-Type", "").startswith("text/html"):
+            return response
+        return super().process_response(request, response)
+
+
 class BodyLimitMiddleware:
     """Refuses a body by its announced length before a byte of it is read."""
 
@@ -65,7 +77,7 @@ class BodyLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         announced = request.META.get("CONTENT_LENGTH") or "0"
-        admin = request.path_info.startswith("/admin/")
+        admin = request.path_info.startswith(ADMINISTRATION)
         limit = settings.ADMIN_BODY_LIMIT if admin else settings.BODY_LIMIT
         if not announced.isdigit() or int(announced) > limit:
             message = _("That is too much at once: at most %(size)s are taken.")
@@ -85,7 +97,7 @@ class LanguageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        negotiated = request.path_info.startswith(("/api/", "/admin/"))
+        negotiated = request.path_info.startswith(("/api/", ADMINISTRATION))
         if negotiated:
             language = translation.get_language_from_request(request)
         else:

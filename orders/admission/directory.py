@@ -3,18 +3,16 @@
 import time
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.http.request import split_domain_port, validate_host
 
 from cardshop.common.errors import NotHere
 from cardshop.shops.selectors import shop_for_host
+from cardshop.traffic.short_way import allowed
 from inventory.models import Selling, Variant
 from inventory.selectors import variant_for_sale
 from orders.models import Sale
 
 FRESH = 1.0  # seconds
-LONGEST_HOST = 255  # characters; what is longer is not worth remembering
 _MOST = 10_000  # entries; strangers choose the names
 
 _known: dict[tuple[str, str], tuple[float, "Listing | None"]] = {}
@@ -43,7 +41,7 @@ def queued_listing(host: str, code: str) -> Listing | None:
     While the database does not answer, the last known listing stands: what a click becomes is decided
     by the allocator in any case. Raises DatabaseError when nothing is known.
     """
-    if len(host) > LONGEST_HOST:
+    if not allowed(host):
         return None
     now = time.monotonic()
     known = _known.get((host, code))
@@ -72,8 +70,6 @@ def forget_listings() -> None:
 
 
 def _read(host: str, code: str) -> Listing | None:
-    if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
-        return None
     try:
         variant = variant_for_sale(shop_for_host(host), code)
     except NotHere:

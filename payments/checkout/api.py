@@ -83,7 +83,7 @@ class OrderApi(BuyerApiView):
     @extend_schema(responses={200: OrderOut, 404: ErrorShape})
     def get(self, request: Request, token: str) -> Response:
         """The order's state. Ask again after `next_look` seconds."""
-        return _state(_order(request, token))
+        return _state(request, token)
 
 
 class OrderPaymentsApi(BuyerApiView):
@@ -115,7 +115,7 @@ class OrderCancelApi(BuyerApiView):
         order = _order(request, token)
         NoInput(data=request.data).is_valid(raise_exception=True)
         cancel_order(order, now=db_now())
-        return _state(order)
+        return _state(request, token)
 
 
 class OrderContactApi(BuyerApiView):
@@ -126,38 +126,26 @@ class OrderContactApi(BuyerApiView):
         wanted = ContactInput(data=request.data)
         wanted.is_valid(raise_exception=True)
         correct_contact(order, now=db_now(), **wanted.validated_data)
-        return _state(_order(request, token))
+        return _state(request, token)
 
 
 class OrderKeysApi(BuyerApiView):
     @extend_schema(responses={200: KeysOut, 404: ErrorShape})
     def get(self, request: Request, token: str) -> Response:
         """The keys in clear; empty lists until they are delivered."""
-        lines = revealed_keys(_order(request, token))
-        return Response(
-            {
-                "lines": [
-                    {
-                        "product": localized(item, "product_name"),
-                        "variant": localized(item, "variant_name"),
-                        "keys": keys,
-                    }
-                    for item, keys in lines
-                ]
-            }
-        )
+        return Response(described_keys(_order(request, token)))
 
 
 def _order(request: Request, token: str) -> Order:
     return order_by_token(shop_of(request._request), token)
 
 
-def _state(order: Order) -> Response:
-    # Not through OrderOut, which describes it: buyers ask every second, and it would only copy.
-    return Response(_described(order_state(order, db_now())))
+def _state(request: Request, token: str) -> Response:
+    return Response(described(order_state(shop_of(request._request), token, db_now())))
 
 
-def _described(state: OrderState) -> dict[str, object]:
+def described(state: OrderState) -> dict[str, object]:
+    """As OrderOut, which would only copy: buyers ask every second."""
     order = state.order
     return {
         "number": order.number,
@@ -188,4 +176,18 @@ def _described(state: OrderState) -> dict[str, object]:
             {"slug": channel.slug, "name": localized(channel, "name"), "method": channel.method}
             for channel in state.channels
         ],
+    }
+
+
+def described_keys(order: Order) -> dict[str, object]:
+    """As KeysOut, in clear."""
+    return {
+        "lines": [
+            {
+                "product": localized(item, "product_name"),
+                "variant": localized(item, "variant_name"),
+                "keys": keys,
+            }
+            for item, keys in revealed_keys(order)
+        ]
     }

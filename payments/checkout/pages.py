@@ -3,11 +3,35 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+from django.db import connection
+
+from cardshop.common.errors import NotHere
+from cardshop.common.rows import columns, instance
+from cardshop.shops.models import Shop
 from orders.models import Order, OrderItem
 from orders.states import PAID_FOR, OrderStatus
 from payments.models import PaymentChannel
-from payments.selectors import MoneySeen, enabled_channels, money_seen
+from payments.selectors import enabled_channels
 from payments.services.attempts import last_call
+from payments.states import ReceiptStatus
+
+# The page asks every second. A payment exists from the first attempt on, and `waits` is money that came
+# and could not be applied by itself: a person has still to see to it.
+_READ = f"""
+    SELECT {columns(Order, "order")},
+        (SELECT json_agg(item ORDER BY item.id) FROM orders_orderitem AS item
+            WHERE item.order_id = "order".id),
+        payment.id IS NOT NULL,
+        EXISTS (
+            SELECT FROM payments_paymentattempt AS attempt
+            JOIN payments_receipt AS receipt ON receipt.attempt_id = attempt.id
+            WHERE attempt.payment_id = payment.id AND receipt.status IN %(unapplied)s
+                AND receipt.attention <> '' AND receipt.resolved_at IS NULL
+        )
+    FROM orders_order AS "order" LEFT JOIN payments_payment AS payment ON payment.order_id = "order".id
+    WHERE "order".shop_id = %(shop)s AND "order".token = %(token)s"""  # noqa: S608  columns of ours
+_UNAPPLIED = (ReceiptStatus.SHORT.value, ReceiptStatus.ATTENTION.value)
 
 
 @dataclass(frozen=True)
@@ -26,32 +50,40 @@ class OrderState:
     next_look: int | None
 
 
-def order_state(order: Order, now: datetime) -> OrderState:
-    """The order as its buyer may see it at `now`."""
+def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
+    """The order that the link opens, as its buyer may see it at `now`, in one query. Raises NotHere."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, {"shop": shop.pk, "token": token, "unapplied": _UNAPPLIED})
+        row = cursor.fetchone()
+    if row is None:
+        raise NotHere
+    *values, items, was_tried, waits = row
+    order = instance(Order, values)
+    structlog.contextvars.bind_contextvars(order=order.number)
+    order.shop = shop
     pending = order.status == OrderStatus.PENDING
     can_pay = pending and now < last_call(order)
     is_paid = order.status in PAID_FOR
-    money = MoneySeen(was_tried=True, waits=False) if is_paid else money_seen(order)
     return OrderState(
         order=order,
-        items=list(order.items.order_by("pk")),
-        channels=list(enabled_channels(order)) if can_pay else [],
+        items=[OrderItem(**item) for item in items or ()],
+        channels=enabled_channels(shop) if can_pay else [],
         seconds_left=max(0, int((order.reserved_until - now) / timedelta(seconds=1))) if pending else 0,
         can_pay=can_pay,
         can_cancel=pending,
         is_paid=is_paid,
         has_keys=order.status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED),
-        money_received=is_paid or money.waits,
-        next_look=_next_look(order, money),
+        money_received=is_paid or waits,
+        next_look=_next_look(order, was_tried=was_tried),
     )
 
 
-def _next_look(order: Order, money: MoneySeen) -> int | None:
+def _next_look(order: Order, *, was_tried: bool) -> int | None:
     match order.status:
         case OrderStatus.PAID | OrderStatus.CLOSING:
             return 1
         case OrderStatus.PENDING:
-            return 1 if money.was_tried else 5
+            return 1 if was_tried else 5
         case OrderStatus.EXPIRED | OrderStatus.CANCELLED:
             return 15  # late money may still revive it
         case _:

@@ -8,7 +8,7 @@ from cardshop.common.clock import db_now
 from orders.models import Order
 from payments.errors import UnknownChannel
 from payments.models import PaymentAttempt
-from payments.selectors import enabled_channels
+from payments.selectors import channel_called
 from payments.services.attempts import start_attempt
 
 RETURN_COOKIE_AGE = 2 * 3600
@@ -16,8 +16,8 @@ RETURN_COOKIE_AGE = 2 * 3600
 
 def pay(request: HttpRequest, order: Order, channel_slug: str) -> PaymentAttempt:
     """An attempt with its pay page. Raises UnknownChannel and what start_attempt raises."""
-    channel = enabled_channels(order).filter(slug=channel_slug).first()
-    if channel is None:
+    channel = channel_called(order.shop, channel_slug)
+    if channel is None or not channel.is_enabled:
         raise UnknownChannel
     # Built on the host the buyer is using, so that the cookie below comes back with them.
     return_path = reverse("pay_return", args=["ATTEMPT"]).replace("ATTEMPT", "{attempt}")

@@ -22,7 +22,7 @@ from payments.checkout.inputs import PayInput
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownChannel
-from payments.models import PaymentAttempt
+from payments.selectors import return_path
 from payments.services.polling import ask_soon
 
 
@@ -40,7 +40,7 @@ def order_action(view: Callable[[HttpRequest, str], HttpResponse]) -> View[[str]
 @never_cache
 @require_safe
 def order(request: HttpRequest, token: str) -> HttpResponse:
-    return _page(request, order_by_token(shop_of(request), token))
+    return _page(request, token)
 
 
 @order_action
@@ -49,11 +49,11 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
     bought = order_by_token(shop_of(request), token)
     wanted = PayInput(data=request.POST.dict())
     if not wanted.is_valid():
-        return _page(request, bought, refusal=UnknownChannel())
+        return _page(request, token, refusal=UnknownChannel())
     try:
         attempt = pay(request, bought, wanted.validated_data["channel"])
     except DomainError as refusal:
-        return _page(request, bought, refusal=refusal)
+        return _page(request, token, refusal=refusal)
     response = redirect(attempt.pay_url)
     response.status_code = 303
     remember_return(response, bought, attempt)
@@ -66,7 +66,7 @@ def order_cancel(request: HttpRequest, token: str) -> HttpResponse:
     try:
         cancel_order(bought, now=db_now())
     except DomainError as refusal:
-        return _page(request, bought, refusal=refusal)
+        return _page(request, token, refusal=refusal)
     return _back_to(bought)
 
 
@@ -75,11 +75,11 @@ def order_contact(request: HttpRequest, token: str) -> HttpResponse:
     bought = order_by_token(shop_of(request), token)
     wanted = ContactInput(data=request.POST.dict())
     if not wanted.is_valid():
-        return _page(request, bought, errors=wanted.errors)
+        return _page(request, token, errors=wanted.errors)
     try:
         correct_contact(bought, now=db_now(), **wanted.validated_data)
     except DomainError as refusal:
-        return _page(request, bought, refusal=refusal)
+        return _page(request, token, refusal=refusal)
     return _back_to(bought)
 
 
@@ -91,18 +91,13 @@ def pay_return(request: HttpRequest, out_trade_no: str) -> HttpResponse:
     The address holds no secret, since the provider knows it; the cookie set when the buyer left leads
     to the order. A browser without it (the provider's app) is told to go back to the shop's page.
     """
-    attempt = (
-        PaymentAttempt.objects.select_related("payment__order")
-        .filter(channel__shop=shop_of(request), out_trade_no=out_trade_no)
-        .first()
-    )
-    if attempt is None:
+    back = return_path(shop_of(request), out_trade_no)
+    if back is None:
         raise NotHere
-    ask_soon(attempt, db_now())
-    bought = attempt.payment.order
-    with translation.override(bought.language):
-        if request.COOKIES.get("order") == bought.token:
-            return redirect("order", token=bought.token)
+    ask_soon(back.attempt_id, db_now())
+    with translation.override(back.order_language):
+        if request.COOKIES.get("order") == back.order_token:
+            return redirect("order", token=back.order_token)
         return render(request, "payments/returned.html", {"shop": shop_of(request)})
 
 
@@ -114,22 +109,20 @@ def _back_to(bought: Order) -> HttpResponse:
 
 def _page(
     request: HttpRequest,
-    bought: Order,
+    token: str,
     *,
     refusal: DomainError | None = None,
     errors: dict[str, list[str]] | None = None,
 ) -> HttpResponse:
-    if refusal:
-        bought.refresh_from_db()
-    state = order_state(bought, db_now())
+    state = order_state(shop_of(request), token, db_now())
     context = {
-        "shop": bought.shop,
+        "shop": state.order.shop,
         "state": state,
-        "order": bought,
-        "lines": revealed_keys(bought) if state.has_keys else [],
+        "order": state.order,
+        "lines": revealed_keys(state.order) if state.has_keys else [],
         "refusal": refusal,
         "errors": errors or {},
-        "api": reverse("api_order", args=[bought.token]),
+        "api": reverse("api_order", args=[token]),
     }
     status = 400 if errors else refusal.http_status if refusal else 200
     response = render(request, "payments/order.html", context, status=status)

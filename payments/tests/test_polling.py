@@ -94,7 +94,7 @@ def test_coming_back_from_the_provider_is_no_way_to_make_the_shop_ask_without_en
     provider.knows(attempt, paid=False)
     at = attempt.payment.order.placed_at
     for _ in range(30):
-        ask_soon(attempt, at)
+        ask_soon(attempt.pk, at)
         poll(at + NOTICE_GOES_FIRST)
 
     assert len(provider.calls) == EAGER_QUERIES

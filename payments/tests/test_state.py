@@ -21,19 +21,21 @@ def state(client, order):
     return client.get(f"/api/v1/orders/{order.token}/").json()
 
 
-def test_while_unpaid_it_is_six_queries(client, order, django_assert_num_queries):
-    """The shop, the order, the clock, its lines, the channels, its money."""
+def test_while_unpaid_it_is_four_queries(client, order, django_assert_num_queries):
+    """The shop, the order with its lines and its money, the clock, the channels; three of them are
+    remembered for a moment.
+    """
     make_attempt(order)
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(4):
         assert state(client, order)["next_look"] == 1
 
 
-def test_once_it_is_paid_it_is_four(client, order, django_assert_num_queries):
+def test_once_it_is_paid_it_is_three(client, order, django_assert_num_queries):
     pay_order(order)
     deliver_orders([order.pk], db_now())
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert state(client, order)["has_keys"]
 
 

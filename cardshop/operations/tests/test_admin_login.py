@@ -215,7 +215,7 @@ def test_the_policy_is_loosened_for_the_admin_only(browser):
     script = next(part for part in policy.split(";") if "script-src" in part)
     assert "'unsafe-inline'" not in script
     assert "'unsafe-eval'" in script
-    assert "'unsafe" not in browser.get("/healthz").headers["Content-Security-Policy"]
+    assert "'unsafe" not in browser.get("/").headers["Content-Security-Policy"]
 
 
 def test_staff_pages_belong_to_superusers_and_show_no_secret():

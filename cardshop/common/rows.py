@@ -1,0 +1,30 @@
+"""Rows of handwritten SQL as model instances, for the reads where building the query costs most."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.db.models import Model
+
+M = TypeVar("M", bound=Model)
+
+
+def columns(model: type[Model], alias: str) -> str:
+    """Every column of the model, for a SELECT in which its table has that alias."""
+    return ", ".join(f'"{alias}"."{field.column}"' for field in model._meta.concrete_fields)
+
+
+def instance(model: type[M], values: Sequence[Any]) -> M:
+    """What a SELECT of `columns` returned, as an instance that was read from the database."""
+    return model.from_db(connection.alias, _names(model), values)
+
+
+def width(model: type[Model]) -> int:
+    """How many columns that are."""
+    return len(_names(model))
+
+
+@lru_cache(maxsize=64)
+def _names(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
