@@ -96,7 +96,7 @@ class RunningShop:
             if self._process.poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                if all(httpx.get(f"{url}/readyz", timeout=2).is_success for url in (self.url, self.hot_url)):
                     return
             except httpx.TransportError:
                 pass

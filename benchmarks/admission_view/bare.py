@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 TAG = os.environ["BARE_TAG"]
-GATE, STREAM, TICKET, BUYER = (f"{TAG}{name}" for name in ("gate", "stream", "t:", "b:"))
+GATE, STREAM, TICKET, BUYER, PROOF, ADDRESS = (
+    f"{TAG}{name}" for name in ("gate", "stream", "t:", "b:", "w:", "a:")
+)
 # As long as a packed click.
 PAYLOAD = f'["{64 * "0"}",1,"buyer-12345@example.org","zh-hans","{64 * "0"}",""]'
 REST = '", "status": "queued", "ahead": 0, "expected_wait": 1, "order": null, "reason": ""}'
@@ -28,9 +30,9 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     ticket_id = secrets.token_hex(32)
     said = gate.connect().evalsha(
         SHA,
-        4,
-        *(GATE, STREAM, TICKET + ticket_id, BUYER + ticket_id),
-        *(ticket_id, 1, PAYLOAD, gate.OPEN_TICKETS, gate.REMEMBER, "0"),
+        6,
+        *(GATE, STREAM, TICKET + ticket_id, BUYER + ticket_id, PROOF, ADDRESS),
+        *(ticket_id, 1, PAYLOAD, gate.OPEN_TICKETS, gate.REMEMBER, "0", "0", 0),
     )
     body = f'{{"ticket": "{ticket_id}{REST}'.encode()
     start_response(

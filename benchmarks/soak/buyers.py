@@ -43,6 +43,11 @@ class Story:
     too_late: str = ""  # how the order stood when it could not be paid any more
     last: str = ""  # what was last heard, for who never came to an end
 
+    @property
+    def ended_honestly(self) -> bool:
+        # There may be one left, and one is no good to who wants two.
+        return self.end in HONEST_ENDS or (self.end == "out_of_stock" and self.person.quantity > 1)
+
 
 class Buyer:
     def __init__(

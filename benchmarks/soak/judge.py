@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.soak.buyers import HONEST_ENDS, Buyer
+from benchmarks.soak.buyers import Buyer
 from benchmarks.soak.stack import Stack
 
 BOOKS = """
@@ -110,7 +110,7 @@ async def _wrong_tickets(stack: Stack, code: str, buyers: list[Buyer]) -> list[s
         story = buyer.story
         if not story.end:
             found.append(f"buyer {story.person.number} never heard the end: {story.last}")
-        elif story.end not in HONEST_ENDS:
+        elif not story.ended_honestly:
             found.append(f"buyer {story.person.number} was told {story.end!r}: {story.last}")
         if len(story.tickets) > 1:
             found.append(f"buyer {story.person.number} has {len(story.tickets)} tickets for one page")

@@ -115,10 +115,9 @@ def _run(
     storm = _opened(shop, STORM, shape.buyers, network=32)
     ordinary = _opened(shop, ORDINARY, shape.ordinary_count, network=16)
     write_plan(var / "plan.tsv", shape, storm=storm, ordinary=ordinary)
-    hot_url = _hot_url(shop)
     say(f"the storm breaks in {shape.storm_at:.0f} s")
     with CpuWatch(shop.pid, hot_port=int(shop.hot_url.rpartition(":")[2])) as watch:
-        code = _generate(program, shape, var=var, hot_url=hot_url, web_url=shop.url)
+        code = _generate(program, shape, var=var, hot_url=shop.hot_url, web_url=shop.url)
     totals = json.loads((var / "totals.json").read_text())
     buyers = read_buyers(var / "buyers.tsv")
     verified = _verified(shop)
@@ -143,19 +142,6 @@ def _opened(shop: RunningShop, code: str, count: int, *, network: int) -> list[O
         for number in range(count)
     ]
     return open_pages(shop.url, code, visitors, say) if visitors else []
-
-
-def _hot_url(shop: RunningShop) -> str:
-    """Where a gateway would send the hot product's traffic: its own pool, if there is one."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{shop.hot_url}/healthz", trust_env=False).status_code == 200:
-                return shop.hot_url
-        except httpx.TransportError:
-            time.sleep(0.2)
-    say("there is no hot pool: the storm goes to the storefront's")
-    return shop.url
 
 
 def _generate(program: Path, shape: Shape, *, var: Path, hot_url: str, web_url: str) -> int:

@@ -9,6 +9,7 @@ import math
 import secrets
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from threading import Event
@@ -22,6 +23,7 @@ from cardshop.common.clock import db_now
 from orders.admission.gate import PRESENT, UNBOUNDED, Entry, Gate, Outcome
 from orders.admission.leases import LEASE, give_up_lease, hold_lease
 from orders.admission.line import (
+    PORTION,
     Stand,
     dismiss_in_vain,
     in_portions,
@@ -44,7 +46,6 @@ BATCH = 500
 WAIT_MS = 250  # for the first click, and so between two looks at the line
 LOOK_EVERY = 0.5  # seconds between two looks at PostgreSQL while clicks keep coming
 COMPARE_EVERY = 10.0  # seconds between two comparisons of the whole line in Redis with PostgreSQL's
-HEAD = 500  # tickets that fit, from the head of the line, that are looked at
 PAUSE_AFTER_FAILURE = 1.0
 # After a rebuild nobody's presence is known; pages ask again within this time.
 REST_AFTER_REBUILD = 20.0
@@ -179,13 +180,20 @@ class Allocator:
 
     def _serve_line(self, sale: Sale, standing: Stand, now: datetime) -> None:
         # Who wants more than there is keeps the place, and is not in the way of those behind.
-        fitting = list(waiting_tickets(sale).filter(quantity__lte=standing.free)[:HEAD])
-        seen = self.gate.last_seen(ticket.ticket_id for ticket in fitting)
-        present_since = self.gate.clock() - PRESENT
-        present = [ticket.pk for ticket in fitting if seen[ticket.ticket_id] >= present_since]
-        chosen = present or [ticket.pk for ticket in fitting[:1]]
+        fitting = waiting_tickets(sale).filter(quantity__lte=standing.free).values_list("pk", "ticket_id")
+        present = self._first_present(fitting.iterator(PORTION))
+        chosen = present or [pk for pk, _ in fitting[:1]]
         settled = settle(sale, [], now=now, next_in_line=chosen, called=[] if present else chosen)
         self._tell(sale, settled.outcomes, [], room=settled.room)
+
+    def _first_present(self, waiting: Iterable[tuple[int, str]]) -> list[int]:
+        """Those of the first PORTION in which anybody is looking."""
+        present_since = self.gate.clock() - PRESENT
+        for portion in in_portions(waiting):
+            seen = self.gate.last_seen(ticket_id for _, ticket_id in portion)
+            if present := [pk for pk, ticket_id in portion if seen[ticket_id] >= present_since]:
+                return present
+        return []
 
     def _send_home_in_vain(self, sale: Sale, now: datetime) -> None:
         for outcomes in in_portions(dismiss_in_vain(sale, now=now)):

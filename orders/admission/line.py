@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeVar
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -16,7 +17,8 @@ from orders.errors import SoldOut
 from orders.models import Order, Sale, Ticket
 from orders.states import TicketStatus
 
-_CHUNK = 500
+PORTION = 500
+Thing = TypeVar("Thing")
 STAND = """
     SELECT stock.released, stock.total, stock.claimed, line.units, line.most,
         (SELECT coalesce(sum(quantity), 0) FROM orders_reservation
@@ -134,11 +136,11 @@ def remembered(sale: Sale, *, now: datetime) -> Iterator[list[Outcome]]:
     orders = Order.objects.filter(
         items__variant=sale.variant_id, placed_at__gte=recent, shop=sale.shop_id
     ).values_list("ticket_id", "buyer_key", "address_key", "token")
-    yield from in_portions(_outcome(ticket) for ticket in waiting_tickets(sale).iterator(_CHUNK))
-    yield from in_portions(_outcome(ticket) for ticket in recently_ended.iterator(_CHUNK))
+    yield from in_portions(_outcome(ticket) for ticket in waiting_tickets(sale).iterator(PORTION))
+    yield from in_portions(_outcome(ticket) for ticket in recently_ended.iterator(PORTION))
     yield from in_portions(
         Outcome(ticket_id, buyer_key, address_key, "held", order_token=token)
-        for ticket_id, buyer_key, address_key, token in orders.iterator(_CHUNK)
+        for ticket_id, buyer_key, address_key, token in orders.iterator(PORTION)
     )
 
 
@@ -160,10 +162,10 @@ def unheard(sale: Sale, in_line: Collection[str]) -> Iterator[list[Outcome]]:
     )
 
 
-def in_portions(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
-    """No more at a time than Redis may be told in one call, during which it answers nobody else."""
-    rest = iter(outcomes)
-    while portion := list(islice(rest, _CHUNK)):
+def in_portions(things: Iterable[Thing]) -> Iterator[list[Thing]]:
+    """No more at a time than Redis may be told or asked in one call, during which it answers nobody else."""
+    rest = iter(things)
+    while portion := list(islice(rest, PORTION)):
         yield portion
 
 

@@ -357,6 +357,21 @@ def test_a_hold_that_lapses_passes_to_the_first_who_is_present():
     assert broken_invariants() == []
 
 
+def test_whoever_is_present_is_found_however_far_down_the_line(monkeypatch):
+    monkeypatch.setattr(line, "PORTION", 2)
+    sale = make_sale(keys=1, line_cap=10)
+    variant, allocator = sale.variant, open_line(sale)
+    holder, *waiting = (click(variant) for _ in range(6))
+    settle_all(allocator)
+    for gone in waiting[:4]:
+        connect().hset(allocator.gate._ticket + gone, "seen", 1)
+
+    lapse(Order.objects.get(ticket_id=holder))
+    keep_house(allocator)
+
+    assert states(variant, waiting) == ["waiting"] * 4 + ["held"]
+
+
 def test_a_hold_that_lapses_while_nobody_looks_goes_to_the_first_by_mail():
     from cardshop.outbox.models import OutboxMessage
 
@@ -524,7 +539,7 @@ def test_a_long_line_is_told_in_portions(monkeypatch):
         note(gate, outcomes)
 
     monkeypatch.setattr(Gate, "note", noted)
-    monkeypatch.setattr(line, "_CHUNK", 2)
+    monkeypatch.setattr(line, "PORTION", 2)
     allocator._compare_at = math.inf  # that tells nothing here
     keep_house(allocator)
 
