@@ -221,6 +221,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = TIME_ZONE
+# Kept in memory by beat: a file of it, left half written by a crash, would keep beat from starting again.
+# So each interval begins with beat, and none may be longer than beat surely lives.
 CELERY_BEAT_SCHEDULE = {
     # `expires`: a sweep that waited longer than its interval has a younger twin behind it.
     name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
@@ -228,7 +230,7 @@ CELERY_BEAT_SCHEDULE = {
         "outbox.sweep": 5,
         "payments.close_due_orders": 5,
         "payments.poll_attempts": 5,
-        "orders.complete_delivered": 3600,
+        "orders.complete_delivered": 600,
     }.items()
 }
 
