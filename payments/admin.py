@@ -48,6 +48,7 @@ class PaymentChannelAdmin(GuardedDeleteAdmin):
         ("driver", "method"),
         "base_url",
         "merchant_id",
+        "provider_key",
         "secret",
         "notify_address",
         ("is_enabled", "position"),

@@ -9,6 +9,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
+from payments.gateways import rsa
+
+SIGN_WITH_RSA = {"epay_v2"}
+
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     base_url = forms.URLField(
@@ -20,9 +24,10 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     secret = forms.CharField(
         label=gettext_lazy("Secret"),
         required=False,
-        max_length=2000,
+        max_length=5000,
         help_text=gettext_lazy(
-            "Empty keeps the one that is stored. Enter it again when the provider's address changes."
+            "The provider's key, or your own private key where the provider wants RSA. Empty keeps the one"
+            " that is stored. Enter it again when the provider's address or public key changes."
         ),
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
     )
@@ -35,9 +40,24 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @sensitive_variables()
     def clean(self) -> dict[str, Any] | None:
-        """The sealed secret opens only at the address it was entered for: nobody can send it elsewhere."""
+        """The sealed secret opens only for the address and the public key that it was entered with: nobody
+        can send it elsewhere, or have somebody else's notices believed.
+        """
         cleaned = super().clean() or self.cleaned_data
-        moved = not self.instance.pk or "base_url" in self.changed_data
+        moved = not self.instance.pk or {"driver", "base_url", "provider_key"} & set(self.changed_data)
         if moved and not cleaned.get("secret"):
             self.add_error("secret", _("Enter the provider's secret."))
+        if cleaned.get("driver") in SIGN_WITH_RSA:
+            self._check_rsa(cleaned)
         return cleaned
+
+    def _check_rsa(self, cleaned: dict[str, Any]) -> None:
+        try:
+            rsa.public_key(cleaned.get("provider_key", ""))
+        except rsa.BadKey:
+            self.add_error("provider_key", _("Enter the provider's public key: RSA, 2048 bits or more."))
+        try:
+            if secret := cleaned.get("secret"):
+                rsa.private_key(secret)
+        except rsa.BadKey:
+            self.add_error("secret", _("That is no private key: RSA, 2048 bits or more."))

@@ -10,12 +10,13 @@ from payments.states import AttemptStatus, EventOutcome, PaymentStatus, ReceiptS
 
 
 class PaymentChannel(models.Model):
-    """A configured way to pay. `driver` names the code, `config` its public settings.
+    """A configured way to pay. `driver` names the code that speaks to the provider.
 
-    The secret is sealed; `secret` opens it for the driver and nobody else.
+    The secret is sealed; `secret` opens it for the driver and nobody else. `provider_key` is the
+    provider's public key, where it signs with one.
     """
 
-    DRIVERS = [("epay_v1", "EPay v1 (彩虹易支付)")]
+    DRIVERS = [("epay_v1", "EPay v1 (彩虹易支付, MD5)"), ("epay_v2", "EPay v2 (彩虹易支付, RSA)")]
     METHODS = [
         ("alipay", _("Alipay")),
         ("wxpay", _("WeChat Pay")),
@@ -31,6 +32,7 @@ class PaymentChannel(models.Model):
     method = models.CharField(_("method"), max_length=20, choices=METHODS, default="alipay")
     base_url = models.URLField(_("address of the provider"), help_text=_("Such as https://pay.example.com/"))
     merchant_id = models.CharField(_("merchant id"), max_length=64)
+    provider_key = models.TextField(_("public key of the provider"), max_length=2000, blank=True)
     sealed_secret = models.BinaryField(editable=False)
     is_enabled = models.BooleanField(_("enabled"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
@@ -46,7 +48,8 @@ class PaymentChannel(models.Model):
 
     @property
     def _context(self) -> bytes:
-        return f"channel-secret:{self.shop_id}:{self.slug}:{self.base_url}".encode()
+        place = f"channel-secret:{self.shop_id}:{self.slug}:{self.base_url}"
+        return f"{place}:{self.provider_key}".encode() if self.provider_key else place.encode()
 
     @property
     def secret(self) -> str:
@@ -54,7 +57,9 @@ class PaymentChannel(models.Model):
         return keyring().open(bytes(self.sealed_secret), self._context).decode()
 
     def seal_secret(self, secret: str) -> None:
-        """Bound to shop, slug and address: whoever changes where calls go must enter it again."""
+        """Bound to shop, slug, address and the provider's key: whoever changes where calls go, or who is
+        believed, must enter it again.
+        """
         self.sealed_secret = keyring().seal(secret.encode(), self._context)
 
 

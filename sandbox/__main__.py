@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped, unused-ignore]
 
+from sandbox import epay_v2
 from sandbox.app import make_app
 from sandbox.gateway import Gateway
 from sandbox.knobs import KnobBoard
 from sandbox.ledger import Ledger
+from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender
 
 if TYPE_CHECKING:
@@ -34,8 +37,8 @@ SERVER = {
 class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn has no types
     """gunicorn, told everything here. The worker builds the application, after the fork."""
 
-    def __init__(self, *, port: int, db: Path, keys: Mapping[str, str], public_url: str) -> None:
-        self._port, self._db, self._keys, self._public_url = port, db, keys, public_url
+    def __init__(self, *, port: int, db: Path, merchants: Merchants, public_url: str) -> None:
+        self._port, self._db, self._merchants, self._public_url = port, db, merchants, public_url
         super().__init__()
 
     def load_config(self) -> None:
@@ -44,14 +47,14 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
 
     def load(self) -> "WSGIApplication":
         ledger, board = Ledger(self._db), KnobBoard()
-        sender = NoticeSender(ledger, board, self._keys)
+        sender = NoticeSender(ledger, board, self._merchants)
         sender.start()
         return make_app(
             Gateway(
                 ledger=ledger,
                 board=board,
                 sender=sender,
-                keys=self._keys,
+                merchants=self._merchants,
                 public_url=self._public_url,
             )
         )
@@ -66,6 +69,14 @@ def read_merchants(text: str) -> dict[str, str]:
             raise ValueError(f"merchant {number} is not ID:KEY")  # without the key, which is secret
         keys[match["pid"]] = match["key"]
     return keys
+
+
+def _read_rsa(env: Mapping[str, str]) -> tuple[dict[str, RSAPublicKey], RSAPrivateKey | None]:
+    """The merchants of EPay v2 and the platform's own key, if there are any. Raises KeyError, ValueError."""
+    if not (merchants := env.get("SANDBOX_RSA_MERCHANTS")):
+        return {}, None
+    rsa = {pid: epay_v2.read_public_key(key) for pid, key in read_merchants(merchants).items()}
+    return rsa, epay_v2.read_private_key(env["SANDBOX_PLATFORM_KEY"])
 
 
 def main() -> None:
@@ -91,10 +102,15 @@ def main() -> None:
         keys = read_merchants(merchants)
     except ValueError as exc:
         parser.error(str(exc))
+    try:
+        rsa, platform = _read_rsa(env)
+    except (KeyError, ValueError):
+        parser.error("SANDBOX_RSA_MERCHANTS is not ID:KEY, or SANDBOX_PLATFORM_KEY no key")
     args.db.parent.mkdir(parents=True, exist_ok=True)
     public_url = (args.public_url or f"http://127.0.0.1:{args.port}").rstrip("/")
     print(f"sandbox gateway on {public_url}, merchants {', '.join(keys)}", flush=True)
-    Server(port=args.port, db=args.db, keys=keys, public_url=public_url).run()
+    known = Merchants(keys=keys, rsa=rsa, platform=platform)
+    Server(port=args.port, db=args.db, merchants=known, public_url=public_url).run()
 
 
 if __name__ == "__main__":

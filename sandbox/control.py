@@ -72,7 +72,7 @@ def notices(gateway: Gateway, request: Request) -> Answer:
 
 def _known(gateway: Gateway, trade_no: str) -> Trade:
     trade = gateway.ledger.trade(trade_no)
-    if trade is None or trade.bill.pid not in gateway.keys:
+    if trade is None or not gateway.merchants.know(trade):
         raise HttpError(HTTPStatus.NOT_FOUND, "no such trade")
     return trade
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sandbox import epay, loopback
 from sandbox.gateway import Gateway
-from sandbox.ledger import BEIJING, Bill, Refused, Status, Trade
+from sandbox.ledger import BEIJING, EPAY_V1, Bill, Refused, Status, Trade
 from sandbox.web import Answer, Request, json_answer, redirect
 
 METHODS = ("alipay", "wxpay", "qqpay", "bank")
@@ -47,7 +47,7 @@ def submit(gateway: Gateway, request: Request) -> Answer:
 def _open_trade(gateway: Gateway, form: dict[str, str], *, required: tuple[str, ...]) -> Trade:
     if "pid" not in form:
         raise Rejected(-4, "未传入任何参数")
-    key = gateway.keys.get(form["pid"])
+    key = gateway.merchants.keys.get(form["pid"])
     if key is None:
         raise Rejected(-1, "商户不存在！")
     if not epay.verify(form, key):
@@ -56,12 +56,12 @@ def _open_trade(gateway: Gateway, form: dict[str, str], *, required: tuple[str, 
         if not form.get(name, "").strip():
             raise Rejected(-1, f"{name}不能为空")
     try:
-        return gateway.ledger.open_trade(_read_bill(form), now=time.time())
+        return gateway.ledger.open_trade(read_bill(form), now=time.time())
     except Refused as exc:
         raise Rejected(-1, str(exc)) from exc
 
 
-def _read_bill(form: dict[str, str]) -> Bill:
+def read_bill(form: dict[str, str], *, protocol: str = EPAY_V1) -> Bill:
     if not OUT_TRADE_NO.fullmatch(form["out_trade_no"]):
         raise Rejected(-1, "订单号(out_trade_no)格式不正确")
     if form["type"] not in METHODS:
@@ -79,6 +79,7 @@ def _read_bill(form: dict[str, str]) -> Bill:
     if form.get("return_url") and not _is_web_address(form["return_url"]):
         raise Rejected(-1, "return_url: not a URL")
     return Bill(
+        protocol=protocol,
         pid=form["pid"],
         out_trade_no=form["out_trade_no"],
         type=form["type"],
@@ -116,7 +117,7 @@ def api(gateway: Gateway, request: Request) -> Answer:
 
 
 def _check_key(gateway: Gateway, form: dict[str, str]) -> None:
-    key = gateway.keys.get(form.get("pid", ""))
+    key = gateway.merchants.keys.get(form.get("pid", ""))
     if key is None:
         raise Rejected(-3, "商户ID不存在")
     if not compare_digest(key.encode(), form.get("key", "").encode()):
@@ -136,15 +137,15 @@ def _merchant(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
 
 
 def _order(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
-    return {"code": 1, "msg": "succ", **_shown(_named_trade(gateway, form))}
+    return {"code": 1, "msg": "succ", **shown(named_trade(gateway, form))}
 
 
 def _orders(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
-    limit = min(_count(form, "limit", 10), PAGE)
-    offset = _count(form, "offset", (_count(form, "page", 1) - 1) * limit)
+    limit = min(count(form, "limit", 10), PAGE)
+    offset = count(form, "offset", (count(form, "page", 1) - 1) * limit)
     trades = gateway.ledger.newest(limit=limit, offset=offset, pid=form["pid"])
-    shown = [_shown(trade) for trade in trades]
-    return {"code": 1, "msg": "查询订单记录成功！", "count": len(shown), "data": shown}
+    data = [shown(trade) for trade in trades]
+    return {"code": 1, "msg": "查询订单记录成功！", "count": len(data), "data": data}
 
 
 def _refund(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
@@ -153,7 +154,7 @@ def _refund(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
         money_fen = epay.to_fen(form.get("money", "").strip(epay.PHP_BLANKS))
     except epay.BadMoney as exc:
         raise Rejected(-1, "金额输入错误") from exc
-    trade = _named_trade(gateway, form)
+    trade = named_trade(gateway, form)
     try:
         refund_no = gateway.ledger.refund(trade.trade_no, money_fen=money_fen, now=time.time())
     except Refused as exc:
@@ -169,7 +170,7 @@ def _refund(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
     }
 
 
-def _named_trade(gateway: Gateway, form: dict[str, str]) -> Trade:
+def named_trade(gateway: Gateway, form: dict[str, str]) -> Trade:
     if trade_no := form.get("trade_no"):
         trade = gateway.ledger.trade(trade_no)
     elif out_trade_no := form.get("out_trade_no"):
@@ -181,7 +182,7 @@ def _named_trade(gateway: Gateway, form: dict[str, str]) -> Trade:
     return trade
 
 
-def _shown(trade: Trade) -> dict[str, object]:
+def shown(trade: Trade) -> dict[str, object]:
     paid = trade.status is not Status.UNPAID
     return {
         "trade_no": trade.trade_no,
@@ -203,7 +204,7 @@ def _stamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, BEIJING).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _count(form: dict[str, str], name: str, default: int) -> int:
+def count(form: dict[str, str], name: str, default: int) -> int:
     """A small number from a query; anything else is the default, as in the original."""
     text = form.get(name, "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else default

@@ -1,13 +1,13 @@
 """What the endpoints share: the books, the knobs, the merchants, and the taking of money."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sandbox import epay
 from sandbox.knobs import KnobBoard
 from sandbox.ledger import Ledger, Plan, Trade
-from sandbox.notices import NoticeSender, claim, first_notices
+from sandbox.merchants import Merchants
+from sandbox.notices import NoticeSender, first_notices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class Gateway:
     ledger: Ledger
     board: KnobBoard
     sender: NoticeSender
-    keys: Mapping[str, str] = field(repr=False)  # by merchant
+    merchants: Merchants
     public_url: str
 
     def pay(self, trade_no: str, *, money_fen: int | None = None) -> bool:
@@ -41,4 +41,4 @@ class Gateway:
 
     def return_url(self, trade: Trade) -> str:
         """Where a buyer who has paid goes, with the signed claim in hand."""
-        return epay.with_query(trade.bill.return_url, claim(trade, self.keys[trade.bill.pid]))
+        return epay.with_query(trade.bill.return_url, self.merchants.claim(trade))

@@ -18,10 +18,11 @@ class Knobs:
     notice_reorder: int = 0  # hold due notices until n wait, then send the last one first
     notice_corrupt: int = 0  # notices with a wrong sign
     notice_status: str = "TRADE_SUCCESS"  # what notices say, validly signed
-    api_error: int = 0  # calls of mapi.php and api.php answered 500, nothing done
+    api_error: int = 0  # calls by merchants answered 500, nothing done
     api_lost: int = 0  # calls of the same that are done, and then answered 500
+    answer_corrupt: int = 0  # answers of EPay v2 with a wrong sign
     api_delay_s: float = 0.0  # before each of those calls is looked at
-    create_delay_s: float = 0.0  # after mapi.php has recorded the trade, before it answers
+    create_delay_s: float = 0.0  # after a trade is recorded, before the answer
     time_scale: float = 1.0  # on the retry schedule, for retries planned from now on
     answer: str = "payurl"  # what mapi.php answers for wxpay: payurl or qrcode
 
@@ -34,6 +35,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "notice_corrupt": (FOREVER, 1_000_000),
     "api_error": (FOREVER, 1_000_000),
     "api_lost": (FOREVER, 1_000_000),
+    "answer_corrupt": (FOREVER, 1_000_000),
     "api_delay_s": (0, 60),
     "create_delay_s": (0, 60),
     "time_scale": (0.0001, 10),

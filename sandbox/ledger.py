@@ -15,11 +15,13 @@ from secrets import randbelow
 from threading import Lock
 from typing import NamedTuple
 
+EPAY_V1, EPAY_V2 = "epay_v1", "epay_v2"  # the protocol that a bill came by, and is told of by
 BEIJING = timezone(timedelta(hours=8))  # the clock EPay numbers and stamps its trades by
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS trades (
         trade_no TEXT PRIMARY KEY,
+        protocol TEXT NOT NULL DEFAULT 'epay_v1',
         pid TEXT NOT NULL,
         out_trade_no TEXT NOT NULL,
         type TEXT NOT NULL,
@@ -60,9 +62,9 @@ FIRST_TRADE_OF_BILL = """
     SELECT * FROM trades
     WHERE pid = :pid AND out_trade_no = :out_trade_no AND repeat_of IS NULL"""
 INSERT_TRADE = """
-    INSERT INTO trades (trade_no, pid, out_trade_no, type, name, asked_fen, money_fen, param,
+    INSERT INTO trades (trade_no, protocol, pid, out_trade_no, type, name, asked_fen, money_fen, param,
                         notify_url, return_url, created_at, repeat_of)
-    VALUES (:trade_no, :pid, :out_trade_no, :type, :name, :asked_fen, :asked_fen, :param,
+    VALUES (:trade_no, :protocol, :pid, :out_trade_no, :type, :name, :asked_fen, :asked_fen, :param,
             :notify_url, :return_url, :created_at, :repeat_of)
     RETURNING *"""
 
@@ -81,6 +83,7 @@ class Refused(Exception):
 class Bill:
     """What a merchant asks to be paid."""
 
+    protocol: str
     pid: str
     out_trade_no: str
     type: str
@@ -134,6 +137,9 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(SCHEMA)
+        if not self._rows("SELECT 1 FROM pragma_table_info('trades') WHERE name = 'protocol'"):
+            # A ledger of the time when there was one protocol.
+            self._db.execute("ALTER TABLE trades ADD COLUMN protocol TEXT NOT NULL DEFAULT 'epay_v1'")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

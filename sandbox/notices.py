@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from heapq import heappop, heappush
 from threading import Condition, Thread
 
 from sandbox import epay, loopback
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import Ledger, Notice, Plan, Trade
+from sandbox.ledger import Ledger, Notice, Plan
+from sandbox.merchants import Merchants
 
 logger = logging.getLogger("sandbox")
 
@@ -22,22 +22,6 @@ REFUSED = "refused"  # answered, but without the word
 DROPPED = "dropped"  # lost on the way by the knob
 
 
-def claim(trade: Trade, key: str, *, trade_status: str = "TRADE_SUCCESS") -> dict[str, str]:
-    """The signed statement that a trade is paid, as notice and return page both carry it."""
-    said = {
-        "pid": trade.bill.pid,
-        "trade_no": trade.trade_no,
-        "out_trade_no": trade.bill.out_trade_no,
-        "type": trade.bill.type,
-        "name": trade.bill.name,
-        "money": epay.as_php_float(trade.money_fen),
-        "trade_status": trade_status,
-    }
-    if trade.bill.param:
-        said["param"] = trade.bill.param
-    return epay.signed(said, key)
-
-
 def first_notices(trade_no: str, *, board: KnobBoard, now: float) -> list[Plan]:
     """The notices due for a payment made `now`. Copies beyond the first are never retried."""
     due_at = now + board.now.notice_delay_s
@@ -48,8 +32,8 @@ def first_notices(trade_no: str, *, board: KnobBoard, now: float) -> list[Plan]:
 class NoticeSender:
     """Sends what is due. The ledger remembers what is unsent; a restart goes on from there."""
 
-    def __init__(self, ledger: Ledger, board: KnobBoard, keys: Mapping[str, str]) -> None:
-        self._ledger, self._board, self._keys = ledger, board, keys
+    def __init__(self, ledger: Ledger, board: KnobBoard, merchants: Merchants) -> None:
+        self._ledger, self._board, self._merchants = ledger, board, merchants
         self._waiting: list[tuple[float, int, Notice]] = []  # a heap, soonest first
         self._held: list[Notice] = []  # due, but kept back by notice_reorder
         self._changed = Condition()
@@ -110,14 +94,13 @@ class NoticeSender:
 
     def _outcome(self, notice: Notice) -> tuple[str, int | None]:
         trade = self._ledger.trade(notice.trade_no)
-        if trade is None or trade.bill.pid not in self._keys:
+        if trade is None or not self._merchants.know(trade):
             return "merchant is gone", None
         if self._board.take("notice_drop"):
             return DROPPED, None
-        key, status = self._keys[trade.bill.pid], self._board.now.notice_status
-        said = claim(trade, key, trade_status=status)
+        said = self._merchants.claim(trade, trade_status=self._board.now.notice_status)
         if self._board.take("notice_corrupt"):
-            said["sign"] = epay.sign(said, f"not {key}")
+            said["sign"] = self._merchants.claim(trade, trade_status="NOT_SO")["sign"]
         try:
             http_status, body = loopback.get(epay.with_query(trade.bill.notify_url, said))
         except loopback.NoAnswer as exc:

@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from cardshop.common.clock import db_now
 from cardshop.common.ids import ALPHABET
 from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS, Goods, Offer
+from cardshop.operations.demo_keys import public_of
 from cardshop.operations.demo_pictures import cover
 from cardshop.settings import env
 from cardshop.shops.models import Shop
@@ -22,7 +23,11 @@ from payments.models import PaymentChannel
 
 ADMIN = "admin"
 MERCHANT_ID = "1001"
-CHANNELS = [("alipay", "支付宝", "Alipay"), ("wxpay", "微信支付", "WeChat Pay")]
+CHANNELS = [
+    ("alipay", "支付宝", "Alipay", "epay_v1"),
+    ("wxpay", "微信支付", "WeChat Pay", "epay_v1"),
+    ("bank", "银行卡", "Bank card", "epay_v2"),
+]
 
 
 @dataclass(frozen=True)
@@ -62,28 +67,31 @@ def seed() -> Seeded:
 
 
 def connect_sandbox(shop: Shop) -> bool:
-    """Point the two demo channels at SANDBOX_PORT with SANDBOX_KEY; False when there is no key.
+    """Point the demo channels at SANDBOX_PORT with their keys; False when there are none.
 
     The secret is bound to the address, so both are written at every start.
     """
-    key, port = env.read("SANDBOX_KEY"), env.read("SANDBOX_PORT", "8001")
-    if not key:
-        return False
-    for position, (method, name, name_en) in enumerate(CHANNELS):
+    port = env.read("SANDBOX_PORT", "8001")
+    secret_of = {"epay_v1": env.read("SANDBOX_KEY"), "epay_v2": env.read("SANDBOX_MERCHANT_RSA")}
+    platform = env.read("SANDBOX_PLATFORM_KEY")
+    for position, (method, name, name_en, driver) in enumerate(CHANNELS):
+        if not secret_of[driver]:
+            continue
         channel = PaymentChannel.objects.filter(shop=shop, slug=method).first() or PaymentChannel(
             shop=shop,
             slug=method,
             name=name,
             name_en=name_en,
-            driver="epay_v1",
+            driver=driver,
             method=method,
             merchant_id=MERCHANT_ID,
             position=position,
         )
         channel.base_url = f"http://127.0.0.1:{port}/"
-        channel.seal_secret(key)
+        channel.provider_key = public_of(platform) if driver == "epay_v2" else ""
+        channel.seal_secret(secret_of[driver])
         channel.save()
-    return True
+    return any(secret_of.values())
 
 
 def ensure_admin() -> tuple[str, str] | None:

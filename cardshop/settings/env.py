@@ -3,6 +3,7 @@
 import os
 import secrets
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ def required(name: str) -> str:
     raise ImproperlyConfigured(f"{name} is not set: set {name}, or {name}_FILE to a file that holds it")
 
 
-def generated_secret(name: str, folder: Path) -> str:
-    """NAME from the environment, else 32 random bytes (base64) kept in `folder` for development.
+def random_secret() -> str:
+    """32 bytes in base64."""
+    return b64encode(secrets.token_bytes(32)).decode()
+
+
+def generated_secret(name: str, folder: Path, make: Callable[[], str] = random_secret) -> str:
+    """NAME from the environment, else what `make` makes once, kept in `folder` for development.
 
     Safe when several processes start at once: the file appears whole, and the first one wins.
     """
@@ -36,7 +42,7 @@ def generated_secret(name: str, folder: Path) -> str:
     if not path.exists():
         draft = folder / f"{name.lower()}.{secrets.token_hex(4)}"
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
-            file.write(b64encode(secrets.token_bytes(32)).decode())
+            file.write(make())
         try:
             os.link(draft, path)
         except FileExistsError:

@@ -1,5 +1,6 @@
 """Drivers: one module a provider, each given its address, HTTP client and credentials."""
 
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import httpx
@@ -8,6 +9,7 @@ from django.conf import settings
 from cardshop.common.crypto import CannotOpen
 from payments.gateways.base import Gateway, Unreachable
 from payments.gateways.epay import EpayGateway
+from payments.gateways.epay_v2 import EpayV2Gateway
 from payments.models import PaymentChannel
 
 
@@ -31,6 +33,16 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
         secret = channel.secret
     except CannotOpen as error:
         raise Unreachable(f"the secret of {channel.slug} cannot be opened") from error
+    if channel.driver == "epay_v2":
+        return EpayV2Gateway(
+            base_url=channel.base_url,
+            merchant_id=channel.merchant_id,
+            secret=secret,
+            provider_key=channel.provider_key,
+            method=channel.method,
+            http=http_client(),
+            clock=lambda: datetime.now(UTC),
+        )
     return EpayGateway(
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,

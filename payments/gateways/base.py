@@ -117,8 +117,8 @@ class Gateway(Protocol):
         GatewayError.
         """
 
-    def read_notice(self, call: RawCall) -> Notice:
-        """Pure. The verified content of a notice. Raises BadNotice."""
+    def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
+        """Pure. The verified content of a notice that came `at` that moment. Raises BadNotice."""
 
     def statement(self) -> Iterator[Evidence]:
         """Network. The provider's own ledger, newest first. Raises GatewayError."""

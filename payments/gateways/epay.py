@@ -8,8 +8,9 @@ Protocol as read in the original's source (v03413/Epay@ee05bf1). Its traps:
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import md5, sha256
 from hmac import compare_digest
 from typing import Any
@@ -34,7 +35,7 @@ CURRENCY = "CNY"
 UNSIGNED = {"sign", "sign_type"}
 _PAGE = 50
 _MAX_PAGES = 10_000
-_MAX_URL = 2000
+MAX_URL = 2000
 _NOBODY_THERE = {502, 503, 504}  # said by whatever stands in front of the provider
 
 
@@ -98,7 +99,7 @@ class EpayGateway:
         if str(said.get("code")) != "1":
             raise GatewayRefused(str(said.get("msg", ""))[:200])
         url = str(said.get("payurl") or said.get("urlscheme") or "")
-        if not url.startswith(("https://", "http://")) or len(url) > _MAX_URL:
+        if not url.startswith(("https://", "http://")) or len(url) > MAX_URL:
             raise GatewayError("answered without a payment page")
         return url
 
@@ -110,79 +111,94 @@ class EpayGateway:
         _expect_success(said)
         if said.get("out_trade_no") != out_trade_no:
             raise GatewayError("answered about another trade")
-        return self._evidence(said, paid=str(said.get("status")) == "1")
+        return evidence_of(said, paid=str(said.get("status")) == "1")
 
-    def read_notice(self, call: RawCall) -> Notice:
+    def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
         params = call.single_params()
         if not verify(params, self.secret):
             raise BadNotice("bad signature")
         if params.get("pid") != self.merchant_id:
             raise BadNotice("for another merchant")
         try:
-            evidence = self._evidence(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
+            evidence = evidence_of(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
         except GatewayError as error:
             raise BadNotice(str(error)) from error
         return Notice(evidence=evidence, digest=sha256(signed_text(params).encode()).hexdigest())
 
     def statement(self) -> Iterator[Evidence]:
-        # The original knows `offset`, some clones only `page`; either way a page that brings nothing
-        # new is the last one.
-        seen: set[str] = set()
-        for number in range(_MAX_PAGES):
-            said = self._api(act="orders", limit=str(_PAGE), offset=str(number * _PAGE), page=str(number + 1))
-            _expect_success(said)
-            # 2 is refunded: the money did come once.
-            rows = [
-                self._evidence(row, paid=str(row.get("status")) in ("1", "2"))
-                for row in said.get("data") or []
-            ]
-            fresh = [row for row in rows if row.provider_txn_id not in seen]
-            if not fresh:
-                return
-            yield from fresh
-            seen.update(row.provider_txn_id for row in fresh)
+        yield from pages_of(self._orders)
 
-    def _evidence(self, said: Mapping[str, Any], *, paid: bool) -> Evidence:
-        try:
-            amount_minor = to_minor(str(said["money"]), CURRENCY)
-            out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
-        except (KeyError, ValueError) as error:
-            raise GatewayError("answered without a readable amount or number") from error
-        if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64):
-            raise GatewayError("answered with an unreadable number")
-        return Evidence(
-            out_trade_no=out_trade_no,
-            provider_txn_id=txn,
-            paid=paid,
-            amount_minor=amount_minor,
-            currency=CURRENCY,
-        )
+    def _orders(self, limit: int, offset: int) -> list[Evidence]:
+        page = offset // limit + 1  # all that some clones know
+        said = self._api(act="orders", limit=str(limit), offset=str(offset), page=str(page))
+        _expect_success(said)
+        # 2 is refunded: the money did come once.
+        return [evidence_of(row, paid=str(row.get("status")) in ("1", "2")) for row in said.get("data") or []]
 
     def _api(self, **params: str) -> dict[str, Any]:
         return self._call("GET", "api.php", params={"pid": self.merchant_id, "key": self.secret, **params})
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        try:
-            status, content = self._exchange(method, urljoin(self.base_url, path), **request)
-        except httpx.HTTPError as error:
-            # The original error quotes the URL, and with it the key.
-            raise Unreachable(type(error).__name__) from None
-        if status in _NOBODY_THERE:
-            raise Unreachable(f"answered {status}")
-        if status != 200:
-            raise GatewayError(f"answered {status}")
-        try:
-            # Numbers stay text: a float could already have lost a fen.
-            said = json.loads(content, parse_float=str)
-        except (ValueError, RecursionError):
-            raise GatewayError("answered what is not JSON") from None
-        if not isinstance(said, dict):
-            raise GatewayError("answered what is not an object")
-        return said
+        return exchange(self.http, method, urljoin(self.base_url, path), **request)
 
-    def _exchange(self, method: str, url: str, **request: Any) -> tuple[int, bytes]:
-        """Once more when a kept connection had been closed under us: no call here may not be repeated."""
-        try:
-            return read_answer(self.http, method, url, **request)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            return read_answer(self.http, method, url, **request)
+
+# What both versions share
+
+
+def evidence_of(said: Mapping[str, Any], *, paid: bool) -> Evidence:
+    """What an answer, a notice or a row of a statement says of a trade. Raises GatewayError."""
+    try:
+        amount_minor = to_minor(str(said["money"]), CURRENCY)
+        out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
+    except (KeyError, ValueError) as error:
+        raise GatewayError("answered without a readable amount or number") from error
+    if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64):
+        raise GatewayError("answered with an unreadable number")
+    return Evidence(
+        out_trade_no=out_trade_no,
+        provider_txn_id=txn,
+        paid=paid,
+        amount_minor=amount_minor,
+        currency=CURRENCY,
+    )
+
+
+def pages_of(orders: Callable[[int, int], list[Evidence]]) -> Iterator[Evidence]:
+    """All of a list that is read by `orders(limit, offset)`. A page that brings nothing new is the last."""
+    seen: set[str] = set()
+    for number in range(_MAX_PAGES):
+        fresh = [row for row in orders(_PAGE, number * _PAGE) if row.provider_txn_id not in seen]
+        if not fresh:
+            return
+        yield from fresh
+        seen.update(row.provider_txn_id for row in fresh)
+
+
+def exchange(http: httpx.Client, method: str, url: str, **request: Any) -> dict[str, Any]:
+    """The answer's JSON object, its decimals as text. Raises GatewayError, without quoting the URL:
+    v1 puts the key into it.
+    """
+    try:
+        status, content = _once_more(http, method, url, **request)
+    except httpx.HTTPError as error:
+        raise Unreachable(type(error).__name__) from None
+    if status in _NOBODY_THERE:
+        raise Unreachable(f"answered {status}")
+    if status != 200:
+        raise GatewayError(f"answered {status}")
+    try:
+        # Numbers stay text: a float could already have lost a fen.
+        said = json.loads(content, parse_float=str)
+    except (ValueError, RecursionError):
+        raise GatewayError("answered what is not JSON") from None
+    if not isinstance(said, dict):
+        raise GatewayError("answered what is not an object")
+    return said
+
+
+def _once_more(http: httpx.Client, method: str, url: str, **request: Any) -> tuple[int, bytes]:
+    """Again when a kept connection had been closed under us: no call here may not be repeated."""
+    try:
+        return read_answer(http, method, url, **request)
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        return read_answer(http, method, url, **request)

@@ -31,7 +31,7 @@ def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> 
     acknowledged.
     """
     gateway = gateway_for(channel)
-    notice = gateway.read_notice(call)  # pure: strangers end here, and cannot fill the table
+    notice = gateway.read_notice(call, at=now)  # pure: strangers end here, and cannot fill the table
     event = WebhookEvent(
         shop_id=channel.shop_id,
         channel=channel,
@@ -92,7 +92,8 @@ def _conclude(said: dict[EventOutcome, list[int]], news: list[News], now: dateti
 def _outcome(event: WebhookEvent, questions: Round, now: datetime) -> tuple[EventOutcome, Evidence | None]:
     """What becomes of the notice, and the money it was about."""
     gateway = gateway_for(event.channel)
-    claim = gateway.read_notice(RawCall(event.method, event.query, event.body)).evidence
+    call = RawCall(event.method, event.query, event.body)
+    claim = gateway.read_notice(call, at=event.received_at).evidence
     if not claim.paid:
         return EventOutcome.NOT_PAID, None
     if gateway.notice_is_proof:

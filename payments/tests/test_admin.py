@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cardshop.common.crypto import CannotOpen
+from cardshop.operations.demo_keys import new_key, public_of
 from payments.models import PaymentChannel, Receipt, WebhookEvent
 from tests.factories import SECRET, make_channel, make_order, make_shop, make_variant, pay_order
 from tests.staff import logged_in, make_boss, make_clerk
@@ -12,6 +13,7 @@ from tests.staff import logged_in, make_boss, make_clerk
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CHANNELS = "/admin/payments/paymentchannel/"
+OURS, THEIRS = new_key(), new_key()
 
 
 @pytest.fixture
@@ -166,3 +168,45 @@ def test_receipts_that_need_a_person_come_first(boss):
     only = boss.get("/admin/payments/receipt/?attention=yes").content.decode()
     assert "DOUBLE" in only
     assert others[0] not in only
+
+
+def rsa_form(**changes):
+    keys = {"provider_key": public_of(THEIRS), "secret": OURS}
+    return channel_form(slug="bank", driver="epay_v2", method="bank", **{**keys, **changes})
+
+
+def test_a_channel_that_signs_with_rsa_takes_our_private_key_and_their_public_one(boss):
+    assert boss.post(f"{CHANNELS}add/", rsa_form(shop=make_shop().pk)).status_code == 302
+
+    channel = PaymentChannel.objects.get()
+    assert (channel.secret, channel.provider_key) == (OURS, public_of(THEIRS))
+    assert OURS not in boss.get(f"{CHANNELS}{channel.pk}/change/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"provider_key": ""}, {"provider_key": "no key"}, {"provider_key": OURS}, {"secret": public_of(OURS)}],
+    ids=["none of theirs", "no key", "a private one", "a public one of ours"],
+)
+def test_what_is_no_rsa_key_is_not_taken(boss, wrong):
+    page = boss.post(f"{CHANNELS}add/", rsa_form(shop=make_shop().pk, **wrong))
+
+    assert page.status_code == 200
+    assert "2048" in page.content.decode()
+    assert OURS not in page.content.decode() or wrong.get("provider_key") == OURS
+    assert not PaymentChannel.objects.exists()
+
+
+def test_who_is_believed_can_only_be_changed_with_the_secret(boss):
+    boss.post(f"{CHANNELS}add/", rsa_form(shop=make_shop().pk))
+    channel = PaymentChannel.objects.get()
+    thief = public_of(new_key())
+
+    refused = boss.post(f"{CHANNELS}{channel.pk}/change/", rsa_form(secret="", provider_key=thief))
+
+    assert refused.status_code == 200
+    channel.refresh_from_db()
+    assert channel.provider_key == public_of(THEIRS)
+    channel.provider_key = thief
+    with pytest.raises(CannotOpen):
+        _ = channel.secret

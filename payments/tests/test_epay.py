@@ -72,14 +72,14 @@ def test_whatever_is_signed_verifies_and_only_then(params, secret):
 
 
 def test_a_paid_notice_is_read():
-    said = gateway().read_notice(notice()).evidence
+    said = gateway().read_notice(notice(), at=NOON).evidence
 
     assert (said.paid, said.amount_minor, said.out_trade_no) == (True, 100, "20160806151343349")
     assert said.provider_txn_id == "20160806151343349021"
 
 
 def test_a_signed_but_unpaid_notice_is_no_money():
-    assert gateway().read_notice(notice(trade_status="WAIT_BUYER_PAY")).evidence.paid is False
+    assert gateway().read_notice(notice(trade_status="WAIT_BUYER_PAY"), at=NOON).evidence.paid is False
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_signed_but_unpaid_notice_is_no_money():
 )
 def test_a_notice_that_cannot_be_trusted_or_read_is_refused(call):
     with pytest.raises(BadNotice):
-        gateway().read_notice(call)
+        gateway().read_notice(call, at=NOON)
 
 
 def test_a_notice_signed_with_another_secret_is_refused():
     with pytest.raises(BadNotice, match="signature"):
-        gateway().read_notice(notice(sign=sign(PAID, "another")))
+        gateway().read_notice(notice(sign=sign(PAID, "another")), at=NOON)
 
 
 def test_creating_signs_the_request_and_cuts_the_name_to_127_bytes():

@@ -42,7 +42,7 @@ def free_port() -> int:
 class RunningSandbox:
     """`python -m sandbox` with a ledger of its own, and a client to call it."""
 
-    def __init__(self, directory: Path, *, port: int) -> None:
+    def __init__(self, directory: Path, *, port: int, **environment: str) -> None:
         self.port = port
         self.log = directory / "sandbox.log"
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -52,6 +52,7 @@ class RunningSandbox:
             "SANDBOX_PORT": str(self.port),
             "SANDBOX_DB": str(directory / "ledger.sqlite3"),
             "SANDBOX_MERCHANTS": f"{PID}:{KEY},1002:canary-of-1002",
+            **environment,
         }
         with self.log.open("ab") as log:
             self.program = subprocess.Popen(

@@ -17,6 +17,7 @@ def test_asking_and_turning_nothing_show_all_knobs_at_rest(sandbox: RunningSandb
         "notice_status": "TRADE_SUCCESS",
         "api_error": 0,
         "api_lost": 0,
+        "answer_corrupt": 0,
         "api_delay_s": 0,
         "create_delay_s": 0,
         "time_scale": 1,

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from cardshop.embedded import var_dir
+from cardshop.operations import demo_keys
 from cardshop.operations.demo import MERCHANT_ID, ensure_admin
 from cardshop.operations.translations import compile_translations
 from cardshop.settings import env
@@ -76,15 +77,21 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
 
     HOT_PORT is where a gateway sends the rush of a hot variant: the same shop, by processes that step
     back for the others. WEB_PORT, since `honcho start` by hand gives every process a PORT of its own.
-    The sandbox and the demo shop's payment channels share the merchant's key.
+    The sandbox and the demo shop's payment channels share the merchant's key, or each have their own
+    private one and the other's public one.
     """
     key = env.generated_secret("SANDBOX_KEY", var / "secrets")
+    merchant_rsa = env.generated_secret("SANDBOX_MERCHANT_RSA", var / "secrets", demo_keys.new_key)
+    platform_rsa = env.generated_secret("SANDBOX_PLATFORM_KEY", var / "secrets", demo_keys.new_key)
     return {
         "CARDSHOP_VAR": str(var),
         "WEB_PORT": str(port),
         "HOT_PORT": str(hot_port),
         "SANDBOX_PORT": str(sandbox_port),
         "SANDBOX_KEY": key,
+        "SANDBOX_MERCHANT_RSA": merchant_rsa,
+        "SANDBOX_PLATFORM_KEY": platform_rsa,
+        "SANDBOX_RSA_MERCHANTS": f"{MERCHANT_ID}:{demo_keys.public_of(merchant_rsa)}",
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -1,0 +1,62 @@
+"""SHA256 with RSA (PKCS #1 v1.5), with keys as providers hand them out: base64 without a PEM header."""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+
+LEAST_BITS = 2048
+
+
+class BadKey(ValueError):
+    """What was entered is no RSA key of the kind that is wanted. Says nothing of what it is."""
+
+
+@lru_cache(maxsize=64)
+def private_key(text: str) -> RSAPrivateKey:
+    """PKCS #1 or PKCS #8, with or without its PEM frame. Raises BadKey."""
+    try:
+        key = load_der_private_key(_der(text), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadKey("not a private key") from None
+    if not isinstance(key, RSAPrivateKey) or key.key_size < LEAST_BITS:
+        raise BadKey(f"not an RSA key of at least {LEAST_BITS} bits")
+    return key
+
+
+@lru_cache(maxsize=64)
+def public_key(text: str) -> RSAPublicKey:
+    """With or without its PEM frame. Raises BadKey."""
+    try:
+        key = load_der_public_key(_der(text))
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadKey("not a public key") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < LEAST_BITS:
+        raise BadKey(f"not an RSA key of at least {LEAST_BITS} bits")
+    return key
+
+
+def sign(text: str, key: RSAPrivateKey) -> str:
+    """The signature in base64."""
+    return b64encode(key.sign(text.encode(), PKCS1v15(), SHA256())).decode()
+
+
+def verify(text: str, signature: str, key: RSAPublicKey) -> bool:
+    try:
+        key.verify(b64decode(signature, validate=True), text.encode(), PKCS1v15(), SHA256())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _der(text: str) -> bytes:
+    lines = [line.strip() for line in text.strip().splitlines() if not line.startswith("-----")]
+    try:
+        return b64decode("".join(lines), validate=True)
+    except (Base64Error, ValueError):
+        raise BadKey("not base64") from None
