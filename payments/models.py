@@ -105,6 +105,9 @@ class PaymentAttempt(models.Model):
         _("status"), max_length=10, choices=AttemptStatus, default=AttemptStatus.CREATED
     )
     pay_url = models.URLField(_("payment page"), max_length=2000, blank=True)
+    # Where there is no page of the provider's: what an app scans, and what opens it.
+    qr = models.CharField(max_length=2000, blank=True, editable=False)
+    app_url = models.CharField(max_length=2000, blank=True, editable=False)
     started_at = models.DateTimeField(_("started at"))
     next_query_at = models.DateTimeField(_("ask next at"), null=True, blank=True)
     queries = models.PositiveIntegerField(_("queries"), default=0)

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from cardshop.shops.models import Shop
 from orders.models import Order
 from payments.models import PaymentAttempt, PaymentChannel
+from payments.states import AttemptStatus
 
 # Receipts that a person has still to see to.
 WAITS_FOR_PERSON = ~Q(attention="") & Q(resolved_at=None)
@@ -58,6 +59,11 @@ def return_path(shop: Shop, out_trade_no: str) -> ReturnPath | None:
         cursor.execute(_RETURN_PATH, [out_trade_no, shop.pk])
         row = cursor.fetchone()
     return row and ReturnPath(*row)
+
+
+def to_scan(order: Order) -> PaymentAttempt | None:
+    """The newest attempt that is paid with an app and not on a page of the provider's, if there is one."""
+    return attempts_of(order).filter(status=AttemptStatus.OPEN, pay_url="").last()
 
 
 def attempts_of(order: Order) -> QuerySet[PaymentAttempt]:

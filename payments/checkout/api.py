@@ -75,7 +75,13 @@ KeysOut = inline_serializer(
     },
 )
 AttemptOut = inline_serializer(
-    "Attempt", {"pay_url": serializers.CharField(), "out_trade_no": serializers.CharField()}
+    "Attempt",
+    {
+        "pay_url": serializers.CharField(help_text="The provider's page; may be empty."),
+        "qr": serializers.CharField(help_text="The text of a QR code to scan instead; may be empty."),
+        "app_url": serializers.CharField(help_text="Opens the payment app on a phone; may be empty."),
+        "out_trade_no": serializers.CharField(),
+    },
 )
 
 
@@ -98,12 +104,16 @@ class OrderPaymentsApi(BuyerApiView):
         },
     )
     def post(self, request: Request, token: str) -> Response:
-        """Start to pay: send the buyer to `pay_url`. Asking again continues the same attempt."""
+        """Start to pay: send the buyer to `pay_url`, or where there is none, show `qr` or `app_url`.
+
+        Asking again continues the same attempt.
+        """
         order = _order(request, token)
         wanted = PayInput(data=request.data)
         wanted.is_valid(raise_exception=True)
         attempt = pay(request._request, order, wanted.validated_data["channel"])
-        response = Response({"pay_url": attempt.pay_url, "out_trade_no": attempt.out_trade_no}, 201)
+        said = {name: getattr(attempt, name) for name in ("pay_url", "qr", "app_url", "out_trade_no")}
+        response = Response(said, 201)
         remember_return(response, order, attempt)
         return response
 

@@ -22,7 +22,7 @@ from payments.checkout.inputs import PayInput
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownChannel
-from payments.selectors import return_path
+from payments.selectors import return_path, to_scan
 from payments.services.polling import ask_soon
 
 
@@ -54,6 +54,8 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
         attempt = pay(request, bought, wanted.validated_data["channel"])
     except DomainError as refusal:
         return _page(request, token, refusal=refusal)
+    if not attempt.pay_url:
+        return _back_to(bought)  # the page shows what to scan
     response = redirect(attempt.pay_url)
     response.status_code = 303
     remember_return(response, bought, attempt)
@@ -122,6 +124,7 @@ def _page(
         "lines": revealed_keys(state.order) if state.has_keys else [],
         "refusal": refusal,
         "errors": errors or {},
+        "scan": to_scan(state.order) if state.can_cancel else None,
         "api": reverse("api_order", args=[token]),
     }
     status = 400 if errors else refusal.http_status if refusal else 200

@@ -1,5 +1,6 @@
 """What every driver speaks: calls in, evidence and pay pages out."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -82,6 +83,33 @@ class PayRequest:
     started_at: datetime = field(repr=False)
 
 
+# What opens the payment apps of phones. Whatever else a provider names is not put before a buyer.
+_APPS = re.compile(r"(weixin|alipays?|mqqapi|uppaywallet)://[!-~]+", re.ASCII)
+MOST_PAY_PAGE = 2000  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayPage:
+    """Where the buyer pays. One of them at least: a page of the provider's, what an app is to scan as a QR
+    code, what opens the app on the phone that shows it.
+    """
+
+    url: str = ""
+    qr: str = ""
+    app_url: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises GatewayError for what no buyer should be led to."""
+        if not (self.url or self.qr or self.app_url):
+            raise GatewayError("answered without a payment page")
+        if self.url and not self.url.startswith(("https://", "http://")):
+            raise GatewayError("answered with a payment page that is no web page")
+        if self.app_url and not _APPS.fullmatch(self.app_url):
+            raise GatewayError("answered with a link to an app that is none")
+        if max(map(len, (self.url, self.qr, self.app_url))) > MOST_PAY_PAGE:
+            raise GatewayError("answered with a payment page without end")
+
+
 def read_answer(http: httpx.Client, method: str, url: str, **request: Any) -> tuple[int, bytes]:
     """Status and decoded body of an answer that is short in bytes and in time.
 
@@ -107,8 +135,8 @@ class Gateway(Protocol):
     acknowledgement: str
     """What to answer once a notice is ours for good."""
 
-    def create(self, wanted: PayRequest) -> str:
-        """Network. The address to send the buyer to. Raises GatewayError, GatewayRefused."""
+    def create(self, wanted: PayRequest) -> PayPage:
+        """Network. Where the buyer pays. Raises GatewayError, GatewayRefused."""
 
     def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
         """Network. What became of the trade; None if the provider does not know it.

@@ -25,6 +25,7 @@ from payments.gateways.base import (
     GatewayError,
     GatewayRefused,
     Notice,
+    PayPage,
     PayRequest,
     RawCall,
     Unreachable,
@@ -35,7 +36,6 @@ CURRENCY = "CNY"
 UNSIGNED = {"sign", "sign_type"}
 _PAGE = 50
 _MAX_PAGES = 10_000
-MAX_URL = 2000
 _NOBODY_THERE = {502, 503, 504}  # said by whatever stands in front of the provider
 
 
@@ -78,7 +78,7 @@ class EpayGateway:
     notice_is_proof = False
     acknowledgement = "success"
 
-    def create(self, wanted: PayRequest) -> str:
+    def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
             raise GatewayRefused(f"EPay takes {CURRENCY}, not {wanted.currency}")
         params = {
@@ -90,7 +90,7 @@ class EpayGateway:
             "name": cut_bytes(wanted.subject, 127),
             "money": to_text(wanted.amount_minor, CURRENCY),
             "clientip": wanted.client_ip,
-            # Always answered with an address to go to, never with a bare QR code.
+            # Asks for an address to go to. Some channels have nothing but a QR code or a link all the same.
             "device": "jump",
             "sign_type": "MD5",
         }
@@ -98,10 +98,11 @@ class EpayGateway:
         said = self._call("POST", "mapi.php", data=params)
         if str(said.get("code")) != "1":
             raise GatewayRefused(str(said.get("msg", ""))[:200])
-        url = str(said.get("payurl") or said.get("urlscheme") or "")
-        if not url.startswith(("https://", "http://")) or len(url) > MAX_URL:
-            raise GatewayError("answered without a payment page")
-        return url
+        return PayPage(
+            url=str(said.get("payurl") or ""),
+            qr=str(said.get("qrcode") or ""),
+            app_url=str(said.get("urlscheme") or ""),
+        )
 
     def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
         wanted = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}

@@ -24,11 +24,12 @@ from payments.gateways.base import (
     GatewayError,
     GatewayRefused,
     Notice,
+    PayPage,
     PayRequest,
     RawCall,
     Unreachable,
 )
-from payments.gateways.epay import CURRENCY, MAX_URL, cut_bytes, evidence_of, exchange, pages_of, signed_text
+from payments.gateways.epay import CURRENCY, cut_bytes, evidence_of, exchange, pages_of, signed_text
 
 WINDOW = timedelta(seconds=300)  # that a time stamp may be off, as on the platform's side
 # Refunded and frozen money did come: what follows from that is no business of a query for payment.
@@ -51,13 +52,13 @@ class EpayV2Gateway:
     notice_is_proof = True
     acknowledgement = "success"
 
-    def create(self, wanted: PayRequest) -> str:
+    def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
             raise GatewayRefused(f"EPay takes {CURRENCY}, not {wanted.currency}")
         said = self._call(
             "api/pay/create",
             {
-                # Always answered with an address to go to.
+                # Asks for an address to go to. Some channels have nothing but a QR code all the same.
                 "method": "jump",
                 "type": self.method,
                 "out_trade_no": wanted.out_trade_no,
@@ -70,10 +71,15 @@ class EpayV2Gateway:
         )
         if not _is_yes(said):
             raise GatewayRefused(str(said.get("msg", ""))[:200])
-        url = str(said.get("pay_info", "")) if said.get("pay_type") == "jump" else ""
-        if not url.startswith(("https://", "http://")) or len(url) > MAX_URL:
-            raise GatewayError("answered without a payment page")
-        return url
+        info = str(said.get("pay_info") or "")
+        match said.get("pay_type"):
+            case "jump":
+                return PayPage(url=info)
+            case "qrcode":
+                return PayPage(qr=info)
+            case "urlscheme":
+                return PayPage(app_url=info)
+        raise GatewayError("answered with a payment page of another kind")
 
     def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
         wanted = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}

@@ -33,7 +33,7 @@ _COUNTER = BoundedSemaphore(COUNTER_PLACES)
 def start_attempt(
     order: Order, channel: PaymentChannel, *, return_url: str, client_ip: str, now: datetime
 ) -> PaymentAttempt:
-    """An attempt whose `pay_url` is where the buyer pays `order` through `channel`.
+    """An open attempt: its `pay_url`, `qr` or `app_url` is how the buyer pays `order` through `channel`.
 
     `return_url` may hold `{attempt}`, which becomes the attempt's number.
 
@@ -41,7 +41,7 @@ def start_attempt(
     NotPayable, TooLate (no new attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
     """
     attempt = _open_attempt(order, channel, now)
-    if attempt.pay_url:
+    if attempt.status == AttemptStatus.OPEN:
         return attempt
     wanted = PayRequest(
         out_trade_no=attempt.out_trade_no,
@@ -56,7 +56,7 @@ def start_attempt(
     )
     try:
         with _place_at_the_counter():
-            pay_url = gateway_for(channel).create(wanted)
+            page = gateway_for(channel).create(wanted)
     except GatewayRefused as error:
         # A clear no: there is nothing to ask about, and another try needs another number.
         _record_failure(attempt, str(error), next_query_at=None)
@@ -70,9 +70,13 @@ def start_attempt(
     # Unless money arrived while the provider was still answering. From here on it is polled, also if
     # the same press in another tab has failed meanwhile.
     PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status=AttemptStatus.SUCCEEDED).update(
-        status=AttemptStatus.OPEN, pay_url=pay_url, next_query_at=attempt.next_query_at
+        status=AttemptStatus.OPEN,
+        pay_url=page.url,
+        qr=page.qr,
+        app_url=page.app_url,
+        next_query_at=attempt.next_query_at,
     )
-    attempt.pay_url = pay_url
+    attempt.pay_url, attempt.qr, attempt.app_url = page.url, page.qr, page.app_url
     return attempt
 
 
@@ -141,6 +145,7 @@ def _unfinished(payment: Payment, channel: PaymentChannel) -> PaymentAttempt | N
 
 def _record_failure(attempt: PaymentAttempt, error: str, *, next_query_at: datetime | None) -> None:
     """Only while nobody was sent to pay: the same press in another tab may have succeeded meanwhile."""
-    PaymentAttempt.objects.filter(pk=attempt.pk, pay_url="").exclude(status=AttemptStatus.SUCCEEDED).update(
+    not_begun = PaymentAttempt.objects.exclude(status__in=[AttemptStatus.OPEN, AttemptStatus.SUCCEEDED])
+    not_begun.filter(pk=attempt.pk).update(
         status=AttemptStatus.FAILED, last_error=error[:200], next_query_at=next_query_at
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, PayRequest, RawCall
+from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, PayPage, PayRequest, RawCall
 from payments.gateways.epay import EpayGateway, cut_bytes, sign, verify
 from tests.factories import NOON, SECRET
 
@@ -117,7 +117,7 @@ def test_creating_signs_the_request_and_cuts_the_name_to_127_bytes():
         seen.update(httpx.QueryParams(request.content.decode()))
         return httpx.Response(200, json={"code": 1, "payurl": "https://pay.example/p/1"})
 
-    assert gateway(answer).create(WANTED) == "https://pay.example/p/1"
+    assert gateway(answer).create(WANTED) == PayPage(url="https://pay.example/p/1")
     assert verify(seen, SECRET)
     assert (seen["money"], len(seen["name"].encode())) == ("9.90", 126)
 
@@ -129,10 +129,28 @@ def test_the_provider_refusing_is_told_apart_from_the_provider_failing():
         gateway(lambda request: httpx.Response(502)),
         gateway(lambda request: httpx.Response(200, text="<html>")),
         gateway(lambda request: httpx.Response(200, text="[]")),
+        says(code=1),
         says(code=1, payurl="javascript:alert(1)"),
+        says(code=1, payurl="https://pay.example/" + 2000 * "x"),
+        says(code=1, urlscheme="javascript:alert(1)"),
+        says(code=1, urlscheme="weixin://pay\njavascript:alert(1)"),
+        says(code=1, urlscheme="https://pay.example/"),
+        says(code=1, qrcode=2001 * "x"),
     ):
         with pytest.raises(GatewayError):
             broken.create(WANTED)
+
+
+@pytest.mark.parametrize(
+    ("said", "page"),
+    [
+        ({"payurl": "https://pay.example/p/1"}, PayPage(url="https://pay.example/p/1")),
+        ({"qrcode": "weixin://wxpay/bizpayurl?pr=1"}, PayPage(qr="weixin://wxpay/bizpayurl?pr=1")),
+        ({"urlscheme": "alipays://platformapi/"}, PayPage(app_url="alipays://platformapi/")),
+    ],
+)
+def test_one_pays_on_a_page_by_scanning_or_in_an_app(said, page):
+    assert says(code=1, **said).create(WANTED) == page
 
 
 def test_a_kept_connection_that_was_closed_under_us_costs_nothing():

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from cardshop.operations.demo_keys import new_key, public_of
 from payments.gateways import rsa
-from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, PayRequest, RawCall, Unreachable
+from payments.gateways.base import (
+    BadNotice,
+    GatewayError,
+    GatewayRefused,
+    PayPage,
+    PayRequest,
+    RawCall,
+    Unreachable,
+)
 from payments.gateways.epay import signed_text
 from payments.gateways.epay_v2 import EpayV2Gateway
 from tests.factories import NOON
@@ -147,12 +155,31 @@ def test_creating_signs_the_request_and_leads_to_the_page():
         said = {"trade_no": "T", "pay_type": "jump", "pay_info": "https://pay.example/p/1", "timestamp": NOW}
         return httpx.Response(200, json={**said, "code": 0, "sign": signed({**said, "code": "0"})["sign"]})
 
-    assert gateway(answer).create(WANTED) == "https://pay.example/p/1"
+    assert gateway(answer).create(WANTED) == PayPage(url="https://pay.example/p/1")
     assert seen["path"] == "/epay/api/pay/create"
     assert (seen["money"], seen["timestamp"], seen["sign_type"]) == ("9.90", NOW, "RSA")
     assert len(seen["name"].encode()) <= 127
     unsigned = {name: value for name, value in seen.items() if name not in ("sign", "sign_type", "path")}
     assert rsa.verify(signed_text(unsigned), seen["sign"], rsa.public_key(public_of(OURS)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [
+        ("qrcode", PayPage(qr="weixin://wxpay/bizpayurl?pr=1")),
+        ("urlscheme", PayPage(app_url="weixin://wxpay/bizpayurl?pr=1")),
+    ],
+)
+def test_one_pays_by_scanning_or_in_an_app_where_there_is_no_page(kind, page):
+    assert says(code=0, pay_type=kind, pay_info="weixin://wxpay/bizpayurl?pr=1").create(WANTED) == page
+
+
+@pytest.mark.parametrize(
+    "said", [{"pay_type": "html", "pay_info": "<form>"}, {"pay_type": "jump", "pay_info": "javascript:1"}, {}]
+)
+def test_a_page_of_another_kind_is_no_page(said):
+    with pytest.raises(GatewayError):
+        says(code=0, **said).create(WANTED)
 
 
 def test_a_no_needs_no_signature():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import segno
 from django import template
 from django.urls import translate_url
 from django.utils.translation import get_language
@@ -29,6 +30,12 @@ def localized(thing: Any, field: str) -> str:
 def clock(seconds: int) -> str:
     """Seconds as a countdown shows them: 845 → 14:05"""
     return f"{seconds // 60}:{seconds % 60:02}"
+
+
+@register.filter
+def qr_picture(text: str) -> str:
+    """A QR code as the source of an <img>: a picture that a phone can keep, as it cannot an SVG."""
+    return segno.make(text, error="m").png_data_uri(scale=6, border=3)
 
 
 @register.simple_tag(takes_context=True)
