@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
 from payments.gateways import rsa
 
-SIGN_WITH_RSA = {"epay_v2"}
+SIGN_WITH_RSA = {"epay_v2", "alipay_qr", "alipay_page"}
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]

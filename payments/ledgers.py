@@ -10,33 +10,45 @@ from payments.gateways import gateway_for
 from payments.gateways.base import GatewayError
 from payments.models import PaymentAttempt, PaymentChannel, Receipt
 
+# How far back a provider without a statement is asked about, trade by trade.
+ASKED_ABOUT = timedelta(days=2)
+
 
 def ledger_differences(*, settled: bool) -> Iterator[str]:
     """A sentence for every transaction that one side has and the other lacks or has otherwise.
 
     Unless `settled`, money that the next poll is about to find is no difference. Network: asks every
-    enabled channel for its whole statement. A provider that cannot be asked is a difference too:
-    nobody can say that the ledgers agree.
+    enabled channel for its whole statement, or where there is none, about each trade of ASKED_ABOUT. A
+    provider that cannot be asked is a difference too: nobody can say that the ledgers agree.
     """
     for channel in PaymentChannel.objects.filter(is_enabled=True):
+        sharing = PaymentChannel.objects.filter(
+            shop=channel.shop_id, base_url=channel.base_url, merchant_id=channel.merchant_id
+        )
+        attempts = PaymentAttempt.objects.filter(channel__in=sharing)
+        # Channels may share one account, so a row of theirs counts if any channel of that account has it.
+        receipts = Receipt.objects.filter(channel__in=sharing)
         try:
-            theirs = {
-                said.provider_txn_id: (said.out_trade_no, said.amount_minor)
-                for said in gateway_for(channel).statement()
-                if said.paid
-            }
+            gateway = gateway_for(channel)
+            if gateway.has_statement:
+                said = list(gateway.statement())
+            else:
+                recent = attempts.filter(started_at__gte=db_now() - ASKED_ABOUT)
+                receipts = receipts.filter(attempt__in=recent)
+                said = [trade for each in recent if (trade := gateway.query(each.out_trade_no))]
         except GatewayError as error:
             yield f"channel {channel.slug}: no statement to be had ({error})"
             continue
-        yield from _compare(channel, theirs, settled=settled)
+        theirs = {each.provider_txn_id: (each.out_trade_no, each.amount_minor) for each in said if each.paid}
+        yield from _compare(channel, theirs, receipts, set() if settled else _about_to_be_found(attempts))
 
 
-def _compare(channel: PaymentChannel, theirs: dict[str, tuple[str, int]], *, settled: bool) -> Iterator[str]:
-    # Channels may share one account, so a row of theirs counts if any channel of that account has it.
-    sharing = PaymentChannel.objects.filter(
-        shop=channel.shop_id, base_url=channel.base_url, merchant_id=channel.merchant_id
-    )
-    receipts = Receipt.objects.filter(channel__in=sharing)
+def _compare(
+    channel: PaymentChannel,
+    theirs: dict[str, tuple[str, int]],
+    receipts: QuerySet[Receipt],
+    expected: set[str],
+) -> Iterator[str]:
     ours = {
         receipt.provider_txn_id: (
             receipt.attempt.out_trade_no if receipt.attempt else None,
@@ -44,7 +56,6 @@ def _compare(channel: PaymentChannel, theirs: dict[str, tuple[str, int]], *, set
         )
         for receipt in receipts.select_related("attempt")
     }
-    expected = set() if settled else _about_to_be_found(sharing)
     for txn in sorted(theirs.keys() - ours.keys()):
         if theirs[txn][0] in expected:
             continue
@@ -57,8 +68,8 @@ def _compare(channel: PaymentChannel, theirs: dict[str, tuple[str, int]], *, set
             yield f"channel {channel.slug}: {txn} is {theirs[txn]} there and {ours[txn]} here"
 
 
-def _about_to_be_found(channels: QuerySet[PaymentChannel]) -> set[str]:
+def _about_to_be_found(attempts: QuerySet[PaymentAttempt]) -> set[str]:
     """Our numbers of the attempts that are on the polling list and not overdue there."""
     not_overdue = db_now() - timedelta(seconds=60)
-    polled = PaymentAttempt.objects.filter(channel__in=channels, next_query_at__gt=not_overdue)
+    polled = attempts.filter(next_query_at__gt=not_overdue)
     return set(polled.values_list("out_trade_no", flat=True))

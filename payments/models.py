@@ -16,7 +16,12 @@ class PaymentChannel(models.Model):
     provider's public key, where it signs with one.
     """
 
-    DRIVERS = [("epay_v1", "EPay v1 (彩虹易支付, MD5)"), ("epay_v2", "EPay v2 (彩虹易支付, RSA)")]
+    DRIVERS = [
+        ("epay_v1", "EPay v1 (彩虹易支付, MD5)"),
+        ("epay_v2", "EPay v2 (彩虹易支付, RSA)"),
+        ("alipay_qr", "支付宝当面付 (Alipay, QR code)"),
+        ("alipay_page", "支付宝网站支付 (Alipay, page on desktops and phones)"),
+    ]
     METHODS = [
         ("alipay", _("Alipay")),
         ("wxpay", _("WeChat Pay")),
@@ -104,10 +109,10 @@ class PaymentAttempt(models.Model):
     status = models.CharField(
         _("status"), max_length=10, choices=AttemptStatus, default=AttemptStatus.CREATED
     )
-    pay_url = models.URLField(_("payment page"), max_length=2000, blank=True)
+    pay_url = models.URLField(_("payment page"), max_length=4000, blank=True)
     # Where there is no page of the provider's: what an app scans, and what opens it.
-    qr = models.CharField(max_length=2000, blank=True, editable=False)
-    app_url = models.CharField(max_length=2000, blank=True, editable=False)
+    qr = models.CharField(max_length=4000, blank=True, editable=False)
+    app_url = models.CharField(max_length=4000, blank=True, editable=False)
     started_at = models.DateTimeField(_("started at"))
     next_query_at = models.DateTimeField(_("ask next at"), null=True, blank=True)
     queries = models.PositiveIntegerField(_("queries"), default=0)

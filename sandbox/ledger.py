@@ -15,7 +15,11 @@ from secrets import randbelow
 from threading import Lock
 from typing import NamedTuple
 
-EPAY_V1, EPAY_V2 = "epay_v1", "epay_v2"  # the protocol that a bill came by, and is told of by
+EPAY_V1, EPAY_V2, ALIPAY = (
+    "epay_v1",
+    "epay_v2",
+    "alipay",
+)  # the protocol that a bill came by, and is told of by
 BEIJING = timezone(timedelta(hours=8))  # the clock EPay numbers and stamps its trades by
 
 SCHEMA = """

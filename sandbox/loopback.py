@@ -1,8 +1,9 @@
 """The sandbox's only HTTP client. It calls this machine and nothing else."""
 
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 TIMEOUT_S = 5.0
 ANSWER_BYTES = 4096  # enough to look for "success" in
@@ -17,17 +18,25 @@ class NoAnswer(Exception):
 
 
 def check(url: str) -> None:
-    """Raise NotLoopback unless get() would call `url`."""
+    """Raise NotLoopback unless call() would call `url`."""
     _address(url)
 
 
-def get(url: str) -> tuple[int, str]:
-    """Status and start of the body. Redirects are not followed. Raises NoAnswer."""
+def call(url: str, *, form: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Status and start of the body of a GET, or of a POST of that form. Redirects are not followed.
+
+    Raises NoAnswer.
+    """
     host, port, parts = _address(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", target, headers={"Host": parts.netloc, "Connection": "close"})
+        headers = {"Host": parts.netloc, "Connection": "close"}
+        if form is None:
+            connection.request("GET", target, headers=headers)
+        else:
+            headers["Content-Type"] = "application/x-www-form-urlencoded;charset=utf-8"
+            connection.request("POST", target, urlencode(form), headers)
         answer = connection.getresponse()
         return answer.status, answer.read(ANSWER_BYTES).decode(errors="replace")
     except TimeoutError as exc:

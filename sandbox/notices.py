@@ -7,7 +7,7 @@ from threading import Condition, Thread
 
 from sandbox import epay, loopback
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import Ledger, Notice, Plan
+from sandbox.ledger import ALIPAY, Ledger, Notice, Plan
 from sandbox.merchants import Merchants
 
 logger = logging.getLogger("sandbox")
@@ -101,9 +101,14 @@ class NoticeSender:
         said = self._merchants.claim(trade, trade_status=self._board.now.notice_status)
         if self._board.take("notice_corrupt"):
             said["sign"] = self._merchants.claim(trade, trade_status="NOT_SO")["sign"]
+        by_post = trade.bill.protocol == ALIPAY
         try:
-            http_status, body = loopback.get(epay.with_query(trade.bill.notify_url, said))
+            if by_post:
+                http_status, body = loopback.call(trade.bill.notify_url, form=said)
+            else:
+                http_status, body = loopback.call(epay.with_query(trade.bill.notify_url, said))
         except loopback.NoAnswer as exc:
             return f"no answer: {exc}", None
-        # The word is all that counts; the original does not look at the status either.
-        return (ACKNOWLEDGED if "success" in body else REFUSED), http_status
+        # The word is all that counts; the originals do not look at the status either. Alipay takes no other.
+        heard = body.strip() == "success" if by_post else "success" in body
+        return (ACKNOWLEDGED if heard else REFUSED), http_status

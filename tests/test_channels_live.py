@@ -1,7 +1,9 @@
 """Every driver against the sandbox, over real HTTP in both directions and with real signatures."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
+import httpx
 import pytest
 
 from cardshop.common.clock import db_now
@@ -19,9 +21,13 @@ from sandbox.tests.actors import KEY, PID, RunningSandbox, free_port, wait_until
 from tests.factories import make_order, make_variant, the_shop
 
 OURS, THEIRS = new_key(), new_key()
+APP_ID = "2021001"
+RSA = {"secret": OURS, "provider_key": public_of(THEIRS)}
 DRIVERS = {
     "epay_v1": {"method": "alipay", "secret": KEY},
-    "epay_v2": {"method": "bank", "secret": OURS, "provider_key": public_of(THEIRS)},
+    "epay_v2": {"method": "bank", **RSA},
+    "alipay_qr": {"merchant_id": APP_ID, **RSA},
+    "alipay_page": {"merchant_id": APP_ID, **RSA},
 }
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -32,7 +38,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox
         tmp_path_factory.mktemp("sandbox"),
         port=free_port(),
         SANDBOX_PLATFORM_KEY=THEIRS,
-        SANDBOX_RSA_MERCHANTS=f"{PID}:{public_of(OURS)}",
+        SANDBOX_RSA_MERCHANTS=f"{PID}:{public_of(OURS)},{APP_ID}:{public_of(OURS)}",
     )
     yield running
     running.kill()
@@ -48,15 +54,19 @@ def site(live_server, settings, sandbox: RunningSandbox) -> None:
 
 @pytest.fixture(params=DRIVERS)
 def channel(request: pytest.FixtureRequest, sandbox: RunningSandbox, site: None) -> PaymentChannel:
-    described = dict(DRIVERS[request.param])
+    return make_live(request.param, sandbox)
+
+
+def make_live(driver: str, sandbox: RunningSandbox) -> PaymentChannel:
+    described = {"merchant_id": PID, **DRIVERS[driver]}
     secret = described.pop("secret")
+    path = "alipay/gateway.do" if driver.startswith("alipay") else ""
     made = PaymentChannel(
         shop=the_shop(),
         slug="paid",
         name="付款",
-        driver=request.param,
-        base_url=f"{sandbox.base_url}/",
-        merchant_id=PID,
+        driver=driver,
+        base_url=f"{sandbox.base_url}/{path}",
         **described,
     )
     made.seal_secret(secret)
@@ -74,8 +84,18 @@ def pay(order: Order, channel: PaymentChannel) -> PaymentAttempt:
 
 
 def trade_of(attempt: PaymentAttempt) -> str:
-    assert "/pay/" in attempt.pay_url
-    return attempt.pay_url.rpartition("/")[2]
+    """The number of the trade that the buyer comes to by page or code."""
+    place = attempt.qr or attempt.pay_url
+    if "gateway.do" in place:
+        place = bring(place)
+    assert "/pay/" in place
+    return place.rpartition("/")[2]
+
+
+@lru_cache
+def bring(signed_order: str) -> str:
+    """Where the provider leads a browser that comes with it; once, as what is paid is not opened again."""
+    return httpx.get(signed_order, trust_env=False).headers["Location"]
 
 
 def poll() -> None:
@@ -178,6 +198,8 @@ def test_the_same_notice_many_times_at_once_delivers_once(channel: PaymentChanne
     assert Receipt.objects.count() == 1
 
 
+# Nobody is asked to make a page.
+@pytest.mark.parametrize("channel", sorted(DRIVERS.keys() - {"alipay_page"}), indirect=True)
 @pytest.mark.parametrize("knob", [{"api_error": 1}, {"api_lost": 1}])
 def test_a_failed_call_is_tried_again_as_the_same_trade(
     channel: PaymentChannel, sandbox: RunningSandbox, knob: dict[str, int]
@@ -196,20 +218,20 @@ def test_a_failed_call_is_tried_again_as_the_same_trade(
     assert settle(attempt).status == "delivered"
 
 
-def test_an_answer_that_the_platform_has_not_signed_is_not_believed(sandbox: RunningSandbox, site: None):
-    channel = PaymentChannel(
-        shop=the_shop(), slug="paid", name="付款", driver="epay_v2", base_url=f"{sandbox.base_url}/"
-    )
-    channel.merchant_id, channel.provider_key = PID, public_of(THEIRS)
-    channel.seal_secret(OURS)
-    channel.save()
-    attempt = begin(channel)
-    sandbox.turn(notice_drop=-1, answer_corrupt=1)
+@pytest.mark.parametrize("driver", ["epay_v2", "alipay_qr"])
+def test_an_answer_that_the_platform_has_not_signed_is_not_believed(
+    sandbox: RunningSandbox, site: None, driver: str
+):
+    attempt = begin(make_live(driver, sandbox))
+    sandbox.turn(notice_drop=-1)
 
     sandbox.pay(trade_of(attempt))
+    sandbox.turn(answer_corrupt=1)
     poll()
 
     assert not Receipt.objects.exists()
+    poll()
+    assert Receipt.objects.exists()
 
 
 def test_the_ledgers_agree_row_by_row(channel: PaymentChannel, sandbox: RunningSandbox):

@@ -22,11 +22,13 @@ from inventory.models import Category, Product, ProductImage, Stock, Variant
 from payments.models import PaymentChannel
 
 ADMIN = "admin"
-MERCHANT_ID = "1001"
+MERCHANT_ID, APP_ID = "1001", "2021001"
+# Short name, method, names, driver.
 CHANNELS = [
-    ("alipay", "支付宝", "Alipay", "epay_v1"),
-    ("wxpay", "微信支付", "WeChat Pay", "epay_v1"),
-    ("bank", "银行卡", "Bank card", "epay_v2"),
+    ("alipay", "alipay", "支付宝", "Alipay", "epay_v1"),
+    ("wxpay", "wxpay", "微信支付", "WeChat Pay", "epay_v1"),
+    ("bank", "bank", "银行卡", "Bank card", "epay_v2"),
+    ("alipay-scan", "alipay", "支付宝扫码", "Alipay QR code", "alipay_qr"),
 ]
 
 
@@ -72,26 +74,26 @@ def connect_sandbox(shop: Shop) -> bool:
     The secret is bound to the address, so both are written at every start.
     """
     port = env.read("SANDBOX_PORT", "8001")
-    secret_of = {"epay_v1": env.read("SANDBOX_KEY"), "epay_v2": env.read("SANDBOX_MERCHANT_RSA")}
-    platform = env.read("SANDBOX_PLATFORM_KEY")
-    for position, (method, name, name_en, driver) in enumerate(CHANNELS):
-        if not secret_of[driver]:
+    key, rsa, platform = map(env.read, ("SANDBOX_KEY", "SANDBOX_MERCHANT_RSA", "SANDBOX_PLATFORM_KEY"))
+    for position, (slug, method, name, name_en, driver) in enumerate(CHANNELS):
+        secret = key if driver == "epay_v1" else rsa
+        if not secret:
             continue
-        channel = PaymentChannel.objects.filter(shop=shop, slug=method).first() or PaymentChannel(
+        channel = PaymentChannel.objects.filter(shop=shop, slug=slug).first() or PaymentChannel(
             shop=shop,
-            slug=method,
+            slug=slug,
             name=name,
             name_en=name_en,
             driver=driver,
             method=method,
-            merchant_id=MERCHANT_ID,
+            merchant_id=APP_ID if driver == "alipay_qr" else MERCHANT_ID,
             position=position,
         )
-        channel.base_url = f"http://127.0.0.1:{port}/"
-        channel.provider_key = public_of(platform) if driver == "epay_v2" else ""
-        channel.seal_secret(secret_of[driver])
+        channel.base_url = f"http://127.0.0.1:{port}/{'alipay/gateway.do' if driver == 'alipay_qr' else ''}"
+        channel.provider_key = "" if driver == "epay_v1" else public_of(platform)
+        channel.seal_secret(secret)
         channel.save()
-    return any(secret_of.values())
+    return bool(key or rsa)
 
 
 def ensure_admin() -> tuple[str, str] | None:

@@ -26,6 +26,7 @@ def pay(request: HttpRequest, order: Order, channel_slug: str) -> PaymentAttempt
         channel,
         return_url=f"{request.scheme}://{request.get_host()}{return_path}",
         client_ip=request.META["REMOTE_ADDR"],
+        on_phone="Mobi" in request.headers.get("User-Agent", ""),
         now=db_now(),
     )
 

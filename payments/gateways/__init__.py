@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
+from payments.gateways.alipay import AlipayGateway
 from payments.gateways.base import Gateway, Unreachable
 from payments.gateways.epay import EpayGateway
 from payments.gateways.epay_v2 import EpayV2Gateway
@@ -33,20 +35,32 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
         secret = channel.secret
     except CannotOpen as error:
         raise Unreachable(f"the secret of {channel.slug} cannot be opened") from error
-    if channel.driver == "epay_v2":
-        return EpayV2Gateway(
-            base_url=channel.base_url,
-            merchant_id=channel.merchant_id,
-            secret=secret,
-            provider_key=channel.provider_key,
-            method=channel.method,
-            http=http_client(),
-            clock=lambda: datetime.now(UTC),
-        )
-    return EpayGateway(
-        base_url=channel.base_url,
-        merchant_id=channel.merchant_id,
-        secret=secret,
-        method=channel.method,
-        http=http_client(),
-    )
+    account: dict[str, Any] = {
+        "base_url": channel.base_url,
+        "merchant_id": channel.merchant_id,
+        "http": http_client(),
+    }
+    match channel.driver:
+        case "epay_v1":
+            return EpayGateway(secret=secret, method=channel.method, **account)
+        case "epay_v2":
+            return EpayV2Gateway(
+                secret=secret,
+                provider_key=channel.provider_key,
+                method=channel.method,
+                clock=_now,
+                **account,
+            )
+        case "alipay_qr" | "alipay_page":
+            return AlipayGateway(
+                secret=secret,
+                provider_key=channel.provider_key,
+                has_pages=channel.driver == "alipay_page",
+                clock=_now,
+                **account,
+            )
+    raise Unreachable(f"no driver is called {channel.driver}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

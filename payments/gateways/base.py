@@ -1,17 +1,13 @@
 """What every driver speaks: calls in, evidence and pay pages out."""
 
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-import httpx
-
-MAX_ANSWER_BYTES = 1_000_000
-MAX_ANSWER_SECONDS = 10.0
+from cardshop.common.money import to_minor
 
 
 class BadNotice(Exception):
@@ -38,10 +34,13 @@ class RawCall:
     query: str
     body: str
 
-    def single_params(self) -> dict[str, str]:
-        """The query's parameters. Raises BadNotice on a repeated name: which one was signed?"""
+    def single_params(self, *, of: str | None = None) -> dict[str, str]:
+        """The parameters of the query, or of a form. Raises BadNotice on a repeated name: which one was
+        signed?
+        """
         try:
-            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=50)
+            form = self.query if of is None else of
+            pairs = parse_qsl(form, keep_blank_values=True, max_num_fields=50)
         except ValueError as error:
             raise BadNotice("too many parameters") from error
         params = dict(pairs)
@@ -61,6 +60,24 @@ class Evidence:
     currency: str
 
 
+def read_evidence(said: Mapping[str, Any], *, amount: str, currency: str, paid: bool) -> Evidence:
+    """What is said of a trade under the numbers that Chinese providers agree on. Raises GatewayError."""
+    try:
+        amount_minor = to_minor(str(said[amount]), currency)
+        out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
+    except (KeyError, ValueError) as error:
+        raise GatewayError("answered without a readable amount or number") from error
+    if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64):
+        raise GatewayError("answered with an unreadable number")
+    return Evidence(
+        out_trade_no=out_trade_no,
+        provider_txn_id=txn,
+        paid=paid,
+        amount_minor=amount_minor,
+        currency=currency,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notice:
     """A verified notice. `digest` is of what was signed, so that additions make no new notice."""
@@ -71,7 +88,10 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class PayRequest:
-    """What a provider needs to know to ask for money. `return_url` is where the buyer comes back."""
+    """What a provider needs to know to ask for money. `return_url` is where the buyer comes back.
+
+    From `expires_at` on it should take no more.
+    """
 
     out_trade_no: str
     amount_minor: int
@@ -80,12 +100,14 @@ class PayRequest:
     notify_url: str
     return_url: str
     client_ip: str
+    on_phone: bool
     started_at: datetime = field(repr=False)
+    expires_at: datetime = field(repr=False)
 
 
 # What opens the payment apps of phones. Whatever else a provider names is not put before a buyer.
 _APPS = re.compile(r"(weixin|alipays?|mqqapi|uppaywallet)://[!-~]+", re.ASCII)
-MOST_PAY_PAGE = 2000  # characters
+MOST_PAY_PAGE = 4000  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,23 +132,6 @@ class PayPage:
             raise GatewayError("answered with a payment page without end")
 
 
-def read_answer(http: httpx.Client, method: str, url: str, **request: Any) -> tuple[int, bytes]:
-    """Status and decoded body of an answer that is short in bytes and in time.
-
-    The client's own time-outs are for each read: a provider that trickles would never hit them.
-    Raises GatewayError, and httpx.HTTPError.
-    """
-    began, content = time.monotonic(), b""
-    with http.stream(method, url, headers={"Accept-Encoding": "identity"}, **request) as answer:
-        for part in answer.iter_bytes():
-            content += part
-            if len(content) > MAX_ANSWER_BYTES:
-                raise GatewayError("answered too much")
-            if time.monotonic() - began > MAX_ANSWER_SECONDS:
-                raise Unreachable("answered too slowly")
-    return answer.status_code, content
-
-
 class Gateway(Protocol):
     """One provider. No method touches the database; those that use the network say so."""
 
@@ -134,6 +139,8 @@ class Gateway(Protocol):
     """Whether a verified notice may be believed without asking back."""
     acknowledgement: str
     """What to answer once a notice is ours for good."""
+    has_statement: bool
+    """Whether `statement` can be had. Else one can only ask about each trade."""
 
     def create(self, wanted: PayRequest) -> PayPage:
         """Network. Where the buyer pays. Raises GatewayError, GatewayRefused."""

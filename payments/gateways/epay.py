@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from cardshop.common.money import to_minor, to_text
+from cardshop.common.money import to_text
 from payments.gateways.base import (
     BadNotice,
     Evidence,
@@ -28,15 +28,14 @@ from payments.gateways.base import (
     PayPage,
     PayRequest,
     RawCall,
-    Unreachable,
-    read_answer,
+    read_evidence,
 )
+from payments.gateways.exchange import fetch
 
 CURRENCY = "CNY"
 UNSIGNED = {"sign", "sign_type"}
 _PAGE = 50
 _MAX_PAGES = 10_000
-_NOBODY_THERE = {502, 503, 504}  # said by whatever stands in front of the provider
 
 
 def sign(params: Mapping[str, str], secret: str) -> str:
@@ -77,6 +76,7 @@ class EpayGateway:
 
     notice_is_proof = False
     acknowledgement = "success"
+    has_statement = True
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -148,20 +148,7 @@ class EpayGateway:
 
 def evidence_of(said: Mapping[str, Any], *, paid: bool) -> Evidence:
     """What an answer, a notice or a row of a statement says of a trade. Raises GatewayError."""
-    try:
-        amount_minor = to_minor(str(said["money"]), CURRENCY)
-        out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
-    except (KeyError, ValueError) as error:
-        raise GatewayError("answered without a readable amount or number") from error
-    if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64):
-        raise GatewayError("answered with an unreadable number")
-    return Evidence(
-        out_trade_no=out_trade_no,
-        provider_txn_id=txn,
-        paid=paid,
-        amount_minor=amount_minor,
-        currency=CURRENCY,
-    )
+    return read_evidence(said, amount="money", currency=CURRENCY, paid=paid)
 
 
 def pages_of(orders: Callable[[int, int], list[Evidence]]) -> Iterator[Evidence]:
@@ -176,17 +163,8 @@ def pages_of(orders: Callable[[int, int], list[Evidence]]) -> Iterator[Evidence]
 
 
 def exchange(http: httpx.Client, method: str, url: str, **request: Any) -> dict[str, Any]:
-    """The answer's JSON object, its decimals as text. Raises GatewayError, without quoting the URL:
-    v1 puts the key into it.
-    """
-    try:
-        status, content = _once_more(http, method, url, **request)
-    except httpx.HTTPError as error:
-        raise Unreachable(type(error).__name__) from None
-    if status in _NOBODY_THERE:
-        raise Unreachable(f"answered {status}")
-    if status != 200:
-        raise GatewayError(f"answered {status}")
+    """The answer's JSON object, its decimals as text. Raises GatewayError."""
+    content = fetch(http, method, url, **request)
     try:
         # Numbers stay text: a float could already have lost a fen.
         said = json.loads(content, parse_float=str)
@@ -195,11 +173,3 @@ def exchange(http: httpx.Client, method: str, url: str, **request: Any) -> dict[
     if not isinstance(said, dict):
         raise GatewayError("answered what is not an object")
     return said
-
-
-def _once_more(http: httpx.Client, method: str, url: str, **request: Any) -> tuple[int, bytes]:
-    """Again when a kept connection had been closed under us: no call here may not be repeated."""
-    try:
-        return read_answer(http, method, url, **request)
-    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-        return read_answer(http, method, url, **request)

@@ -51,6 +51,7 @@ class EpayV2Gateway:
 
     notice_is_proof = True
     acknowledgement = "success"
+    has_statement = True
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:

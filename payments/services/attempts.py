@@ -31,7 +31,13 @@ _COUNTER = BoundedSemaphore(COUNTER_PLACES)
 
 
 def start_attempt(
-    order: Order, channel: PaymentChannel, *, return_url: str, client_ip: str, now: datetime
+    order: Order,
+    channel: PaymentChannel,
+    *,
+    return_url: str,
+    client_ip: str,
+    on_phone: bool = False,
+    now: datetime,
 ) -> PaymentAttempt:
     """An open attempt: its `pay_url`, `qr` or `app_url` is how the buyer pays `order` through `channel`.
 
@@ -52,7 +58,9 @@ def start_attempt(
         notify_url=absolute_url(order.shop, reverse("notify", args=[channel.slug])),
         return_url=return_url.replace("{attempt}", attempt.out_trade_no),
         client_ip=client_ip,
+        on_phone=on_phone,
         started_at=attempt.started_at,
+        expires_at=order.reserved_until,
     )
     try:
         with _place_at_the_counter():

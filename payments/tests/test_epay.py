@@ -1,5 +1,6 @@
 """The EPay v1 driver, against published behaviour and a scripted provider."""
 
+from dataclasses import replace
 from time import sleep
 from urllib.parse import urlencode
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, PayPage, PayRequest, RawCall
+from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, PayPage, RawCall
 from payments.gateways.epay import EpayGateway, cut_bytes, sign, verify
+from payments.tests.wanted import WANTED
 from tests.factories import NOON, SECRET
 
 PAID = {
@@ -21,16 +23,6 @@ PAID = {
     "trade_status": "TRADE_SUCCESS",
     "type": "alipay",
 }
-WANTED = PayRequest(
-    out_trade_no="A1",
-    amount_minor=990,
-    currency="CNY",
-    subject="订" * 60,
-    notify_url="https://shop.example/n",
-    return_url="https://shop.example/r",
-    client_ip="192.0.2.1",
-    started_at=NOON,
-)
 
 
 def gateway(answer=None):
@@ -131,11 +123,11 @@ def test_the_provider_refusing_is_told_apart_from_the_provider_failing():
         gateway(lambda request: httpx.Response(200, text="[]")),
         says(code=1),
         says(code=1, payurl="javascript:alert(1)"),
-        says(code=1, payurl="https://pay.example/" + 2000 * "x"),
+        says(code=1, payurl="https://pay.example/" + 4000 * "x"),
         says(code=1, urlscheme="javascript:alert(1)"),
         says(code=1, urlscheme="weixin://pay\njavascript:alert(1)"),
         says(code=1, urlscheme="https://pay.example/"),
-        says(code=1, qrcode=2001 * "x"),
+        says(code=1, qrcode=4001 * "x"),
     ):
         with pytest.raises(GatewayError):
             broken.create(WANTED)
@@ -166,7 +158,7 @@ def test_a_kept_connection_that_was_closed_under_us_costs_nothing():
 
 def test_another_currency_is_refused_before_anybody_is_asked():
     with pytest.raises(GatewayRefused, match="CNY"):
-        gateway().create(PayRequest(**{**WANTED.__dict__, "currency": "USD"}))
+        gateway().create(replace(WANTED, currency="USD"))
 
 
 def test_a_query_tells_paid_from_unpaid_from_unknown():
@@ -216,14 +208,14 @@ def test_a_statement_is_read_to_its_end_whatever_the_provider_makes_of_pages(und
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch):
-    monkeypatch.setattr("payments.gateways.base.MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr("payments.gateways.exchange.MAX_ANSWER_BYTES", 1000)
 
     with pytest.raises(GatewayError, match="too much"):
         gateway(lambda request: httpx.Response(200, content=b"x" * 1001)).query("A1")
 
 
 def test_an_answer_that_trickles_is_cut_off(monkeypatch):
-    monkeypatch.setattr("payments.gateways.base.MAX_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("payments.gateways.exchange.MAX_ANSWER_SECONDS", 0.05)
 
     def trickle():
         while True:

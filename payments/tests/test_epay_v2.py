@@ -17,12 +17,12 @@ from payments.gateways.base import (
     GatewayError,
     GatewayRefused,
     PayPage,
-    PayRequest,
     RawCall,
     Unreachable,
 )
 from payments.gateways.epay import signed_text
 from payments.gateways.epay_v2 import EpayV2Gateway
+from payments.tests.wanted import WANTED
 from tests.factories import NOON
 
 OURS, THEIRS, STRANGERS = new_key(), new_key(), new_key()
@@ -39,16 +39,6 @@ PAID = {
     "timestamp": NOW,
     "sign_type": "RSA",
 }
-WANTED = PayRequest(
-    out_trade_no="A1",
-    amount_minor=990,
-    currency="CNY",
-    subject="订" * 60,
-    notify_url="https://shop.example/n",
-    return_url="https://shop.example/r",
-    client_ip="192.0.2.1",
-    started_at=NOON,
-)
 
 
 def gateway(answer=None, **changes):

@@ -11,7 +11,7 @@ from django.db import connections
 
 from cardshop.embedded import var_dir
 from cardshop.operations import demo_keys
-from cardshop.operations.demo import MERCHANT_ID, ensure_admin
+from cardshop.operations.demo import APP_ID, MERCHANT_ID, ensure_admin
 from cardshop.operations.translations import compile_translations
 from cardshop.settings import env
 
@@ -83,6 +83,7 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
     key = env.generated_secret("SANDBOX_KEY", var / "secrets")
     merchant_rsa = env.generated_secret("SANDBOX_MERCHANT_RSA", var / "secrets", demo_keys.new_key)
     platform_rsa = env.generated_secret("SANDBOX_PLATFORM_KEY", var / "secrets", demo_keys.new_key)
+    merchant_public = demo_keys.public_of(merchant_rsa)
     return {
         "CARDSHOP_VAR": str(var),
         "WEB_PORT": str(port),
@@ -91,7 +92,7 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
         "SANDBOX_KEY": key,
         "SANDBOX_MERCHANT_RSA": merchant_rsa,
         "SANDBOX_PLATFORM_KEY": platform_rsa,
-        "SANDBOX_RSA_MERCHANTS": f"{MERCHANT_ID}:{demo_keys.public_of(merchant_rsa)}",
+        "SANDBOX_RSA_MERCHANTS": f"{MERCHANT_ID}:{merchant_public},{APP_ID}:{merchant_public}",
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -1,0 +1,184 @@
+"""Alipay, OpenAPI v1 with RSA2: a QR code (当面付), or a page for desktops and phones (电脑/手机网站支付).
+
+Sources: the platform's documents of `alipay.trade.*`, and fzlee/alipay@fd838d5. Traps:
+- Answers are verified over the raw text of their node. Written anew as JSON, it is another text.
+- A code or a page makes no trade until somebody scans or logs in: until then the trade "does not exist", and
+  can be paid all the same. So everything carries an absolute end.
+- The clock is that of Beijing, whatever the server's.
+- TRADE_SUCCESS comes again with every partial refund, and TRADE_FINISHED after it: it is the same money.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from cardshop.common.money import to_text
+from payments.gateways import rsa
+from payments.gateways.base import (
+    BadNotice,
+    Evidence,
+    GatewayError,
+    GatewayRefused,
+    Notice,
+    PayPage,
+    PayRequest,
+    RawCall,
+    Unreachable,
+    read_evidence,
+)
+from payments.gateways.exchange import fetch
+
+CURRENCY = "CNY"
+BEIJING = timezone(timedelta(hours=8))
+PAID = {"TRADE_SUCCESS", "TRADE_FINISHED"}
+LONGEST_SUBJECT = 256  # characters
+_APP = "alipays://platformapi/startapp?saId=10000007&qrcode="
+# Said of what may be well again in a moment, and of what nobody knows how it ended.
+_TROUBLE = {"20000", "10003"}
+
+
+def signed_text(params: Mapping[str, str], *, without: frozenset[str] = frozenset({"sign"})) -> str:
+    """The sorted, non-empty, un-encoded pairs. Of notices `sign_type` is left out, too."""
+    return "&".join(f"{k}={v}" for k, v in sorted(params.items()) if v and k not in without)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlipayGateway:
+    """`merchant_id` is the app's id, `secret` its private key, `provider_key` Alipay's public key."""
+
+    base_url: str
+    merchant_id: str
+    secret: str = field(repr=False)
+    provider_key: str
+    has_pages: bool
+    http: httpx.Client = field(repr=False)
+    clock: Callable[[], datetime]
+
+    notice_is_proof = True
+    acknowledgement = "success"
+    has_statement = False  # but of the day before, as a file
+
+    def create(self, wanted: PayRequest) -> PayPage:
+        if wanted.currency != CURRENCY:
+            raise GatewayRefused(f"Alipay takes {CURRENCY}, not {wanted.currency}")
+        about = {
+            "out_trade_no": wanted.out_trade_no,
+            "total_amount": to_text(wanted.amount_minor, CURRENCY),
+            "subject": wanted.subject[:LONGEST_SUBJECT],
+            "time_expire": _stamp(wanted.expires_at),
+        }
+        if self.has_pages:
+            return PayPage(url=self._page(wanted, about))
+        said = self._call("alipay.trade.precreate", about, notify_url=wanted.notify_url)
+        if said.get("code") != "10000":
+            raise GatewayRefused(_why(said))
+        qr = str(said.get("qr_code", ""))
+        return PayPage(qr=qr, app_url=_APP + quote(qr, safe="") if qr else "")
+
+    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
+        about = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}
+        said = self._call("alipay.trade.query", about)
+        if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
+            return None
+        if said.get("code") != "10000":
+            raise GatewayError(_why(said))
+        if said.get("out_trade_no") != out_trade_no:
+            raise GatewayError("answered about another trade")
+        return _evidence(said)
+
+    def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
+        params = call.single_params(of=call.body)
+        text = signed_text(params, without=frozenset({"sign", "sign_type"}))
+        if params.get("sign_type") != "RSA2" or not self._is_theirs(text, params.get("sign", "")):
+            raise BadNotice("bad signature")
+        if params.get("app_id") != self.merchant_id:
+            raise BadNotice("for another merchant")
+        try:
+            evidence = _evidence(params)
+        except GatewayError as error:
+            raise BadNotice(str(error)) from error
+        return Notice(evidence=evidence, digest=sha256(text.encode()).hexdigest())
+
+    def statement(self) -> Iterator[Evidence]:
+        raise GatewayError("has no statement of today")
+
+    def _page(self, wanted: PayRequest, about: dict[str, str]) -> str:
+        """An address that says all of it, signed: nobody is asked before the buyer goes there."""
+        kind = ("wap", "QUICK_WAP_WAY") if wanted.on_phone else ("page", "FAST_INSTANT_TRADE_PAY")
+        method, product_code = f"alipay.trade.{kind[0]}.pay", kind[1]
+        params = self._signed(
+            method,
+            {**about, "product_code": product_code},
+            notify_url=wanted.notify_url,
+            return_url=wanted.return_url,
+        )
+        return f"{self.base_url}?{urlencode(params)}"
+
+    def _call(self, method: str, about: dict[str, str], **more: str) -> dict[str, Any]:
+        """The node of the answer, signed by Alipay. Raises GatewayError."""
+        content = fetch(self.http, "POST", self.base_url, data=self._signed(method, about, **more))
+        name = f"{method.replace('.', '_')}_response"
+        try:
+            node = raw_node(content.decode(), name)
+            signature = str(json.loads(content)["sign"])
+            # Of the text that is verified, and of no other: an answer could name its node twice.
+            said = json.loads(node, parse_float=str)
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise GatewayError("answered what cannot be read, or without a signature") from None
+        if not isinstance(said, dict) or not self._is_theirs(node, signature):
+            raise GatewayError("answered without a valid signature")
+        if str(said.get("code")) in _TROUBLE or said.get("sub_code") in ("ACQ.SYSTEM_ERROR", "SYSTEM_ERROR"):
+            raise GatewayError(_why(said))
+        return said
+
+    def _signed(self, method: str, about: dict[str, str], **more: str) -> dict[str, str]:
+        params = {
+            "app_id": self.merchant_id,
+            "method": method,
+            "format": "JSON",
+            "charset": "utf-8",
+            "sign_type": "RSA2",
+            "timestamp": _stamp(self.clock()),
+            "version": "1.0",
+            "biz_content": json.dumps(about, ensure_ascii=False, separators=(",", ":")),
+            **more,
+        }
+        try:
+            return {**params, "sign": rsa.sign(signed_text(params), rsa.private_key(self.secret))}
+        except rsa.BadKey as error:
+            raise Unreachable(f"our own key is {error}") from error
+
+    def _is_theirs(self, text: str, signature: str) -> bool:
+        try:
+            return rsa.verify(text, signature, rsa.public_key(self.provider_key))
+        except rsa.BadKey:
+            return False
+
+
+def raw_node(answer: str, name: str) -> str:
+    """The text of the answer's object of that name, as it was sent and signed; empty if there is none."""
+    _, found, rest = answer.partition(f'"{name}":')
+    try:
+        _, end = json.JSONDecoder().raw_decode(rest.lstrip())
+    except (ValueError, RecursionError):
+        return ""
+    return rest.lstrip()[:end] if found else ""
+
+
+def _evidence(said: Mapping[str, Any]) -> Evidence:
+    is_paid = said.get("trade_status") in PAID
+    return read_evidence(said, amount="total_amount", currency=CURRENCY, paid=is_paid)
+
+
+def _why(said: Mapping[str, Any]) -> str:
+    return str(said.get("sub_msg") or said.get("sub_code") or said.get("msg") or said.get("code"))[:200]
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,19 @@
+"""What the tests of the drivers ask to be paid."""
+
+from datetime import timedelta
+
+from payments.gateways.base import PayRequest
+from tests.factories import NOON
+
+WANTED = PayRequest(
+    out_trade_no="A1",
+    amount_minor=990,
+    currency="CNY",
+    subject="订" * 300,
+    notify_url="https://shop.example/n",
+    return_url="https://shop.example/r",
+    client_ip="192.0.2.1",
+    on_phone=False,
+    started_at=NOON,
+    expires_at=NOON + timedelta(minutes=15),
+)
