@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from cardshop.common.clock import db_now
-from cardshop.operations.demo_keys import new_key, public_of
 from orders.models import Order
 from orders.selectors import revealed_keys
 from orders.tasks import deliver
 from payments.errors import ChannelUnavailable
+from payments.gateways.rsa import new_key, public_of
 from payments.ledgers import ledger_differences
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
 from payments.services.attempts import start_attempt

@@ -13,12 +13,12 @@ from django.core.files.base import ContentFile
 from cardshop.common.clock import db_now
 from cardshop.common.ids import ALPHABET
 from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS, Goods, Offer
-from cardshop.operations.demo_keys import public_of
 from cardshop.operations.demo_pictures import cover
 from cardshop.settings import env
 from cardshop.shops.models import Shop
 from inventory.imports import import_keys
 from inventory.models import Category, Product, ProductImage, Stock, Variant
+from payments.gateways.rsa import public_of
 from payments.models import PaymentChannel
 
 ADMIN = "admin"

@@ -6,9 +6,16 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 
 LEAST_BITS = 2048
 
@@ -39,6 +46,18 @@ def public_key(text: str) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey) or key.key_size < LEAST_BITS:
         raise BadKey(f"not an RSA key of at least {LEAST_BITS} bits")
     return key
+
+
+def new_key() -> str:
+    """A private key as PKCS #8, for the demo shop and for tests."""
+    key = generate_private_key(public_exponent=65537, key_size=LEAST_BITS)
+    return b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
+
+
+def public_of(private: str) -> str:
+    """What the other side is given of a private key. Raises BadKey."""
+    key = private_key(private).public_key()
+    return b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
 def sign(text: str, key: RSAPrivateKey) -> str:

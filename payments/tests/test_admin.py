@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cardshop.common.crypto import CannotOpen
-from cardshop.operations.demo_keys import new_key, public_of
+from payments.gateways.rsa import new_key, public_of
 from payments.models import PaymentChannel, Receipt, WebhookEvent
 from tests.factories import SECRET, make_channel, make_order, make_shop, make_variant, pay_order
 from tests.staff import logged_in, make_boss, make_clerk

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import httpx
 import pytest
 
-from cardshop.operations.demo_keys import new_key, public_of
 from payments.gateways import rsa
 from payments.gateways.alipay import AlipayGateway, raw_node, signed_text
 from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, RawCall, Unreachable
+from payments.gateways.rsa import new_key, public_of
 from payments.tests.wanted import WANTED
 from tests.factories import NOON
 

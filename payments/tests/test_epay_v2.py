@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardshop.operations.demo_keys import new_key, public_of
 from payments.gateways import rsa
 from payments.gateways.base import (
     BadNotice,
@@ -22,6 +21,7 @@ from payments.gateways.base import (
 )
 from payments.gateways.epay import signed_text
 from payments.gateways.epay_v2 import EpayV2Gateway
+from payments.gateways.rsa import new_key, public_of
 from payments.tests.wanted import WANTED
 from tests.factories import NOON
 

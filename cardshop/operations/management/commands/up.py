@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from cardshop.embedded import var_dir
-from cardshop.operations import demo_keys
 from cardshop.operations.demo import APP_ID, MERCHANT_ID, ensure_admin
 from cardshop.operations.translations import compile_translations
 from cardshop.settings import env
+from payments.gateways import rsa
 
 DEFAULT_PORT = 8000
 
@@ -81,9 +81,9 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
     private one and the other's public one.
     """
     key = env.generated_secret("SANDBOX_KEY", var / "secrets")
-    merchant_rsa = env.generated_secret("SANDBOX_MERCHANT_RSA", var / "secrets", demo_keys.new_key)
-    platform_rsa = env.generated_secret("SANDBOX_PLATFORM_KEY", var / "secrets", demo_keys.new_key)
-    merchant_public = demo_keys.public_of(merchant_rsa)
+    merchant_rsa = env.generated_secret("SANDBOX_MERCHANT_RSA", var / "secrets", rsa.new_key)
+    platform_rsa = env.generated_secret("SANDBOX_PLATFORM_KEY", var / "secrets", rsa.new_key)
+    merchant_public = rsa.public_of(merchant_rsa)
     return {
         "CARDSHOP_VAR": str(var),
         "WEB_PORT": str(port),
