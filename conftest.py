@@ -13,6 +13,15 @@ def _quiet_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cardshop.celery.app.send_task", lambda *args, **kwargs: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _closed_breakers() -> None:
+    """Of the last session: the channels of this one have the same numbers."""
+    from cardshop.traffic.breakers import _connect
+
+    for key in _connect().scan_iter("breaker:*"):
+        _connect().delete(key)
+
+
 @pytest.fixture
 def line() -> Iterator[None]:
     """An empty Redis: gates of other tests would be taken for those of this one's variants."""

@@ -1,11 +1,13 @@
 """The merchant's pages of the money: ways to pay, and what came in through them."""
 
+import math
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, IntegerField, Model, URLField, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -18,6 +20,7 @@ from payments.admin_forms import ChannelForm
 from payments.checkout.admin import OrderAdmin
 from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.reasons import in_words, why_it_waits
+from payments.gateways import left_alone
 from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
 from payments.selectors import WAITS_FOR_PERSON
 from payments.services.resolving import DEALT_WITH, resolve_receipt
@@ -37,7 +40,7 @@ class PaymentChannelAdmin(GuardedDeleteAdmin):
 
     form = ChannelForm
     formfield_overrides = {URLField: {"assume_scheme": "https"}}
-    list_display = ["name", "shop", "method", "merchant_id", "is_enabled", "position"]
+    list_display = ["name", "shop", "method", "merchant_id", "answers", "is_enabled", "position"]
     list_select_related = ["shop"]
     list_filter = ["is_enabled", "shop"]
     list_editable = ["is_enabled", "position"]
@@ -70,6 +73,14 @@ class PaymentChannelAdmin(GuardedDeleteAdmin):
         if secret := form.cleaned_data.get("secret"):
             obj.seal_secret(secret)
         super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("answers"))
+    def answers(self, channel: PaymentChannel) -> str:
+        if waits := left_alone(channel):
+            return gettext("failed again and again: not asked for %(seconds)d s") % {
+                "seconds": math.ceil(max(waits.values()))
+            }
+        return gettext("yes")
 
     @admin.display(description=_("address for notices"))
     def notify_address(self, channel: PaymentChannel) -> str:

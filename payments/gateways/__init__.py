@@ -12,6 +12,7 @@ from payments.gateways.alipay import AlipayGateway
 from payments.gateways.base import Gateway, Unreachable
 from payments.gateways.epay import EpayGateway
 from payments.gateways.epay_v2 import EpayV2Gateway
+from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
 
 
@@ -26,7 +27,7 @@ def http_client() -> httpx.Client:
 
 
 def gateway_for(channel: PaymentChannel) -> Gateway:
-    """The driver of a channel, with the channel's credentials.
+    """The driver of a channel, with the channel's credentials, behind the channel's breakers.
 
     Raises Unreachable when they cannot be opened: the provider cannot be asked then, as if it were down,
     and whoever asks many of them goes on to the next.
@@ -35,6 +36,23 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
         secret = channel.secret
     except CannotOpen as error:
         raise Unreachable(f"the secret of {channel.slug} cannot be opened") from error
+    return GuardedGateway(_driver(channel, secret), name=_name(channel))
+
+
+def left_alone(channel: PaymentChannel) -> dict[str, float]:
+    """The operations that the channel is not asked for at the moment, with seconds until it may be again.
+
+    Empty while all is well, and while Redis cannot say.
+    """
+    waits = {operation: breaker_of(_name(channel), operation).open_for() for operation in OPERATIONS}
+    return {operation: seconds for operation, seconds in waits.items() if seconds is not None}
+
+
+def _name(channel: PaymentChannel) -> str:
+    return f"channel:{channel.pk}"
+
+
+def _driver(channel: PaymentChannel, secret: str) -> Gateway:
     account: dict[str, Any] = {
         "base_url": channel.base_url,
         "merchant_id": channel.merchant_id,

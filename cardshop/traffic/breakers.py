@@ -1,0 +1,148 @@
+"""Circuit breakers: who has failed again and again is left alone for a while, by all processes together.
+
+The state lies in Redis and is moved by one script (`scripts/breaker.lua`), by Redis' clock. Over the last
+minute, ten calls of which half failed open it, and so do five in a row that nobody answered; for 5 s at
+first, twice as long each time after that, 300 s at most. Then three probes at a time are let through, each
+on a lease, so that a crash cannot keep the place; three that go well close it, one that fails opens it.
+
+While Redis is away every process goes by what it sees itself: five failures in a row open it for 5 s.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from threading import Lock, local
+from typing import Any
+
+import redis
+import structlog
+from django.conf import settings
+from redis.commands.core import Script
+
+logger = structlog.get_logger(__name__)
+
+CLOSED_FOR = 0.1  # seconds that a closed breaker is believed to be so without asking
+IN_A_ROW, LEFT_ALONE = 5, 5.0
+_SCRIPT = Path(__file__).with_name("scripts") / "breaker.lua"
+_REDIS_RESTS = 1.0  # seconds that nobody asks Redis after it has failed
+
+_here = local()
+
+
+class BreakerOpen(Exception):
+    """The call was not made. `again_in` seconds it may be worth another try."""
+
+    def __init__(self, again_in: float) -> None:
+        super().__init__(f"left alone for {again_in:.1f} s")
+        self.again_in = again_in
+
+
+@dataclass
+class _Seen:
+    """What this process has seen of one breaker."""
+
+    closed_until: float = 0.0
+    in_a_row: int = 0
+    open_until: float = 0.0
+    lock: Lock = field(default_factory=Lock)
+
+
+class Breaker:
+    """The breaker of that name. `failures` are the errors that count, `no_answer` those that count double."""
+
+    def __init__(
+        self, name: str, *, failures: type[Exception], no_answer: type[Exception] | tuple[()] = ()
+    ) -> None:
+        self.name, self._failures, self._no_answer = name, failures, no_answer
+        tag = f"breaker:{{{name}}}:"
+        self._keys = [f"{tag}state", f"{tag}probes"]
+        self._seen = _seen_of(name)
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Around one call. Raises BreakerOpen instead of making it."""
+        token = secrets.token_hex(8)
+        self._ask(token)
+        try:
+            yield
+        except self._failures as error:
+            self._tell("nobody" if isinstance(error, self._no_answer) else "failed", token)
+            raise
+        except BaseException:
+            self._tell("ok", token)  # whatever else it was, there was an answer
+            raise
+        self._tell("ok", token)
+
+    def open_for(self) -> float | None:
+        """Seconds until the next call may be tried; None if it is closed, or nobody can say."""
+        try:
+            pipe = _connect().pipeline(transaction=False)
+            pipe.hmget(self._keys[0], "state", "until")
+            pipe.time()
+            (state, until), (seconds, micros) = pipe.execute()
+        except redis.RedisError:
+            return None
+        if state is None or state == b"closed":
+            return None
+        return max(0.0, int(until) / 1000 - float(seconds) - float(micros) / 1e6)
+
+    def _ask(self, token: str) -> None:
+        now = time.monotonic()
+        if now < self._seen.closed_until:
+            return
+        said = self._say("ask", token)
+        if said is None:
+            if now < self._seen.open_until:
+                raise BreakerOpen(self._seen.open_until - now)
+        elif said[0] == 0:
+            raise BreakerOpen(said[1] / 1000)
+        elif said[0] == 1:
+            self._seen.closed_until = now + CLOSED_FOR
+
+    def _tell(self, how: str, token: str) -> None:
+        with self._seen.lock:
+            self._seen.in_a_row = 0 if how == "ok" else self._seen.in_a_row + 1
+            if self._seen.in_a_row >= IN_A_ROW:
+                self._seen.open_until = time.monotonic() + LEFT_ALONE
+        said = self._say(how, token)
+        if said is not None and said[0] == b"open":
+            self._seen.closed_until = 0.0
+            if how != "ok":
+                logger.warning("breaker open", breaker=self.name)
+
+    def _say(self, verb: str, token: str) -> Any:
+        """The script's answer; None while Redis is away."""
+        if time.monotonic() < getattr(_here, "rests_until", 0.0):
+            return None
+        try:
+            return _script()(keys=self._keys, args=[verb, token], client=_connect())
+        except redis.RedisError:
+            _here.rests_until = time.monotonic() + _REDIS_RESTS
+            return None
+
+
+@cache
+def _seen_of(name: str) -> _Seen:
+    return _Seen()
+
+
+@cache
+def _script() -> Script:
+    return redis.Redis().register_script(_SCRIPT.read_text())
+
+
+def _connect() -> Any:
+    """This thread's connection. A call to a provider must not wait long for whether it may be made."""
+    client = getattr(_here, "client", None)
+    if client is None:
+        client = _here.client = redis.Redis.from_url(
+            settings.ADMISSION_REDIS_URL,
+            socket_timeout=0.5,
+            socket_connect_timeout=0.5,
+            single_connection_client=True,
+        )
+    return client
