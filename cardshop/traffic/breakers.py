@@ -25,7 +25,9 @@ from redis.commands.core import Script
 
 logger = structlog.get_logger(__name__)
 
-CLOSED_FOR = 0.1  # seconds that a closed breaker is believed to be so without asking
+# Seconds that a closed breaker is believed to be so without asking, and that answers are counted here before
+# Redis is told: in a rush both would cost more than the provider is worth asking about.
+CLOSED_FOR = 0.1
 IN_A_ROW, LEFT_ALONE = 5, 5.0
 _SCRIPT = Path(__file__).with_name("scripts") / "breaker.lua"
 _REDIS_RESTS = 1.0  # seconds that nobody asks Redis after it has failed
@@ -46,6 +48,8 @@ class _Seen:
     """What this process has seen of one breaker."""
 
     closed_until: float = 0.0
+    told_until: float = 0.0
+    answers: int = 0  # that Redis has not been told of
     in_a_row: int = 0
     open_until: float = 0.0
     lock: Lock = field(default_factory=Lock)
@@ -104,22 +108,27 @@ class Breaker:
             self._seen.closed_until = now + CLOSED_FOR
 
     def _tell(self, how: str, token: str) -> None:
-        with self._seen.lock:
-            self._seen.in_a_row = 0 if how == "ok" else self._seen.in_a_row + 1
-            if self._seen.in_a_row >= IN_A_ROW:
-                self._seen.open_until = time.monotonic() + LEFT_ALONE
-        said = self._say(how, token)
+        now, seen = time.monotonic(), self._seen
+        with seen.lock:
+            seen.in_a_row = 0 if how == "ok" else seen.in_a_row + 1
+            if seen.in_a_row >= IN_A_ROW:
+                seen.open_until = now + LEFT_ALONE
+            seen.answers += how == "ok"
+            if how == "ok" and now < min(seen.told_until, seen.closed_until):
+                return
+            seen.told_until, answers, seen.answers = now + CLOSED_FOR, seen.answers, 0
+        said = self._say(how, token, answers)
         if said is not None and said[0] == b"open":
             self._seen.closed_until = 0.0
             if how != "ok":
                 logger.warning("breaker open", breaker=self.name)
 
-    def _say(self, verb: str, token: str) -> Any:
+    def _say(self, verb: str, token: str, answers: int = 0) -> Any:
         """The script's answer; None while Redis is away."""
         if time.monotonic() < getattr(_here, "rests_until", 0.0):
             return None
         try:
-            return _script()(keys=self._keys, args=[verb, token], client=_connect())
+            return _script()(keys=self._keys, args=[verb, token, answers], client=_connect())
         except redis.RedisError:
             _here.rests_until = time.monotonic() + _REDIS_RESTS
             return None

@@ -1,6 +1,6 @@
 -- One breaker, by Redis' clock: may a call be made, and how did one end?
 -- KEYS: state (hash), probes (sorted set of leases)
--- ARGV: 'ask', token | 'ok', token | 'failed', token | 'nobody', token (failed, and there was no connection)
+-- ARGV: 'ask' | 'ok' | 'failed' | 'nobody' (failed, and nobody was there), token, answers to be counted
 -- Answers an ask with {1} for a call, {2} for a probe, {0, milliseconds until the next may be tried};
 -- what a call came to with {state}.
 local SLOT, SLOTS = 10, 6 -- seconds, and how many of them are looked at
@@ -72,9 +72,11 @@ if state == 'open' then
     return {state}
 end
 redis.call('HDEL', KEYS[1], 'ok:' .. slot - SLOTS, 'failed:' .. slot - SLOTS)
-if ARGV[1] == 'ok' then
-    redis.call('HINCRBY', KEYS[1], 'ok:' .. slot, 1)
+if tonumber(ARGV[3]) > 0 then
+    redis.call('HINCRBY', KEYS[1], 'ok:' .. slot, ARGV[3])
     redis.call('HDEL', KEYS[1], 'row')
+end
+if ARGV[1] == 'ok' then
     redis.call('PEXPIRE', KEYS[1], 2 * QUIET)
     return {state}
 end

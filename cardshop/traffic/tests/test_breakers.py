@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-import redis
 
 from cardshop.traffic import breakers
 from cardshop.traffic.breakers import Breaker, BreakerOpen
@@ -223,19 +222,21 @@ def test_without_redis_each_process_goes_by_what_it_sees(name):
     assert alone.open_for() is None
 
 
-def test_what_redis_says_is_believed_for_a_moment_only_when_it_is_closed(name, monkeypatch):
-    asked = []
+def test_in_a_rush_redis_is_asked_and_told_now_and_then_and_misses_nothing(name, monkeypatch):
+    said = []
     script = breakers._script()
 
-    def counted(**call):
-        asked.append(call["args"][0])
+    def heard(**call):
+        said.append(call["args"][::2])
         return script(**call)
 
-    monkeypatch.setattr(breakers, "_script", lambda: counted)
+    monkeypatch.setattr(breakers, "_script", lambda: heard)
     one = Breaker(name, failures=Failed, no_answer=Nobody)
-    for _ in range(3):
+    for _ in range(4):
         with one.around():
             pass
+    with pytest.raises(Failed), one.around():
+        raise Failed
 
-    assert asked == ["ask", "ok", "ok", "ok"]
-    assert isinstance(breakers._connect(), redis.Redis)
+    assert said == [["ask", 0], ["ok", 1], ["failed", 3]]
+    assert [value for field, value in sorted(state(name).items()) if ":" in field] == ["1", "4"]
