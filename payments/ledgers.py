@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from cardshop.common.clock import db_now
 from payments.gateways import gateway_for
-from payments.gateways.base import GatewayError
+from payments.gateways.base import Evidence, Gateway, GatewayError
 from payments.models import PaymentAttempt, PaymentChannel, Receipt
 
 # How far back a provider without a statement is asked about, trade by trade.
@@ -35,12 +35,17 @@ def ledger_differences(*, settled: bool) -> Iterator[str]:
             else:
                 recent = attempts.filter(started_at__gte=db_now() - ASKED_ABOUT)
                 receipts = receipts.filter(attempt__in=recent)
-                said = [trade for each in recent if (trade := gateway.query(each.out_trade_no))]
+                said = _asked_one_by_one(gateway, recent)
         except GatewayError as error:
             yield f"channel {channel.slug}: no statement to be had ({error})"
             continue
         theirs = {each.provider_txn_id: (each.out_trade_no, each.amount_minor) for each in said if each.paid}
         yield from _compare(channel, theirs, receipts, set() if settled else _about_to_be_found(attempts))
+
+
+def _asked_one_by_one(gateway: Gateway, attempts: QuerySet[PaymentAttempt]) -> list[Evidence]:
+    asked = (gateway.query(number) for number in attempts.values_list("out_trade_no", flat=True))
+    return [trade for trade in asked if trade is not None]
 
 
 def _compare(
