@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 import redis
+import structlog
 from django.core.signals import request_started
 from django.db import close_old_connections, connection
 
@@ -419,3 +420,13 @@ def test_another_shops_order_is_not_found_in_front_of_django_either():
 
     assert short == by_django
     assert short[0] == "404 Not Found"
+
+
+def test_nobody_is_logged_under_the_order_that_was_looked_at_before():
+    order = make_order(make_variant(keys=1))
+    application = short_ways(plain_django, WAYS)
+
+    answer(application, Request(f"/api/v1/orders/{order.token}/", method="GET").to_wsgi())
+    answer(application, Request(UNKNOWN, method="GET").to_wsgi())
+
+    assert "order" not in structlog.contextvars.get_contextvars()

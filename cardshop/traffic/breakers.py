@@ -56,7 +56,9 @@ class _Seen:
 
 
 class Breaker:
-    """The breaker of that name. `failures` are the errors that count, `no_answer` those that count double."""
+    """The breaker of that name. `failures` are the errors that count; of those, `no_answer` are the ones of
+    which a few in a row are enough.
+    """
 
     def __init__(
         self, name: str, *, failures: type[Exception], no_answer: type[Exception] | tuple[()] = ()
@@ -83,12 +85,15 @@ class Breaker:
 
     def open_for(self) -> float | None:
         """Seconds until the next call may be tried; None if it is closed, or nobody can say."""
+        if _redis_rests():
+            return None
         try:
             pipe = _connect().pipeline(transaction=False)
             pipe.hmget(self._keys[0], "state", "until")
             pipe.time()
             (state, until), (seconds, micros) = pipe.execute()
         except redis.RedisError:
+            _let_redis_rest()
             return None
         if state is None or state == b"closed":
             return None
@@ -125,13 +130,21 @@ class Breaker:
 
     def _say(self, verb: str, token: str, answers: int = 0) -> Any:
         """The script's answer; None while Redis is away."""
-        if time.monotonic() < getattr(_here, "rests_until", 0.0):
+        if _redis_rests():
             return None
         try:
             return _script()(keys=self._keys, args=[verb, token, answers], client=_connect())
         except redis.RedisError:
-            _here.rests_until = time.monotonic() + _REDIS_RESTS
+            _let_redis_rest()
             return None
+
+
+def _redis_rests() -> bool:
+    return time.monotonic() < getattr(_here, "rests_until", 0.0)
+
+
+def _let_redis_rest() -> None:
+    _here.rests_until = time.monotonic() + _REDIS_RESTS
 
 
 @cache

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http.request import split_domain_port, validate_host
@@ -49,6 +50,7 @@ def short_ways(inner: "WSGIApplication", ways: Mapping[str, Way]) -> "WSGIApplic
         way = next((way for prefix, way in ways.items() if environ["PATH_INFO"].startswith(prefix)), None)
         if way is None:
             return inner(environ, start_response)
+        structlog.contextvars.clear_contextvars()  # of whom this thread has served before
         try:
             status, headers, body = _answer(environ, way)
         except (OutOfTheOrdinary, DatabaseError, InterfaceError):

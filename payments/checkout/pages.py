@@ -20,8 +20,10 @@ from payments.states import ReceiptStatus
 # and could not be applied by itself: a person has still to see to it.
 _READ = f"""
     SELECT {columns(Order, "order")},
-        (SELECT json_agg(item ORDER BY item.id) FROM orders_orderitem AS item
-            WHERE item.order_id = "order".id),
+        (SELECT json_agg(item ORDER BY item.id) FROM (
+            SELECT {columns(OrderItem, "item")} FROM orders_orderitem AS item
+            WHERE item.order_id = "order".id
+        ) AS item),
         payment.id IS NOT NULL,
         EXISTS (
             SELECT FROM payments_paymentattempt AS attempt

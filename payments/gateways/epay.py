@@ -118,13 +118,7 @@ class EpayGateway:
         params = call.single_params()
         if not verify(params, self.secret):
             raise BadNotice("bad signature")
-        if params.get("pid") != self.merchant_id:
-            raise BadNotice("for another merchant")
-        try:
-            evidence = evidence_of(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
-        except GatewayError as error:
-            raise BadNotice(str(error)) from error
-        return Notice(evidence=evidence, digest=sha256(signed_text(params).encode()).hexdigest())
+        return notice_of(params, self.merchant_id)
 
     def statement(self) -> Iterator[Evidence]:
         yield from pages_of(self._orders)
@@ -149,6 +143,17 @@ class EpayGateway:
 def evidence_of(said: Mapping[str, Any], *, paid: bool) -> Evidence:
     """What an answer, a notice or a row of a statement says of a trade. Raises GatewayError."""
     return read_evidence(said, amount="money", currency=CURRENCY, paid=paid)
+
+
+def notice_of(params: Mapping[str, str], merchant_id: str) -> Notice:
+    """The content of a notice whose signature has been verified. Raises BadNotice."""
+    if params.get("pid") != merchant_id:
+        raise BadNotice("for another merchant")
+    try:
+        evidence = evidence_of(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
+    except GatewayError as error:
+        raise BadNotice(str(error)) from error
+    return Notice(evidence=evidence, digest=sha256(signed_text(params).encode()).hexdigest())
 
 
 def pages_of(orders: Callable[[int, int], list[Evidence]]) -> Iterator[Evidence]:

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 from urllib.parse import urljoin
 
@@ -29,7 +28,15 @@ from payments.gateways.base import (
     RawCall,
     Unreachable,
 )
-from payments.gateways.epay import CURRENCY, cut_bytes, evidence_of, exchange, pages_of, signed_text
+from payments.gateways.epay import (
+    CURRENCY,
+    cut_bytes,
+    evidence_of,
+    exchange,
+    notice_of,
+    pages_of,
+    signed_text,
+)
 
 WINDOW = timedelta(seconds=300)  # that a time stamp may be off, as on the platform's side
 # Refunded and frozen money did come: what follows from that is no business of a query for payment.
@@ -99,13 +106,7 @@ class EpayV2Gateway:
             raise BadNotice("not signed with RSA")
         if not self._is_theirs(params, at):
             raise BadNotice("bad signature, or out of time")
-        if params.get("pid") != self.merchant_id:
-            raise BadNotice("for another merchant")
-        try:
-            evidence = evidence_of(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
-        except GatewayError as error:
-            raise BadNotice(str(error)) from error
-        return Notice(evidence=evidence, digest=sha256(signed_text(params).encode()).hexdigest())
+        return notice_of(params, self.merchant_id)
 
     def statement(self) -> Iterator[Evidence]:
         yield from pages_of(self._orders)
