@@ -12,22 +12,24 @@ class OrderStatus(models.TextChoices):
     COMPLETED = "completed", _("completed")
     EXPIRED = "expired", _("expired")
     CANCELLED = "cancelled", _("cancelled")
+    REFUNDED = "refunded", _("refunded")
 
 
 S = OrderStatus
 NEXT: dict[str, set[str]] = {
     S.PENDING: {S.CLOSING, S.PAID},
     S.CLOSING: {S.EXPIRED, S.CANCELLED, S.PAID},  # the provider is being asked
-    S.PAID: {S.DELIVERED},
-    S.DELIVERED: {S.COMPLETED},
+    S.PAID: {S.DELIVERED, S.REFUNDED},
+    S.DELIVERED: {S.COMPLETED, S.REFUNDED},
     S.EXPIRED: {S.PAID},  # late money, and stock was still there
     S.CANCELLED: {S.PAID},
-    S.COMPLETED: set(),
+    S.COMPLETED: {S.REFUNDED},
+    S.REFUNDED: set(),
 }
 
 # A hold stands behind each of these, and behind no other.
 UNPAID_LIVE = {S.PENDING, S.CLOSING}
-# Money stands behind each of these, and behind no other.
+# Money came for each of these, and stands behind it still; for no other.
 PAID_FOR = {S.PAID, S.DELIVERED, S.COMPLETED}
 
 

@@ -7,14 +7,19 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminURLInputWidget
 
-from payments.gateways import rsa
+from payments.gateways import DRIVERS, rsa
 
 SIGN_WITH_RSA = {"epay_v2", "alipay_qr", "alipay_page"}
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
+    driver = forms.ChoiceField(
+        label=gettext_lazy("Driver"),
+        choices=[(driver.name, driver.label) for driver in DRIVERS.values()],
+        widget=UnfoldAdminSelectWidget,
+    )
     base_url = forms.URLField(
         label=gettext_lazy("Address of the provider"),
         help_text=gettext_lazy("Such as https://pay.example.com/"),

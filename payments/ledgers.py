@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 
 from cardshop.common.clock import db_now
 from payments.gateways import gateway_for
-from payments.gateways.base import Evidence, Gateway, GatewayError
+from payments.gateways.base import Ability, Evidence, Gateway, GatewayError
 from payments.models import PaymentAttempt, PaymentChannel, Receipt
+from payments.services.polling import trade_of
 
 # How far back a provider without a statement is asked about, trade by trade.
 ASKED_ABOUT = timedelta(days=2)
@@ -30,8 +31,8 @@ def ledger_differences(*, settled: bool) -> Iterator[str]:
         receipts = Receipt.objects.filter(channel__in=sharing)
         try:
             gateway = gateway_for(channel)
-            if gateway.has_statement:
-                said = list(gateway.statement())
+            if Ability.LIST in gateway.can:
+                said = list(gateway.trades())
             else:
                 recent = attempts.filter(started_at__gte=db_now() - ASKED_ABOUT)
                 receipts = receipts.filter(attempt__in=recent)
@@ -44,7 +45,7 @@ def ledger_differences(*, settled: bool) -> Iterator[str]:
 
 
 def _asked_one_by_one(gateway: Gateway, attempts: QuerySet[PaymentAttempt]) -> list[Evidence]:
-    asked = (gateway.query(number) for number in attempts.values_list("out_trade_no", flat=True))
+    asked = (gateway.query(trade_of(attempt)) for attempt in attempts.select_related("payment__order"))
     return [trade for trade in asked if trade is not None]
 
 

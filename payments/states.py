@@ -15,6 +15,7 @@ class AttemptStatus(models.TextChoices):
     OPEN = "open", _("waiting for the buyer")
     FAILED = "failed", _("could not be set up")
     SUCCEEDED = "succeeded", _("paid")
+    CLOSED = "closed", _("closed at the provider")
 
 
 class ReceiptStatus(models.TextChoices):
@@ -22,6 +23,31 @@ class ReceiptStatus(models.TextChoices):
     APPLIED = "applied", _("applied")
     SHORT = "short", _("waiting for the rest")
     ATTENTION = "attention", _("needs attention")
+
+
+class RefundStatus(models.TextChoices):
+    AWAITED = "awaited", _("waiting for a second person")
+    REQUESTED = "requested", _("requested")
+    SENT = "sent", _("with the provider")  # until it answers, nobody knows
+    DONE = "done", _("refunded")
+    FAILED = "failed", _("refused by the provider")
+    DECLINED = "declined", _("declined")
+
+    @classmethod
+    def ended(cls) -> "list[RefundStatus]":
+        return [cls.DONE, cls.FAILED, cls.DECLINED]
+
+
+R = RefundStatus
+# Asked for again under the same number, a refund that was sent is still one refund.
+REFUND_NEXT: dict[str, set[str]] = {
+    R.AWAITED: {R.REQUESTED, R.DECLINED},
+    R.REQUESTED: {R.SENT},
+    R.SENT: {R.DONE, R.FAILED},
+    R.DONE: set(),
+    R.FAILED: set(),
+    R.DECLINED: set(),
+}
 
 
 class EventOutcome(models.TextChoices):
@@ -35,3 +61,4 @@ class Source(models.TextChoices):
     NOTICE = "notice", _("notice")
     POLL = "poll", _("query")
     CLOSING = "closing", _("query at closing")
+    STATEMENT = "statement", _("statement")

@@ -15,6 +15,11 @@ from payments.services.notices import receive_notice
 logger = structlog.get_logger(__name__)
 
 
+# What providers sign, or sign with, is in headers that begin with one of these.
+SIGNED_HEADERS = ("wechatpay-", "stripe-", "paypal-")
+LONGEST_HEADER = 2000  # characters
+
+
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
@@ -26,6 +31,7 @@ def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
         method=request.method or "",
         query=request.META.get("QUERY_STRING", "").replace("\0", "\ufffd"),
         body=request.body.decode(errors="replace").replace("\0", "\ufffd"),
+        headers=_signed_headers(request),
     )
     try:
         acknowledgement = receive_notice(channel, call, now=db_now())
@@ -34,3 +40,11 @@ def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
         logger.warning("notice refused", channel=channel.slug, why=str(error))
         return HttpResponse("fail", status=400, content_type="text/plain")
     return HttpResponse(acknowledgement, content_type="text/plain")
+
+
+def _signed_headers(request: HttpRequest) -> dict[str, str]:
+    return {
+        name.lower(): value[:LONGEST_HEADER]
+        for name, value in request.headers.items()
+        if name.lower().startswith(SIGNED_HEADERS)
+    }

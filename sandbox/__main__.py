@@ -14,9 +14,10 @@ from sandbox import epay_v2
 from sandbox.app import make_app
 from sandbox.gateway import Gateway
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import Ledger
+from sandbox.ledger import ALIPAY, EPAY_V1, EPAY_V2, Ledger
 from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender
+from sandbox.speakers import AlipaySpeaker, EpaySpeaker, EpayV2Speaker, Speaker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -47,7 +48,8 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
 
     def load(self) -> "WSGIApplication":
         ledger, board = Ledger(self._db), KnobBoard()
-        sender = NoticeSender(ledger, board, self._merchants)
+        speakers = _speakers(self._merchants)
+        sender = NoticeSender(ledger, board, speakers)
         sender.start()
         return make_app(
             Gateway(
@@ -55,9 +57,19 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
                 board=board,
                 sender=sender,
                 merchants=self._merchants,
+                speakers=speakers,
                 public_url=self._public_url,
             )
         )
+
+
+def _speakers(merchants: Merchants) -> dict[str, Speaker]:
+    """Every protocol that is spoken here, by its name in the ledger."""
+    return {
+        EPAY_V1: EpaySpeaker(merchants),
+        EPAY_V2: EpayV2Speaker(merchants),
+        ALIPAY: AlipaySpeaker(merchants),
+    }
 
 
 def read_merchants(text: str) -> dict[str, str]:

@@ -68,6 +68,7 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/_sandbox/reset", {"POST": own(control.reset)}),
     (r"/_sandbox/ledger", {"GET": control.ledger}),
     (r"/_sandbox/notices", {"GET": control.notices}),
+    (r"/_sandbox/refunds", {"GET": control.refunds}),
     (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/pay", {"POST": own(control.pay)}),
     (r"/_sandbox/trades/(?P<trade_no>[0-9]+)/notify", {"POST": own(control.notify)}),
 ]

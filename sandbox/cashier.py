@@ -88,7 +88,7 @@ def _front(gateway: Gateway, request: Request, *, problem: str = "") -> str:
 
 def _trade(gateway: Gateway, trade_no: str) -> Trade | None:
     trade = gateway.ledger.trade(trade_no)
-    return trade if trade and gateway.merchants.know(trade) else None
+    return trade if trade and gateway.knows(trade) else None
 
 
 def _can_return(trade: Trade) -> bool:

@@ -66,13 +66,19 @@ def ledger(gateway: Gateway, request: Request) -> Answer:
     return json_answer([_shown_trade(trade) for trade in gateway.ledger.trades()])
 
 
+def refunds(gateway: Gateway, request: Request) -> Answer:
+    return json_answer(
+        [{**asdict(refund), "refunded_at": _iso(refund.refunded_at)} for refund in gateway.ledger.refunds()]
+    )
+
+
 def notices(gateway: Gateway, request: Request) -> Answer:
     return json_answer([_shown_notice(notice) for notice in gateway.ledger.notices()])
 
 
 def _known(gateway: Gateway, trade_no: str) -> Trade:
     trade = gateway.ledger.trade(trade_no)
-    if trade is None or not gateway.merchants.know(trade):
+    if trade is None or not gateway.knows(trade):
         raise HttpError(HTTPStatus.NOT_FOUND, "no such trade")
     return trade
 
@@ -97,6 +103,8 @@ def _shown_trade(trade: Trade) -> dict[str, object]:
         "trade_no": trade.trade_no,
         "out_trade_no": trade.bill.out_trade_no,
         "pid": trade.bill.pid,
+        "protocol": trade.bill.protocol,
+        "currency": trade.bill.currency,
         "type": trade.bill.type,
         "asked_fen": trade.bill.asked_fen,
         "money_fen": trade.money_fen,

@@ -156,14 +156,14 @@ def _refund(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
         raise Rejected(-1, "金额输入错误") from exc
     trade = named_trade(gateway, form)
     try:
-        refund_no = gateway.ledger.refund(trade.trade_no, money_fen=money_fen, now=time.time())
+        refund = gateway.ledger.refund(trade.trade_no, money_fen=money_fen, now=time.time())
     except Refused as exc:
         raise Rejected(-1, str(exc)) from exc
     money = epay.as_decimal(money_fen)
     return {
         "code": 0,
         "msg": f"退款成功！退款金额¥{money}",
-        "refund_no": refund_no,
+        "refund_no": refund.refund_no,
         "trade_no": trade.trade_no,
         "out_trade_no": trade.bill.out_trade_no,
         "money": money,
@@ -183,7 +183,7 @@ def named_trade(gateway: Gateway, form: dict[str, str]) -> Trade:
 
 
 def shown(trade: Trade) -> dict[str, object]:
-    paid = trade.status is not Status.UNPAID
+    paid = trade.status in (Status.PAID, Status.REFUNDED)
     return {
         "trade_no": trade.trade_no,
         "out_trade_no": trade.bill.out_trade_no,

@@ -1,13 +1,14 @@
 """What the endpoints share: the books, the knobs, the merchants, and the taking of money."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox import epay
 from sandbox.knobs import KnobBoard
 from sandbox.ledger import Ledger, Plan, Trade
 from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender, first_notices
+from sandbox.speakers import Speaker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class Gateway:
     board: KnobBoard
     sender: NoticeSender
     merchants: Merchants
+    speakers: Mapping[str, Speaker]
     public_url: str
 
     def pay(self, trade_no: str, *, money_fen: int | None = None) -> bool:
@@ -41,4 +43,9 @@ class Gateway:
 
     def return_url(self, trade: Trade) -> str:
         """Where a buyer who has paid goes, with the signed claim in hand."""
-        return epay.with_query(trade.bill.return_url, self.merchants.claim(trade))
+        return self.speakers[trade.bill.protocol].way_back(trade)
+
+    def knows(self, trade: Trade) -> bool:
+        """Whether the trade's merchant is still one of ours."""
+        speaker = self.speakers.get(trade.bill.protocol)
+        return speaker is not None and speaker.knows(trade.bill.pid)

@@ -15,11 +15,8 @@ from secrets import randbelow
 from threading import Lock
 from typing import NamedTuple
 
-EPAY_V1, EPAY_V2, ALIPAY = (
-    "epay_v1",
-    "epay_v2",
-    "alipay",
-)  # the protocol that a bill came by, and is told of by
+# The protocol that a bill came by, and is told of by.
+EPAY_V1, EPAY_V2, ALIPAY = "epay_v1", "epay_v2", "alipay"
 BEIJING = timezone(timedelta(hours=8))  # the clock EPay numbers and stamps its trades by
 
 SCHEMA = """
@@ -34,6 +31,8 @@ SCHEMA = """
         param TEXT NOT NULL,
         notify_url TEXT NOT NULL,
         return_url TEXT NOT NULL,
+        currency TEXT NOT NULL DEFAULT 'CNY',
+        more TEXT NOT NULL DEFAULT '{}',
         money_fen INTEGER NOT NULL CHECK (money_fen > 0),
         status INTEGER NOT NULL DEFAULT 0,
         created_at REAL NOT NULL,
@@ -58,18 +57,30 @@ SCHEMA = """
         refund_no TEXT PRIMARY KEY,
         trade_no TEXT NOT NULL REFERENCES trades,
         money_fen INTEGER NOT NULL CHECK (money_fen > 0),
-        refunded_at REAL NOT NULL
+        refunded_at REAL NOT NULL,
+        pid TEXT NOT NULL DEFAULT '',
+        out_refund_no TEXT
     );
+    CREATE UNIQUE INDEX IF NOT EXISTS one_refund_per_number ON refunds (pid, out_refund_no);
 """
+# What ledgers of earlier releases lack.
+LATER = {
+    "trades": {
+        "protocol": "TEXT NOT NULL DEFAULT 'epay_v1'",
+        "currency": "TEXT NOT NULL DEFAULT 'CNY'",
+        "more": "TEXT NOT NULL DEFAULT '{}'",
+    },
+    "refunds": {"pid": "TEXT NOT NULL DEFAULT ''", "out_refund_no": "TEXT"},
+}
 
 FIRST_TRADE_OF_BILL = """
     SELECT * FROM trades
     WHERE pid = :pid AND out_trade_no = :out_trade_no AND repeat_of IS NULL"""
 INSERT_TRADE = """
     INSERT INTO trades (trade_no, protocol, pid, out_trade_no, type, name, asked_fen, money_fen, param,
-                        notify_url, return_url, created_at, repeat_of)
+                        notify_url, return_url, currency, more, created_at, repeat_of)
     VALUES (:trade_no, :protocol, :pid, :out_trade_no, :type, :name, :asked_fen, :asked_fen, :param,
-            :notify_url, :return_url, :created_at, :repeat_of)
+            :notify_url, :return_url, :currency, :more, :created_at, :repeat_of)
     RETURNING *"""
 
 
@@ -77,6 +88,7 @@ class Status(IntEnum):
     UNPAID = 0
     PAID = 1
     REFUNDED = 2  # in part or in whole: the original makes no difference
+    CLOSED = 3
 
 
 class Refused(Exception):
@@ -85,7 +97,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
-    """What a merchant asks to be paid."""
+    """What a merchant asks to be paid, in minor units of `currency`. `more` is the protocol's own: JSON."""
 
     protocol: str
     pid: str
@@ -96,6 +108,8 @@ class Bill:
     param: str
     notify_url: str
     return_url: str
+    currency: str = "CNY"
+    more: str = "{}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +124,18 @@ class Trade:
     paid_at: float | None
     refunded_fen: int
     repeat_of: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund:
+    """Money given back, under the provider's number and, where the protocol has one, the merchant's."""
+
+    refund_no: str
+    trade_no: str
+    money_fen: int
+    refunded_at: float
+    pid: str
+    out_refund_no: str | None
 
 
 class Plan(NamedTuple):
@@ -140,10 +166,16 @@ class Ledger:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._add_what_came_later()
         self._db.executescript(SCHEMA)
-        if not self._rows("SELECT 1 FROM pragma_table_info('trades') WHERE name = 'protocol'"):
-            # A ledger of the time when there was one protocol.
-            self._db.execute("ALTER TABLE trades ADD COLUMN protocol TEXT NOT NULL DEFAULT 'epay_v1'")
+
+    def _add_what_came_later(self) -> None:
+        for table, columns in LATER.items():
+            there = {
+                row["name"] for row in self._rows("SELECT name FROM pragma_table_info(:table)", table=table)
+            }
+            for name in columns.keys() - there if there else ():
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -172,6 +204,8 @@ class Ledger:
             if row is None:
                 return _insert(db, bill, now=now)
         trade = _trade(row)
+        if trade.status is Status.CLOSED:
+            raise Refused(f"该订单({bill.out_trade_no})已关闭")
         if trade.status is not Status.UNPAID:
             raise Refused(f"该订单({bill.out_trade_no})已完成支付，请勿重复发起支付")
         if trade.bill != bill:
@@ -209,6 +243,16 @@ class Ledger:
         )
         return row[0], row[1]
 
+    def close(self, trade_no: str) -> Status:
+        """Take no money for it any more. Returns what it is now: closed, or paid before that."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE trades SET status = ? WHERE trade_no = ? AND status = ?",
+                [Status.CLOSED, trade_no, Status.UNPAID],
+            )
+            [row] = db.execute("SELECT status FROM trades WHERE trade_no = ?", [trade_no]).fetchall()
+        return Status(row["status"])
+
     # Money
 
     def capture(
@@ -234,25 +278,52 @@ class Ledger:
         with self._transaction() as db:
             return _insert(db, first.bill, now=now, repeat_of=first.repeat_of or trade_no)
 
-    def refund(self, trade_no: str, *, money_fen: int, now: float) -> str:
-        """Give money back and return the refund's number. Asked twice, it refunds twice."""
+    def refund(
+        self, trade_no: str, *, money_fen: int, now: float, out_refund_no: str | None = None
+    ) -> Refund:
+        """Give money back. Asked twice it refunds twice, but for those that bring a number of their own.
+
+        Raises Refused, also for a number that was brought before with another trade or amount.
+        """
         with self._transaction() as db:
             row = db.execute("SELECT * FROM trades WHERE trade_no = ?", [trade_no]).fetchone()
             trade = _trade(row)
+            if before := _refund_called(db, trade.bill.pid, out_refund_no):
+                if (before.trade_no, before.money_fen) != (trade_no, money_fen):
+                    raise Refused("退款单号重复，且与原退款不一致")
+                return before
             left = trade.money_fen - trade.refunded_fen
-            if trade.status is Status.UNPAID:
+            if trade.status in (Status.UNPAID, Status.CLOSED):
                 raise Refused("该订单状态不支持退款！")
             if left == 0:
                 raise Refused("该订单已全额退款！")
             if money_fen > left:
                 raise Refused("退款金额不能超过该订单剩余可退款金额！")
-            refund_no = _draw_number(db, "SELECT 1 FROM refunds WHERE refund_no = ?", now=now)
-            db.execute("INSERT INTO refunds VALUES (?, ?, ?, ?)", [refund_no, trade_no, money_fen, now])
+            refund = Refund(
+                refund_no=_draw_number(db, "SELECT 1 FROM refunds WHERE refund_no = ?", now=now),
+                trade_no=trade_no,
+                money_fen=money_fen,
+                refunded_at=now,
+                pid=trade.bill.pid,
+                out_refund_no=out_refund_no,
+            )
+            db.execute(
+                "INSERT INTO refunds (refund_no, trade_no, money_fen, refunded_at, pid, out_refund_no)"
+                " VALUES (:refund_no, :trade_no, :money_fen, :refunded_at, :pid, :out_refund_no)",
+                asdict(refund),
+            )
             db.execute(
                 "UPDATE trades SET status = ?, refunded_fen = refunded_fen + ? WHERE trade_no = ?",
                 [Status.REFUNDED, money_fen, trade_no],
             )
-            return refund_no
+            return refund
+
+    def refund_called(self, pid: str, out_refund_no: str) -> Refund | None:
+        with self._lock:
+            return _refund_called(self._db, pid, out_refund_no)
+
+    def refunds(self) -> list[Refund]:
+        return [Refund(**row) for row in self._rows("SELECT * FROM refunds ORDER BY rowid")]
 
     # Notices
 
@@ -295,6 +366,13 @@ def _trade(row: sqlite3.Row) -> Trade:
     columns = dict(row)
     bill = Bill(**{name: columns.pop(name) for name in Bill.__dataclass_fields__})
     return Trade(bill=bill, **{**columns, "status": Status(columns["status"])})
+
+
+def _refund_called(db: sqlite3.Connection, pid: str, out_refund_no: str | None) -> Refund | None:
+    rows = db.execute(
+        "SELECT * FROM refunds WHERE pid = ? AND out_refund_no = ?", [pid, out_refund_no]
+    ).fetchall()
+    return Refund(**rows[0]) if rows else None
 
 
 def _insert(db: sqlite3.Connection, bill: Bill, *, now: float, repeat_of: str | None = None) -> Trade:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 TIMEOUT_S = 5.0
 ANSWER_BYTES = 4096  # enough to look for "success" in
@@ -22,8 +22,10 @@ def check(url: str) -> None:
     _address(url)
 
 
-def call(url: str, *, form: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Status and start of the body of a GET, or of a POST of that form. Redirects are not followed.
+def call(
+    url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> tuple[int, str]:
+    """Status and start of the body. Redirects are not followed.
 
     Raises NoAnswer.
     """
@@ -31,12 +33,8 @@ def call(url: str, *, form: Mapping[str, str] | None = None) -> tuple[int, str]:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
-        headers = {"Host": parts.netloc, "Connection": "close"}
-        if form is None:
-            connection.request("GET", target, headers=headers)
-        else:
-            headers["Content-Type"] = "application/x-www-form-urlencoded;charset=utf-8"
-            connection.request("POST", target, urlencode(form), headers)
+        named = {**(headers or {}), "Host": parts.netloc, "Connection": "close"}
+        connection.request(method, target, body or None, named)
         answer = connection.getresponse()
         return answer.status, answer.read(ANSWER_BYTES).decode(errors="replace")
     except TimeoutError as exc:

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from heapq import heappop, heappush
 from threading import Condition, Thread
 
-from sandbox import epay, loopback
+from sandbox import loopback
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import ALIPAY, Ledger, Notice, Plan
-from sandbox.merchants import Merchants
+from sandbox.ledger import Ledger, Notice, Plan
+from sandbox.speakers import Speaker
 
 logger = logging.getLogger("sandbox")
 
@@ -18,7 +19,7 @@ RETRY_AT = (60, 180, 1200, 3600, 7200)
 RETRY_GAPS = tuple(at - before for before, at in zip((0, *RETRY_AT), RETRY_AT, strict=False))
 
 ACKNOWLEDGED = "acknowledged"
-REFUSED = "refused"  # answered, but without the word
+REFUSED = "refused"  # answered, but not as the protocol wants it
 DROPPED = "dropped"  # lost on the way by the knob
 
 
@@ -32,8 +33,8 @@ def first_notices(trade_no: str, *, board: KnobBoard, now: float) -> list[Plan]:
 class NoticeSender:
     """Sends what is due. The ledger remembers what is unsent; a restart goes on from there."""
 
-    def __init__(self, ledger: Ledger, board: KnobBoard, merchants: Merchants) -> None:
-        self._ledger, self._board, self._merchants = ledger, board, merchants
+    def __init__(self, ledger: Ledger, board: KnobBoard, speakers: Mapping[str, Speaker]) -> None:
+        self._ledger, self._board, self._speakers = ledger, board, speakers
         self._waiting: list[tuple[float, int, Notice]] = []  # a heap, soonest first
         self._held: list[Notice] = []  # due, but kept back by notice_reorder
         self._changed = Condition()
@@ -94,21 +95,18 @@ class NoticeSender:
 
     def _outcome(self, notice: Notice) -> tuple[str, int | None]:
         trade = self._ledger.trade(notice.trade_no)
-        if trade is None or not self._merchants.know(trade):
+        speaker = self._speakers.get(trade.bill.protocol) if trade else None
+        if trade is None or speaker is None or not speaker.knows(trade.bill.pid):
             return "merchant is gone", None
         if self._board.take("notice_drop"):
             return DROPPED, None
-        said = self._merchants.claim(trade, trade_status=self._board.now.notice_status)
-        if self._board.take("notice_corrupt"):
-            said["sign"] = self._merchants.claim(trade, trade_status="NOT_SO")["sign"]
-        by_post = trade.bill.protocol == ALIPAY
+        telling = speaker.telling(
+            trade, word=self._board.now.notice_status, corrupt=self._board.take("notice_corrupt")
+        )
         try:
-            if by_post:
-                http_status, body = loopback.call(trade.bill.notify_url, form=said)
-            else:
-                http_status, body = loopback.call(epay.with_query(trade.bill.notify_url, said))
+            http_status, body = loopback.call(
+                telling.url, method=telling.method, headers=telling.headers, body=telling.body
+            )
         except loopback.NoAnswer as exc:
             return f"no answer: {exc}", None
-        # The word is all that counts; the originals do not look at the status either. Alipay takes no other.
-        heard = body.strip() == "success" if by_post else "success" in body
-        return (ACKNOWLEDGED if heard else REFUSED), http_status
+        return (ACKNOWLEDGED if speaker.is_heard(http_status, body) else REFUSED), http_status

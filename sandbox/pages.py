@@ -34,11 +34,16 @@ WORDS: dict[str, dict[Lang, str]] = {
     "wxpay": {"zh": "微信支付", "en": "WeChat Pay"},
     "qqpay": {"zh": "QQ 钱包", "en": "QQ Wallet"},
     "bank": {"zh": "网银支付", "en": "Bank"},
+    "card": {"zh": "信用卡", "en": "Card"},
+    "usdt": {"zh": "USDT", "en": "USDT"},
+    "paypal": {"zh": "PayPal", "en": "PayPal"},
 }
+SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "JPY": "JP¥"}
 STATUS_WORDS: dict[Status, dict[Lang, str]] = {
     Status.UNPAID: {"zh": "待付款", "en": "Unpaid"},
     Status.PAID: {"zh": "已付款", "en": "Paid"},
     Status.REFUNDED: {"zh": "已退款", "en": "Refunded"},
+    Status.CLOSED: {"zh": "已关闭", "en": "Closed"},
 }
 
 
@@ -72,7 +77,7 @@ def pay_page(trade: Trade, *, back: str | None, lang: Lang) -> str:
     if trade.status is Status.UNPAID:
         act = f"""
 <form method="post" action="/pay/{trade.trade_no}?lang={lang}">
-<button name="action" value="pay">{_word("pay", lang)} ¥{epay.as_decimal(trade.money_fen)}</button>
+<button name="action" value="pay">{_word("pay", lang)} {_symbol(trade)}{_amount(trade)}</button>
 <button class="quiet" name="action" value="decline">{_word("decline", lang)}</button>
 </form>"""
     else:
@@ -82,7 +87,7 @@ def pay_page(trade: Trade, *, back: str | None, lang: Lang) -> str:
     content = f"""
 <section class="card">
 <p class="name">{escape(bill.name)}</p>
-<p class="money"><small>¥</small>{epay.as_decimal(trade.money_fen)}</p>
+<p class="money"><small>{_symbol(trade)}</small>{_amount(trade)}</p>
 <dl>{facts}</dl>{act}
 </section>"""
     return _page(content, lang=lang)
@@ -92,7 +97,7 @@ def front_page(trades: list[Trade], knobs: Mapping[str, object], *, problem: str
     rows = "".join(
         f"""
 <tr><td><a href="/pay/{trade.trade_no}?lang={lang}">{escape(trade.bill.out_trade_no)}</a></td>
-<td>¥{epay.as_decimal(trade.money_fen)}</td><td>{STATUS_WORDS[trade.status][lang]}</td></tr>"""
+<td>{_symbol(trade)}{_amount(trade)}</td><td>{STATUS_WORDS[trade.status][lang]}</td></tr>"""
         for trade in trades
     )
     heads = "".join(f"<th>{_word(head, lang)}</th>" for head in ("order", "amount", "status"))
@@ -117,6 +122,14 @@ def problem_page(message: str, *, lang: Lang) -> str:
         f'<p class="problem" role="alert">{escape(message)}</p></section>',
         lang=lang,
     )
+
+
+def _symbol(trade: Trade) -> str:
+    return SYMBOLS.get(trade.bill.currency, f"{trade.bill.currency} ")
+
+
+def _amount(trade: Trade) -> str:
+    return str(trade.money_fen) if trade.bill.currency == "JPY" else epay.as_decimal(trade.money_fen)
 
 
 def _word(name: str, lang: Lang) -> str:

@@ -1,9 +1,7 @@
 """Every driver against the sandbox, over real HTTP in both directions and with real signatures."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 
-import httpx
 import pytest
 
 from cardshop.common.clock import db_now
@@ -11,35 +9,22 @@ from orders.models import Order
 from orders.selectors import revealed_keys
 from orders.tasks import deliver
 from payments.errors import ChannelUnavailable
-from payments.gateways.rsa import new_key, public_of
 from payments.ledgers import ledger_differences
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
 from payments.services.attempts import start_attempt
 from payments.services.polling import poll_due_attempts
 from payments.tasks import apply_notices, settle_receipts
-from sandbox.tests.actors import KEY, PID, RunningSandbox, free_port, wait_until
+from sandbox.tests.actors import RunningSandbox, free_port, wait_until
 from tests.factories import make_order, make_variant, the_shop
+from tests.live_channels import LIVE, make_live, sandbox_environment, trade_of
 
-OURS, THEIRS = new_key(), new_key()
-APP_ID = "2021001"
-RSA = {"secret": OURS, "provider_key": public_of(THEIRS)}
-DRIVERS = {
-    "epay_v1": {"method": "alipay", "secret": KEY},
-    "epay_v2": {"method": "bank", **RSA},
-    "alipay_qr": {"merchant_id": APP_ID, **RSA},
-    "alipay_page": {"merchant_id": APP_ID, **RSA},
-}
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    running = RunningSandbox(
-        tmp_path_factory.mktemp("sandbox"),
-        port=free_port(),
-        SANDBOX_PLATFORM_KEY=THEIRS,
-        SANDBOX_RSA_MERCHANTS=f"{PID}:{public_of(OURS)},{APP_ID}:{public_of(OURS)}",
-    )
+    directory = tmp_path_factory.mktemp("sandbox")
+    running = RunningSandbox(directory, port=free_port(), **sandbox_environment())
     yield running
     running.kill()
 
@@ -52,26 +37,9 @@ def site(live_server, settings, sandbox: RunningSandbox) -> None:
     sandbox.http.post("/_sandbox/reset")
 
 
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(params=LIVE)
 def channel(request: pytest.FixtureRequest, sandbox: RunningSandbox, site: None) -> PaymentChannel:
     return make_live(request.param, sandbox)
-
-
-def make_live(driver: str, sandbox: RunningSandbox) -> PaymentChannel:
-    described = {"merchant_id": PID, **DRIVERS[driver]}
-    secret = described.pop("secret")
-    path = "alipay/gateway.do" if driver.startswith("alipay") else ""
-    made = PaymentChannel(
-        shop=the_shop(),
-        slug="paid",
-        name="付款",
-        driver=driver,
-        base_url=f"{sandbox.base_url}/{path}",
-        **described,
-    )
-    made.seal_secret(secret)
-    made.save()
-    return made
 
 
 def begin(channel: PaymentChannel) -> PaymentAttempt:
@@ -81,21 +49,6 @@ def begin(channel: PaymentChannel) -> PaymentAttempt:
 def pay(order: Order, channel: PaymentChannel) -> PaymentAttempt:
     url = "http://127.0.0.1/pay/return/{attempt}/"
     return start_attempt(order, channel, return_url=url, client_ip="127.0.0.1", now=db_now())
-
-
-def trade_of(attempt: PaymentAttempt) -> str:
-    """The number of the trade that the buyer comes to by page or code."""
-    place = attempt.qr or attempt.pay_url
-    if "gateway.do" in place:
-        place = bring(place)
-    assert "/pay/" in place
-    return place.rpartition("/")[2]
-
-
-@lru_cache
-def bring(signed_order: str) -> str:
-    """Where the provider leads a browser that comes with it; once, as what is paid is not opened again."""
-    return httpx.get(signed_order, trust_env=False).headers["Location"]
 
 
 def poll() -> None:
@@ -199,7 +152,7 @@ def test_the_same_notice_many_times_at_once_delivers_once(channel: PaymentChanne
 
 
 # Nobody is asked to make a page.
-@pytest.mark.parametrize("channel", sorted(DRIVERS.keys() - {"alipay_page"}), indirect=True)
+@pytest.mark.parametrize("channel", sorted(LIVE.keys() - {"alipay_page"}), indirect=True)
 @pytest.mark.parametrize("knob", [{"api_error": 1}, {"api_lost": 1}])
 def test_a_failed_call_is_tried_again_as_the_same_trade(
     channel: PaymentChannel, sandbox: RunningSandbox, knob: dict[str, int]

@@ -10,6 +10,7 @@ LOCK_ORDER = [
     "payments.Payment",
     "payments.PaymentAttempt",
     "payments.Receipt",
+    "payments.Refund",
     "orders.Order",
     "inventory.Stock",
     "orders.Ticket",

@@ -12,24 +12,14 @@ from django.core.files.base import ContentFile
 
 from cardshop.common.clock import db_now
 from cardshop.common.ids import ALPHABET
+from cardshop.operations.demo_channels import connect_sandbox
 from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS, Goods, Offer
 from cardshop.operations.demo_pictures import cover
-from cardshop.settings import env
 from cardshop.shops.models import Shop
 from inventory.imports import import_keys
 from inventory.models import Category, Product, ProductImage, Stock, Variant
-from payments.gateways.rsa import public_of
-from payments.models import PaymentChannel
 
 ADMIN = "admin"
-MERCHANT_ID, APP_ID = "1001", "2021001"
-# Short name, method, names, driver.
-CHANNELS = [
-    ("alipay", "alipay", "支付宝", "Alipay", "epay_v1"),
-    ("wxpay", "wxpay", "微信支付", "WeChat Pay", "epay_v1"),
-    ("bank", "bank", "银行卡", "Bank card", "epay_v2"),
-    ("alipay-scan", "alipay", "支付宝扫码", "Alipay QR code", "alipay_qr"),
-]
 
 
 @dataclass(frozen=True)
@@ -66,34 +56,6 @@ def seed() -> Seeded:
         for position, goods in enumerate(PRODUCTS)
     )
     return Seeded(shop, len(PRODUCTS), new_keys, pays=connect_sandbox(shop))
-
-
-def connect_sandbox(shop: Shop) -> bool:
-    """Point the demo channels at SANDBOX_PORT with their keys; False when there are none.
-
-    The secret is bound to the address, so both are written at every start.
-    """
-    port = env.read("SANDBOX_PORT", "8001")
-    key, rsa, platform = map(env.read, ("SANDBOX_KEY", "SANDBOX_MERCHANT_RSA", "SANDBOX_PLATFORM_KEY"))
-    for position, (slug, method, name, name_en, driver) in enumerate(CHANNELS):
-        secret = key if driver == "epay_v1" else rsa
-        if not secret:
-            continue
-        channel = PaymentChannel.objects.filter(shop=shop, slug=slug).first() or PaymentChannel(
-            shop=shop,
-            slug=slug,
-            name=name,
-            name_en=name_en,
-            driver=driver,
-            method=method,
-            merchant_id=APP_ID if driver == "alipay_qr" else MERCHANT_ID,
-            position=position,
-        )
-        channel.base_url = f"http://127.0.0.1:{port}/{'alipay/gateway.do' if driver == 'alipay_qr' else ''}"
-        channel.provider_key = "" if driver == "epay_v1" else public_of(platform)
-        channel.seal_secret(secret)
-        channel.save()
-    return bool(key or rsa)
 
 
 def ensure_admin() -> tuple[str, str] | None:

@@ -35,6 +35,7 @@ class ShopAdmin(MerchantAdmin):
         "currency",
         "contact_email",
         "mail_plain_keys",
+        "refunds_need_two",
         "is_open",
     ]
 

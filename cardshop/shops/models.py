@@ -23,6 +23,11 @@ class Shop(models.Model):
         default=False,
         help_text=_("Otherwise the mail has a link to the order page. Mail is not a safe place for keys."),
     )
+    refunds_need_two = models.BooleanField(
+        _("a second person approves refunds"),
+        default=False,
+        help_text=_("Whoever asks for a refund cannot let it go out alone."),
+    )
     is_open = models.BooleanField(_("open"), default=True)
 
     class Meta:

@@ -1,19 +1,22 @@
-"""Drivers: one module a provider, each given its address, HTTP client and credentials."""
+"""Drivers: one module a provider, each given its address, HTTP client, clock and credentials."""
 
+import json
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
-from payments.gateways.alipay import AlipayGateway
+from payments.gateways import alipay, epay, epay_v2
 from payments.gateways.base import Gateway, Unreachable
-from payments.gateways.epay import EpayGateway
-from payments.gateways.epay_v2 import EpayV2Gateway
+from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
+
+DRIVERS: dict[str, Driver] = {
+    driver.name: driver for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS)
+}
 
 
 @lru_cache(maxsize=1)
@@ -32,11 +35,36 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
     Raises Unreachable when they cannot be opened: the provider cannot be asked then, as if it were down,
     and whoever asks many of them goes on to the next.
     """
+    if (driver := DRIVERS.get(channel.driver)) is None:
+        raise Unreachable(f"no driver is called {channel.driver}")
+    account = Account(
+        base_url=channel.base_url,
+        merchant_id=channel.merchant_id,
+        provider_key=channel.provider_key,
+        method=channel.method,
+        options=channel.options,
+        secrets=secrets_of(channel),
+        http=http_client(),
+        clock=_now,
+    )
+    return GuardedGateway(driver.make(account), name=_name(channel))
+
+
+def secrets_of(channel: PaymentChannel) -> dict[str, str]:
+    """The channel's secrets in clear, by the names that its driver gives them. Raises Unreachable."""
+    names = DRIVERS[channel.driver].secret_names
     try:
-        secret = channel.secret
+        text = channel.secret
     except CannotOpen as error:
         raise Unreachable(f"the secret of {channel.slug} cannot be opened") from error
-    return GuardedGateway(_driver(channel, secret), name=_name(channel))
+    secrets: dict[str, str] = {names[0]: text} if len(names) == 1 else json.loads(text)
+    return secrets
+
+
+def seal_secrets(channel: PaymentChannel, secrets: dict[str, str]) -> None:
+    """One is sealed as it is, several as one text."""
+    (only, *others) = secrets.values()
+    channel.seal_secret(json.dumps(secrets) if others else only)
 
 
 def left_alone(channel: PaymentChannel) -> dict[str, float]:
@@ -50,34 +78,6 @@ def left_alone(channel: PaymentChannel) -> dict[str, float]:
 
 def _name(channel: PaymentChannel) -> str:
     return f"channel:{channel.pk}"
-
-
-def _driver(channel: PaymentChannel, secret: str) -> Gateway:
-    account: dict[str, Any] = {
-        "base_url": channel.base_url,
-        "merchant_id": channel.merchant_id,
-        "http": http_client(),
-    }
-    match channel.driver:
-        case "epay_v1":
-            return EpayGateway(secret=secret, method=channel.method, **account)
-        case "epay_v2":
-            return EpayV2Gateway(
-                secret=secret,
-                provider_key=channel.provider_key,
-                method=channel.method,
-                clock=_now,
-                **account,
-            )
-        case "alipay_qr" | "alipay_page":
-            return AlipayGateway(
-                secret=secret,
-                provider_key=channel.provider_key,
-                has_pages=channel.driver == "alipay_page",
-                clock=_now,
-                **account,
-            )
-    raise Unreachable(f"no driver is called {channel.driver}")
 
 
 def _now() -> datetime:

@@ -9,29 +9,36 @@ Sources: the platform's documents of `alipay.trade.*`, and fzlee/alipay@fd838d5.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.money import to_text
 from payments.gateways import rsa
 from payments.gateways.base import (
+    Ability,
     BadNotice,
     Evidence,
+    Gateway,
     GatewayError,
     GatewayRefused,
+    Lacking,
     Notice,
     PayPage,
     PayRequest,
     RawCall,
+    Trade,
     Unreachable,
     read_evidence,
 )
+from payments.gateways.drivers import PRIVATE_KEY, PROVIDER_KEY, Account, Driver, Setting
 from payments.gateways.exchange import fetch
 
 CURRENCY = "CNY"
@@ -49,7 +56,7 @@ def signed_text(params: Mapping[str, str], *, without: frozenset[str] = frozense
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlipayGateway:
+class AlipayGateway(Lacking):
     """`merchant_id` is the app's id, `secret` its private key, `provider_key` Alipay's public key."""
 
     base_url: str
@@ -62,7 +69,7 @@ class AlipayGateway:
 
     notice_is_proof = True
     acknowledgement = "success"
-    has_statement = False  # but of the day before, as a file
+    can = frozenset[Ability]()
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -81,14 +88,13 @@ class AlipayGateway:
         qr = str(said.get("qr_code", ""))
         return PayPage(qr=qr, app_url=_APP + quote(qr, safe="") if qr else "")
 
-    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
-        about = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}
-        said = self._call("alipay.trade.query", about)
+    def query(self, trade: Trade) -> Evidence | None:
+        said = self._call("alipay.trade.query", _named(trade))
         if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
             return None
         if said.get("code") != "10000":
             raise GatewayError(_why(said))
-        if said.get("out_trade_no") != out_trade_no:
+        if said.get("out_trade_no") != trade.out_trade_no:
             raise GatewayError("answered about another trade")
         return _evidence(said)
 
@@ -104,9 +110,6 @@ class AlipayGateway:
         except GatewayError as error:
             raise BadNotice(str(error)) from error
         return Notice(evidence=evidence, digest=sha256(text.encode()).hexdigest())
-
-    def statement(self) -> Iterator[Evidence]:
-        raise GatewayError("has no statement of today")
 
     def _page(self, wanted: PayRequest, about: dict[str, str]) -> str:
         """An address that says all of it, signed: nobody is asked before the buyer goes there."""
@@ -159,6 +162,46 @@ class AlipayGateway:
             return rsa.verify(text, signature, rsa.public_key(self.provider_key))
         except rsa.BadKey:
             return False
+
+
+def _make(account: Account, *, has_pages: bool) -> Gateway:
+    return AlipayGateway(
+        base_url=account.base_url,
+        merchant_id=account.merchant_id,
+        secret=account.secrets["secret"],
+        provider_key=account.provider_key,
+        has_pages=has_pages,
+        http=account.http,
+        clock=account.clock,
+    )
+
+
+_SETTINGS = (Setting(name="merchant_id", label=_("App id")), PROVIDER_KEY, PRIVATE_KEY)
+_ADDRESS = "https://openapi.alipay.com/gateway.do"
+DRIVERS = (
+    Driver(
+        name="alipay_qr",
+        label="支付宝当面付 (Alipay, QR code)",
+        methods=("alipay",),
+        settings=_SETTINGS,
+        make=partial(_make, has_pages=False),
+        base_url=_ADDRESS,
+    ),
+    Driver(
+        name="alipay_page",
+        label="支付宝网站支付 (Alipay, page on desktops and phones)",
+        methods=("alipay",),
+        settings=_SETTINGS,
+        make=partial(_make, has_pages=True),
+        base_url=_ADDRESS,
+    ),
+)
+
+
+def _named(trade: Trade) -> dict[str, str]:
+    if trade.provider_txn_id:
+        return {"trade_no": trade.provider_txn_id}
+    return {"out_trade_no": trade.out_trade_no}
 
 
 def raw_node(answer: str, name: str) -> str:

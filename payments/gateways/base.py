@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from enum import Enum
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -28,11 +29,15 @@ class GatewayRefused(Exception):
 
 @dataclass(frozen=True)
 class RawCall:
-    """A provider's call as received; text that was not valid UTF-8 has been replaced."""
+    """A provider's call as received; text that was not valid UTF-8 has been replaced.
+
+    `headers` are those that some provider signs, their names in lower case.
+    """
 
     method: str
     query: str
     body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def single_params(self, *, of: str | None = None) -> dict[str, str]:
         """The parameters of the query, or of a form. Raises BadNotice on a repeated name: which one was
@@ -47,6 +52,21 @@ class RawCall:
         if len(params) != len(pairs):
             raise BadNotice("a parameter came twice")
         return params
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trade:
+    """A trade, as its provider may be asked about it.
+
+    By our number; by `reference`, what the provider called it when it was created; or by one transaction, as
+    a trade may have been paid twice. Once it is not `wanted` any more, nothing that the buyer has agreed to
+    may still be taken.
+    """
+
+    out_trade_no: str
+    reference: str = ""
+    provider_txn_id: str = ""
+    wanted: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +100,12 @@ def read_evidence(said: Mapping[str, Any], *, amount: str, currency: str, paid: 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """A verified notice. `digest` is of what was signed, so that additions make no new notice."""
+    """A verified notice. `digest` is of what was signed, so that additions make no new notice.
 
-    evidence: Evidence
+    Without `evidence` it is genuine, and about something else than a payment.
+    """
+
+    evidence: Evidence | None
     digest: str
 
 
@@ -90,7 +113,8 @@ class Notice:
 class PayRequest:
     """What a provider needs to know to ask for money. `return_url` is where the buyer comes back.
 
-    From `expires_at` on it should take no more.
+    From `expires_at` on it should take no more. `payer` is what the provider calls the buyer, where it has
+    told: WeChat's openid, for somebody whose browser is WeChat's own (`in_wechat`).
     """
 
     out_trade_no: str
@@ -101,6 +125,8 @@ class PayRequest:
     return_url: str
     client_ip: str
     on_phone: bool
+    in_wechat: bool = False
+    payer: str = ""
     started_at: datetime = field(repr=False)
     expires_at: datetime = field(repr=False)
 
@@ -113,16 +139,21 @@ MOST_PAY_PAGE = 4000  # characters
 @dataclass(frozen=True, kw_only=True)
 class PayPage:
     """Where the buyer pays. One of them at least: a page of the provider's, what an app is to scan as a QR
-    code, what opens the app on the phone that shows it.
+    code, what opens the app on the phone that shows it, or what a page in the provider's own browser hands to
+    the app around it (`app_call`).
+
+    `reference` is what the provider calls the trade from now on, where it has to be asked by that.
     """
 
     url: str = ""
     qr: str = ""
     app_url: str = ""
+    app_call: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
 
     def __post_init__(self) -> None:
         """Raises GatewayError for what no buyer should be led to."""
-        if not (self.url or self.qr or self.app_url):
+        if not (self.url or self.qr or self.app_url or self.app_call):
             raise GatewayError("answered without a payment page")
         if self.url and not self.url.startswith(("https://", "http://")):
             raise GatewayError("answered with a payment page that is no web page")
@@ -132,6 +163,48 @@ class PayPage:
             raise GatewayError("answered with a payment page without end")
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefundRequest:
+    """Money to go back: all of a transaction, or a part. `out_refund_no` names this refund for ever."""
+
+    out_refund_no: str
+    trade: Trade
+    paid_minor: int
+    amount_minor: int
+    currency: str
+    reason: str
+    requested_at: datetime
+
+
+class RefundState(Enum):
+    """What a provider says of a refund. A clear no is GatewayRefused."""
+
+    DONE = "done"  # the money has left
+    UNDER_WAY = "under way"  # accepted; ask again later
+    FAILED = "failed"  # it was accepted, and came to nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundEvidence:
+    """A refund as a statement lists it."""
+
+    out_refund_no: str
+    provider_txn_id: str
+    amount_minor: int
+    currency: str
+
+
+class Ability(Enum):
+    """What not every provider can do."""
+
+    CLOSE = "close"  # a trade, so that it takes no money any more
+    REFUND = "refund"
+    REPEAT_REFUND = "repeat refund"  # under the same number, and it is still one refund
+    ASK_REFUND = "ask refund"  # what became of it
+    LIST = "list"  # its trades, up to this moment
+    STATEMENT = "statement"  # its trades and refunds of a day that is over
+
+
 class Gateway(Protocol):
     """One provider. No method touches the database; those that use the network say so."""
 
@@ -139,21 +212,53 @@ class Gateway(Protocol):
     """Whether a verified notice may be believed without asking back."""
     acknowledgement: str
     """What to answer once a notice is ours for good."""
-    has_statement: bool
-    """Whether `statement` can be had. Else one can only ask about each trade."""
+    can: frozenset[Ability]
+    """What is lacking is never called."""
 
     def create(self, wanted: PayRequest) -> PayPage:
         """Network. Where the buyer pays. Raises GatewayError, GatewayRefused."""
 
-    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
-        """Network. What became of the trade; None if the provider does not know it.
+    def query(self, trade: Trade) -> Evidence | None:
+        """Network. What became of the trade; None if the provider does not know it. Raises GatewayError."""
 
-        With `provider_txn_id`, of that transaction: one attempt may have been paid twice. Raises
-        GatewayError.
+    def close(self, trade: Trade) -> bool:
+        """Network. True when it takes no money any more, and has taken none; False when the provider does
+        not promise that. Raises GatewayRefused when it is paid, GatewayError.
         """
 
-    def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
-        """Pure. The verified content of a notice that came `at` that moment. Raises BadNotice."""
+    def refund(self, wanted: RefundRequest) -> RefundState:
+        """Network. Raises GatewayRefused for a clear no; GatewayError when nobody knows what came of it."""
 
-    def statement(self) -> Iterator[Evidence]:
-        """Network. The provider's own ledger, newest first. Raises GatewayError."""
+    def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        """Network. None if the provider does not know of it. Raises GatewayError."""
+
+    def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
+        """The verified content of a notice that came `at` that moment. Raises BadNotice.
+
+        Pure, or nearly so: a provider's certificate may be fetched from that provider, once.
+        """
+
+    def trades(self) -> Iterator[Evidence]:
+        """Network. All its trades up to this moment, newest first. Raises GatewayError."""
+
+    def statement(self, day: date) -> Iterator[Evidence | RefundEvidence]:
+        """Network. What it booked on that day, in the provider's time zone. Raises GatewayError."""
+
+
+class Lacking:
+    """For drivers to inherit: what their provider lacks. Whoever calls it has not looked at `can`."""
+
+    def close(self, trade: Trade) -> bool:
+        raise NotImplementedError
+
+    def refund(self, wanted: RefundRequest) -> RefundState:
+        raise NotImplementedError
+
+    def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        raise NotImplementedError
+
+    def trades(self) -> Iterator[Evidence]:
+        raise NotImplementedError
+
+    def statement(self, day: date) -> Iterator[Evidence | RefundEvidence]:
+        raise NotImplementedError

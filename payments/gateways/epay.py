@@ -20,19 +20,25 @@ import httpx
 
 from cardshop.common.money import to_text
 from payments.gateways.base import (
+    Ability,
     BadNotice,
     Evidence,
+    Gateway,
     GatewayError,
     GatewayRefused,
+    Lacking,
     Notice,
     PayPage,
     PayRequest,
     RawCall,
+    Trade,
     read_evidence,
 )
+from payments.gateways.drivers import MERCHANT_ID, SHARED_KEY, Account, Driver
 from payments.gateways.exchange import fetch
 
 CURRENCY = "CNY"
+METHODS = ("alipay", "wxpay", "qqpay", "bank")
 UNSIGNED = {"sign", "sign_type"}
 _PAGE = 50
 _MAX_PAGES = 10_000
@@ -65,7 +71,7 @@ def _expect_success(said: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpayGateway:
+class EpayGateway(Lacking):
     """EPay v1. Yuan as text on the wire, fen (int) everywhere else."""
 
     base_url: str
@@ -76,7 +82,7 @@ class EpayGateway:
 
     notice_is_proof = False
     acknowledgement = "success"
-    has_statement = True
+    can = frozenset({Ability.LIST})
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -104,13 +110,12 @@ class EpayGateway:
             app_url=str(said.get("urlscheme") or ""),
         )
 
-    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
-        wanted = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}
-        said = self._api(act="order", **wanted)
+    def query(self, trade: Trade) -> Evidence | None:
+        said = self._api(act="order", **named(trade))
         if str(said.get("code")) == "-1":
             return None
         _expect_success(said)
-        if said.get("out_trade_no") != out_trade_no:
+        if said.get("out_trade_no") != trade.out_trade_no:
             raise GatewayError("answered about another trade")
         return evidence_of(said, paid=str(said.get("status")) == "1")
 
@@ -120,7 +125,7 @@ class EpayGateway:
             raise BadNotice("bad signature")
         return notice_of(params, self.merchant_id)
 
-    def statement(self) -> Iterator[Evidence]:
+    def trades(self) -> Iterator[Evidence]:
         yield from pages_of(self._orders)
 
     def _orders(self, limit: int, offset: int) -> list[Evidence]:
@@ -137,7 +142,32 @@ class EpayGateway:
         return exchange(self.http, method, urljoin(self.base_url, path), **request)
 
 
+def _make(account: Account) -> Gateway:
+    return EpayGateway(
+        base_url=account.base_url,
+        merchant_id=account.merchant_id,
+        secret=account.secrets["secret"],
+        method=account.method,
+        http=account.http,
+    )
+
+
+DRIVER = Driver(
+    name="epay_v1",
+    label="EPay v1 (彩虹易支付, MD5)",
+    methods=METHODS,
+    settings=(MERCHANT_ID, SHARED_KEY),
+    make=_make,
+)
+
+
 # What both versions share
+
+
+def named(trade: Trade) -> dict[str, str]:
+    if trade.provider_txn_id:
+        return {"trade_no": trade.provider_txn_id}
+    return {"out_trade_no": trade.out_trade_no}
 
 
 def evidence_of(said: Mapping[str, Any], *, paid: bool) -> Evidence:

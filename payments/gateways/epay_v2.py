@@ -18,21 +18,28 @@ import httpx
 from cardshop.common.money import to_text
 from payments.gateways import rsa
 from payments.gateways.base import (
+    Ability,
     BadNotice,
     Evidence,
+    Gateway,
     GatewayError,
     GatewayRefused,
+    Lacking,
     Notice,
     PayPage,
     PayRequest,
     RawCall,
+    Trade,
     Unreachable,
 )
+from payments.gateways.drivers import MERCHANT_ID, PRIVATE_KEY, PROVIDER_KEY, Account, Driver
 from payments.gateways.epay import (
     CURRENCY,
+    METHODS,
     cut_bytes,
     evidence_of,
     exchange,
+    named,
     notice_of,
     pages_of,
     signed_text,
@@ -45,7 +52,7 @@ _UNKNOWN = "订单号不存在"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpayV2Gateway:
+class EpayV2Gateway(Lacking):
     """EPay v2. `secret` is the merchant's private key, `provider_key` the platform's public one."""
 
     base_url: str
@@ -58,7 +65,7 @@ class EpayV2Gateway:
 
     notice_is_proof = True
     acknowledgement = "success"
-    has_statement = True
+    can = frozenset({Ability.LIST})
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -89,14 +96,13 @@ class EpayV2Gateway:
                 return PayPage(app_url=info)
         raise GatewayError("answered with a payment page of another kind")
 
-    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
-        wanted = {"trade_no": provider_txn_id} if provider_txn_id else {"out_trade_no": out_trade_no}
-        said = self._call("api/pay/query", wanted)
+    def query(self, trade: Trade) -> Evidence | None:
+        said = self._call("api/pay/query", named(trade))
         if not _is_yes(said):
             if said.get("msg") == _UNKNOWN:
                 return None
             raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
-        if said.get("out_trade_no") != out_trade_no:
+        if said.get("out_trade_no") != trade.out_trade_no:
             raise GatewayError("answered about another trade")
         return evidence_of(said, paid=str(said.get("status")) in CAME_IN)
 
@@ -108,7 +114,7 @@ class EpayV2Gateway:
             raise BadNotice("bad signature, or out of time")
         return notice_of(params, self.merchant_id)
 
-    def statement(self) -> Iterator[Evidence]:
+    def trades(self) -> Iterator[Evidence]:
         yield from pages_of(self._orders)
 
     def _orders(self, limit: int, offset: int) -> list[Evidence]:
@@ -141,6 +147,27 @@ class EpayV2Gateway:
         except rsa.BadKey:
             return False
         return rsa.verify(signed_text(params), params.get("sign", ""), key)
+
+
+def _make(account: Account) -> Gateway:
+    return EpayV2Gateway(
+        base_url=account.base_url,
+        merchant_id=account.merchant_id,
+        secret=account.secrets["secret"],
+        provider_key=account.provider_key,
+        method=account.method,
+        http=account.http,
+        clock=account.clock,
+    )
+
+
+DRIVER = Driver(
+    name="epay_v2",
+    label="EPay v2 (彩虹易支付, RSA)",
+    methods=METHODS,
+    settings=(MERCHANT_ID, PROVIDER_KEY, PRIVATE_KEY),
+    make=_make,
+)
 
 
 def _is_yes(said: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 from cardshop.traffic.breakers import Breaker, BreakerOpen
 from payments.gateways.base import (
@@ -13,10 +13,14 @@ from payments.gateways.base import (
     PayPage,
     PayRequest,
     RawCall,
+    RefundEvidence,
+    RefundRequest,
+    RefundState,
+    Trade,
     Unreachable,
 )
 
-OPERATIONS = ("create", "query")
+OPERATIONS = ("create", "query", "close", "refund")
 
 
 def breaker_of(name: str, operation: str) -> Breaker:
@@ -30,22 +34,38 @@ class GuardedGateway:
         self._gateway, self._name = gateway, name
         self.notice_is_proof = gateway.notice_is_proof
         self.acknowledgement = gateway.acknowledgement
-        self.has_statement = gateway.has_statement
+        self.can = gateway.can
 
     def create(self, wanted: PayRequest) -> PayPage:
         with self._guarded("create"):
             return self._gateway.create(wanted)
 
-    def query(self, out_trade_no: str, provider_txn_id: str = "") -> Evidence | None:
+    def query(self, trade: Trade) -> Evidence | None:
         with self._guarded("query"):
-            return self._gateway.query(out_trade_no, provider_txn_id)
+            return self._gateway.query(trade)
+
+    def close(self, trade: Trade) -> bool:
+        with self._guarded("close"):
+            return self._gateway.close(trade)
+
+    def refund(self, wanted: RefundRequest) -> RefundState:
+        with self._guarded("refund"):
+            return self._gateway.refund(wanted)
+
+    def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        with self._guarded("query"):
+            return self._gateway.ask_refund(wanted)
 
     def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
         return self._gateway.read_notice(call, at=at)
 
-    def statement(self) -> Iterator[Evidence]:
-        # Asked by people and once a day: they would rather wait than not know.
-        return self._gateway.statement()
+    # Asked by people and once a day: they would rather wait than not know.
+
+    def trades(self) -> Iterator[Evidence]:
+        return self._gateway.trades()
+
+    def statement(self, day: date) -> Iterator[Evidence | RefundEvidence]:
+        return self._gateway.statement(day)
 
     @contextmanager
     def _guarded(self, operation: str) -> Iterator[None]:

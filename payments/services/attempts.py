@@ -37,9 +37,12 @@ def start_attempt(
     return_url: str,
     client_ip: str,
     on_phone: bool = False,
+    in_wechat: bool = False,
+    payer: str = "",
     now: datetime,
 ) -> PaymentAttempt:
-    """An open attempt: its `pay_url`, `qr` or `app_url` is how the buyer pays `order` through `channel`.
+    """An open attempt: its `pay_url`, `qr`, `app_url` or `app_call` is how the buyer pays `order` through
+    `channel`.
 
     `return_url` may hold `{attempt}`, which becomes the attempt's number.
 
@@ -59,6 +62,8 @@ def start_attempt(
         return_url=return_url.replace("{attempt}", attempt.out_trade_no),
         client_ip=client_ip,
         on_phone=on_phone,
+        in_wechat=in_wechat,
+        payer=payer,
         started_at=attempt.started_at,
         expires_at=order.reserved_until,
     )
@@ -75,16 +80,22 @@ def start_attempt(
         _record_failure(attempt, str(error), next_query_at=attempt.next_query_at)
         logger.warning("channel failed", channel=channel.slug, order=order.number, error=str(error))
         raise ChannelUnavailable from error
+    where = {
+        "pay_url": page.url,
+        "qr": page.qr,
+        "app_url": page.app_url,
+        "app_call": dict(page.app_call),
+        "reference": page.reference,
+    }
     # Unless money arrived while the provider was still answering. From here on it is polled, also if
     # the same press in another tab has failed meanwhile.
     PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status=AttemptStatus.SUCCEEDED).update(
         status=AttemptStatus.OPEN,
-        pay_url=page.url,
-        qr=page.qr,
-        app_url=page.app_url,
         next_query_at=attempt.next_query_at,
+        **where,
     )
-    attempt.pay_url, attempt.qr, attempt.app_url = page.url, page.qr, page.app_url
+    for name, value in where.items():
+        setattr(attempt, name, value)
     return attempt
 
 

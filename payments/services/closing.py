@@ -112,7 +112,7 @@ def _attempts_to_ask_about(orders: Sequence[Order], now: datetime) -> dict[int, 
     polled = PaymentAttempt.objects.filter(
         payment__order__in=set(orders) - waited, next_query_at__isnull=False
     )
-    for attempt in polled.select_related("channel", "payment").order_by("pk"):
+    for attempt in polled.select_related("channel", "payment__order").order_by("pk"):
         attempts[attempt.payment.order_id].append(attempt)
     return attempts
 

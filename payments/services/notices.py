@@ -10,7 +10,7 @@ from django.db import transaction
 from cardshop.common.inserts import insert_new
 from cardshop.outbox.services import Failures, promise, wake
 from payments.gateways import gateway_for
-from payments.gateways.base import Evidence, GatewayError, RawCall
+from payments.gateways.base import Evidence, GatewayError, RawCall, Trade
 from payments.models import PaymentChannel, WebhookEvent
 from payments.services.asking import Round
 from payments.services.evidence import News, record_receipts
@@ -39,6 +39,7 @@ def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> 
         method=call.method,
         query=call.query,
         body=call.body,
+        headers=dict(call.headers),
         received_at=now,
     )
     with transaction.atomic(durable=True):
@@ -92,14 +93,16 @@ def _conclude(said: dict[EventOutcome, list[int]], news: list[News], now: dateti
 def _outcome(event: WebhookEvent, questions: Round, now: datetime) -> tuple[EventOutcome, Evidence | None]:
     """What becomes of the notice, and the money it was about."""
     gateway = gateway_for(event.channel)
-    call = RawCall(event.method, event.query, event.body)
+    call = RawCall(event.method, event.query, event.body, event.headers)
     claim = gateway.read_notice(call, at=event.received_at).evidence
-    if not claim.paid:
+    if claim is None or not claim.paid:
         return EventOutcome.NOT_PAID, None
     if gateway.notice_is_proof:
         return EventOutcome.APPLIED, claim
     with questions.asking(event.channel):
-        evidence = gateway.query(claim.out_trade_no, claim.provider_txn_id)
+        evidence = gateway.query(
+            Trade(out_trade_no=claim.out_trade_no, provider_txn_id=claim.provider_txn_id)
+        )
     if evidence is not None and evidence.paid:
         return EventOutcome.APPLIED, evidence
     if now < event.received_at + BENEFIT_OF_DOUBT:

@@ -8,8 +8,9 @@ import structlog
 from django.db import connection
 
 from cardshop.outbox.services import wake
+from orders.states import OrderStatus
 from payments.gateways import gateway_for
-from payments.gateways.base import GatewayError
+from payments.gateways.base import GatewayError, Trade
 from payments.models import PaymentAttempt
 from payments.services.asking import Round
 from payments.services.evidence import apply_evidence
@@ -60,10 +61,16 @@ def poll_due_attempts(*, clock: Callable[[], datetime]) -> int:
 
 def ask_provider(attempt: PaymentAttempt, *, source: str, now: datetime) -> bool:
     """Query one attempt and apply the answer; True if it was paid. Raises GatewayError."""
-    evidence = gateway_for(attempt.channel).query(attempt.out_trade_no)
+    evidence = gateway_for(attempt.channel).query(trade_of(attempt))
     if evidence is None:
         return False
     return apply_evidence(attempt.channel, evidence, source=source, now=now) is not None
+
+
+def trade_of(attempt: PaymentAttempt) -> Trade:
+    """How the provider is asked about it. Wanted as long as its order may still be paid."""
+    wanted = attempt.payment.order.status == OrderStatus.PENDING
+    return Trade(out_trade_no=attempt.out_trade_no, reference=attempt.reference, wanted=wanted)
 
 
 def schedule_next_query(attempt: PaymentAttempt, now: datetime) -> None:

@@ -11,7 +11,7 @@ from payments.gateways import rsa
 from payments.gateways.alipay import AlipayGateway, raw_node, signed_text
 from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, RawCall, Unreachable
 from payments.gateways.rsa import new_key, public_of
-from payments.tests.wanted import WANTED
+from payments.tests.wanted import A1, WANTED
 from tests.factories import NOON
 
 OURS, THEIRS, STRANGERS = new_key(), new_key(), new_key()
@@ -151,7 +151,7 @@ def test_the_node_is_verified_as_it_was_sent():
     spaced = '{"code": "10000",  "out_trade_no":"A1","trade_no":"T", "total_amount":9.90,"x":"\\/}{",'
     spaced += '"trade_status":"TRADE_SUCCESS"}'
 
-    assert says(QUERY, spaced).query("A1").amount_minor == 990
+    assert says(QUERY, spaced).query(A1).amount_minor == 990
 
 
 def test_an_answer_that_names_its_node_twice_is_read_where_it_is_signed():
@@ -159,7 +159,7 @@ def test_an_answer_that_names_its_node_twice_is_read_where_it_is_signed():
     sign = rsa.sign(genuine, rsa.private_key(THEIRS))
     body = f'{{"{QUERY}":{genuine},"{QUERY}":{json.dumps(paid())},"sign":"{sign}"}}'
 
-    said = gateway(lambda request: httpx.Response(200, content=body.encode())).query("A1")
+    said = gateway(lambda request: httpx.Response(200, content=body.encode())).query(A1)
 
     assert not said.paid
 
@@ -167,7 +167,7 @@ def test_an_answer_that_names_its_node_twice_is_read_where_it_is_signed():
 @pytest.mark.parametrize("by", [STRANGERS, OURS])
 def test_an_answer_that_the_platform_has_not_signed_is_none(by):
     with pytest.raises(GatewayError, match="signature"):
-        says(QUERY, paid(), by).query("A1")
+        says(QUERY, paid(), by).query(A1)
 
 
 @pytest.mark.parametrize(
@@ -185,18 +185,18 @@ def test_an_answer_that_the_platform_has_not_signed_is_none(by):
 )
 def test_what_cannot_be_read_is_an_error(body):
     with pytest.raises(GatewayError):
-        gateway(lambda request: httpx.Response(200, content=body.encode())).query("A1")
+        gateway(lambda request: httpx.Response(200, content=body.encode())).query(A1)
 
 
 def test_a_trade_that_nobody_has_scanned_is_unknown():
     unknown = {"code": "40004", "sub_code": "ACQ.TRADE_NOT_EXIST", "sub_msg": "交易不存在"}
 
-    assert says(QUERY, unknown).query("A1") is None
+    assert says(QUERY, unknown).query(A1) is None
 
 
 def test_an_answer_about_another_trade_is_an_error():
     with pytest.raises(GatewayError, match="another trade"):
-        says(QUERY, paid(out_trade_no="A2")).query("A1")
+        says(QUERY, paid(out_trade_no="A2")).query(A1)
 
 
 def test_a_no_is_told_apart_from_trouble():
@@ -214,7 +214,7 @@ def test_a_no_is_told_apart_from_trouble():
 
 def test_a_key_of_ours_that_is_none_is_an_outage():
     with pytest.raises(Unreachable):
-        gateway(secret="no key").query("A1")
+        gateway(secret="no key").query(A1)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, PayPage, RawCall
 from payments.gateways.epay import EpayGateway, cut_bytes, sign, verify
-from payments.tests.wanted import WANTED
+from payments.tests.wanted import A1, WANTED
 from tests.factories import NOON, SECRET
 
 PAID = {
@@ -153,7 +153,7 @@ def test_a_kept_connection_that_was_closed_under_us_costs_nothing():
             raise said
         return said
 
-    assert gateway(answer).query("A1") is None
+    assert gateway(answer).query(A1) is None
 
 
 def test_another_currency_is_refused_before_anybody_is_asked():
@@ -164,17 +164,17 @@ def test_another_currency_is_refused_before_anybody_is_asked():
 def test_a_query_tells_paid_from_unpaid_from_unknown():
     paid = {"code": 1, "out_trade_no": "A1", "trade_no": "T1", "money": "9.9", "status": 1}
 
-    assert says(**paid).query("A1").paid
-    assert says(**paid).query("A1").amount_minor == 990
-    assert not says(**{**paid, "status": 0}).query("A1").paid
-    assert says(code=-1, msg="no such order").query("A1") is None
+    assert says(**paid).query(A1).paid
+    assert says(**paid).query(A1).amount_minor == 990
+    assert not says(**{**paid, "status": 0}).query(A1).paid
+    assert says(code=-1, msg="no such order").query(A1) is None
 
 
 def test_a_query_never_believes_an_answer_about_another_trade_or_a_refusal():
     with pytest.raises(GatewayError):
-        says(code=1, out_trade_no="A2", trade_no="T", money="9.9", status=1).query("A1")
+        says(code=1, out_trade_no="A2", trade_no="T", money="9.9", status=1).query(A1)
     with pytest.raises(GatewayError):
-        says(code=-3, msg="bad key").query("A1")
+        says(code=-3, msg="bad key").query(A1)
 
 
 def test_no_error_quotes_the_key():
@@ -182,7 +182,7 @@ def test_no_error_quotes_the_key():
         raise httpx.ConnectTimeout(f"cannot reach {request.url}")
 
     with pytest.raises(GatewayError) as failed:
-        gateway(drop).query("A1")
+        gateway(drop).query(A1)
     assert SECRET not in str(failed.value)
     assert SECRET not in repr(gateway())
     assert failed.value.__cause__ is None
@@ -201,17 +201,17 @@ def test_a_statement_is_read_to_its_end_whatever_the_provider_makes_of_pages(und
         rows = trades[start[understood] :][:50]
         return httpx.Response(200, json={"code": 1, "data": rows})
 
-    statement = list(gateway(answer).statement())
+    listed = list(gateway(answer).trades())
 
-    assert len(statement) == (50 if understood == "neither" else 120)
-    assert [said.paid for said in statement[:3]] == [False, True, True]
+    assert len(listed) == (50 if understood == "neither" else 120)
+    assert [said.paid for said in listed[:3]] == [False, True, True]
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch):
     monkeypatch.setattr("payments.gateways.exchange.MAX_ANSWER_BYTES", 1000)
 
     with pytest.raises(GatewayError, match="too much"):
-        gateway(lambda request: httpx.Response(200, content=b"x" * 1001)).query("A1")
+        gateway(lambda request: httpx.Response(200, content=b"x" * 1001)).query(A1)
 
 
 def test_an_answer_that_trickles_is_cut_off(monkeypatch):
@@ -223,7 +223,7 @@ def test_an_answer_that_trickles_is_cut_off(monkeypatch):
             yield b" "
 
     with pytest.raises(GatewayError, match="too slowly"):
-        gateway(lambda request: httpx.Response(200, content=trickle())).query("A1")
+        gateway(lambda request: httpx.Response(200, content=trickle())).query(A1)
 
 
 @given(st.text(), st.integers(0, 40))

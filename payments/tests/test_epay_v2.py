@@ -22,7 +22,7 @@ from payments.gateways.base import (
 from payments.gateways.epay import signed_text
 from payments.gateways.epay_v2 import EpayV2Gateway
 from payments.gateways.rsa import new_key, public_of
-from payments.tests.wanted import WANTED
+from payments.tests.wanted import A1, WANTED
 from tests.factories import NOON
 
 OURS, THEIRS, STRANGERS = new_key(), new_key(), new_key()
@@ -184,47 +184,47 @@ def test_a_yes_that_the_platform_has_not_signed_is_none(by):
     paid = {"out_trade_no": "A1", "trade_no": "T", "money": "9.90", "status": 1, "code": 0}
 
     with pytest.raises(GatewayError, match="signature"):
-        says(by, **paid).query("A1")
+        says(by, **paid).query(A1)
 
 
 def test_a_yes_of_an_hour_ago_is_none():
     paid = {"out_trade_no": "A1", "trade_no": "T", "money": "9.90", "status": 1, "code": 0}
 
     with pytest.raises(GatewayError, match="signature"):
-        says(**paid, timestamp=str(int(NOW) - 3600)).query("A1")
+        says(**paid, timestamp=str(int(NOW) - 3600)).query(A1)
 
 
 @pytest.mark.parametrize(("status", "paid"), [(0, False), (1, True), (2, True), (3, True), (4, False)])
 def test_what_came_in_once_is_paid(status, paid):
-    said = says(code=0, out_trade_no="A1", trade_no="T", money="9.90", status=status).query("A1")
+    said = says(code=0, out_trade_no="A1", trade_no="T", money="9.90", status=status).query(A1)
 
     assert (said.paid, said.amount_minor) == (paid, 990)
 
 
 def test_an_answer_about_another_trade_is_an_error():
     with pytest.raises(GatewayError, match="another trade"):
-        says(code=0, out_trade_no="A2", trade_no="T", money="9.90", status=1).query("A1")
+        says(code=0, out_trade_no="A2", trade_no="T", money="9.90", status=1).query(A1)
 
 
 def test_an_unknown_trade_is_none_and_any_other_no_is_an_error():
     unknown = gateway(lambda request: httpx.Response(200, json={"code": -1, "msg": "订单号不存在"}))
     broken = gateway(lambda request: httpx.Response(200, json={"code": -5, "msg": "系统繁忙"}))
 
-    assert unknown.query("A1") is None
+    assert unknown.query(A1) is None
     with pytest.raises(GatewayError):
-        broken.query("A1")
+        broken.query(A1)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_platform_that_is_away_is_unreachable(status):
     with pytest.raises(Unreachable):
-        gateway(lambda request: httpx.Response(status)).query("A1")
+        gateway(lambda request: httpx.Response(status)).query(A1)
 
 
 @pytest.mark.parametrize("key", ["", "no base64!", b64encode(b"no key").decode(), public_of(OURS)])
 def test_a_key_of_ours_that_is_none_is_an_outage_and_says_nothing_of_itself(key):
     with pytest.raises(Unreachable) as caught:
-        gateway(secret=key).query("A1")
+        gateway(secret=key).query(A1)
 
     assert not key or key not in str(caught.value)
 

@@ -9,6 +9,7 @@ from payments.gateways import gateway_for, left_alone
 from payments.gateways.base import GatewayRefused, Unreachable
 from payments.services.attempts import start_attempt
 from payments.services.polling import poll_due_attempts
+from payments.tests.wanted import A1
 from tests.factories import make_attempt, make_channel, make_order, make_variant
 from tests.staff import logged_in, make_boss
 
@@ -29,7 +30,7 @@ def let_it_fail(provider, channel, times=5):
     provider.broken = away
     for _ in range(times):
         with pytest.raises(Unreachable):
-            gateway_for(channel).query("A1")
+            gateway_for(channel).query(A1)
 
 
 def test_who_does_not_answer_is_not_asked_any_more(provider):
@@ -38,7 +39,7 @@ def test_who_does_not_answer_is_not_asked_any_more(provider):
     asked = len(provider.calls)
 
     with pytest.raises(Unreachable, match="left alone"):
-        gateway_for(channel).query("A1")
+        gateway_for(channel).query(A1)
 
     assert len(provider.calls) == asked
     assert left_alone(channel).keys() == {"query"}
@@ -50,7 +51,7 @@ def test_another_operation_and_another_channel_are_asked_all_the_same(provider):
     provider.broken = None
 
     assert start(make_order(make_variant(keys=1)), channel).pay_url
-    assert gateway_for(other).query("A1") is None
+    assert gateway_for(other).query(A1) is None
 
 
 def test_a_clear_no_opens_nothing(provider):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from payments.gateways.base import PayRequest
+from payments.gateways.base import PayRequest, Trade
 from tests.factories import NOON
 
 WANTED = PayRequest(
@@ -17,3 +17,4 @@ WANTED = PayRequest(
     started_at=NOON,
     expires_at=NOON + timedelta(minutes=15),
 )
+A1 = Trade(out_trade_no="A1")

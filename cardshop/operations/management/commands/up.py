@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from cardshop.embedded import var_dir
-from cardshop.operations.demo import APP_ID, MERCHANT_ID, ensure_admin
+from cardshop.operations.demo import ensure_admin
+from cardshop.operations.demo_channels import APP_ID, MERCHANT_ID
 from cardshop.operations.translations import compile_translations
 from cardshop.settings import env
 from payments.gateways import rsa

@@ -1,0 +1,98 @@
+"""The demo shop's ways to pay: the sandbox, by every protocol that it speaks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cardshop.settings import env
+from cardshop.shops.models import Shop
+from payments.gateways import seal_secrets
+from payments.gateways.rsa import public_of
+from payments.models import PaymentChannel
+
+MERCHANT_ID, APP_ID = "1001", "2021001"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoChannel:
+    """`secrets` and `options` name where in the environment the driver's settings are found.
+
+    `provider_key` says the provider's public key, if the driver wants one. A channel is left out whose
+    secrets are not all there.
+    """
+
+    slug: str
+    method: str
+    name: str
+    name_en: str
+    driver: str
+    secrets: dict[str, str]
+    options: dict[str, str] | None = None
+    merchant_id: str = MERCHANT_ID
+    path: str = ""
+    provider_key: Callable[[], str] | None = None
+
+
+def _platform_key() -> str:
+    return public_of(env.read("SANDBOX_PLATFORM_KEY"))
+
+
+EPAY = {"secret": "SANDBOX_KEY"}
+RSA = {"secret": "SANDBOX_MERCHANT_RSA"}
+CHANNELS = [
+    DemoChannel(
+        slug="alipay", method="alipay", name="支付宝", name_en="Alipay", driver="epay_v1", secrets=EPAY
+    ),
+    DemoChannel(
+        slug="wxpay", method="wxpay", name="微信支付", name_en="WeChat Pay", driver="epay_v1", secrets=EPAY
+    ),
+    DemoChannel(
+        slug="bank",
+        method="bank",
+        name="银行卡",
+        name_en="Bank card",
+        driver="epay_v2",
+        secrets=RSA,
+        provider_key=_platform_key,
+    ),
+    DemoChannel(
+        slug="alipay-scan",
+        method="alipay",
+        name="支付宝扫码",
+        name_en="Alipay QR code",
+        driver="alipay_qr",
+        secrets=RSA,
+        merchant_id=APP_ID,
+        path="alipay/gateway.do",
+        provider_key=_platform_key,
+    ),
+]
+
+
+def connect_sandbox(shop: Shop) -> bool:
+    """Point the demo channels at SANDBOX_PORT with their keys; False when there are none.
+
+    The secret is bound to the address, so both are written at every start.
+    """
+    port = env.read("SANDBOX_PORT", "8001")
+    connected = False
+    for position, demo in enumerate(CHANNELS):
+        secrets = {name: env.read(place) for name, place in demo.secrets.items()}
+        if not all(secrets.values()):
+            continue
+        channel = PaymentChannel.objects.filter(shop=shop, slug=demo.slug).first() or PaymentChannel(
+            shop=shop,
+            slug=demo.slug,
+            name=demo.name,
+            name_en=demo.name_en,
+            driver=demo.driver,
+            method=demo.method,
+            merchant_id=demo.merchant_id,
+            position=position,
+        )
+        channel.base_url = f"http://127.0.0.1:{port}/{demo.path}"
+        channel.provider_key = demo.provider_key() if demo.provider_key else ""
+        channel.options = {name: env.read(place) for name, place in (demo.options or {}).items()}
+        seal_secrets(channel, secrets)
+        channel.save()
+        connected = True
+    return connected

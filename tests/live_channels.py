@@ -1,0 +1,82 @@
+"""Every driver as a channel of the running sandbox, for tests that go over real HTTP in both directions."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import httpx
+
+from payments.gateways import seal_secrets
+from payments.gateways.rsa import new_key, public_of
+from payments.models import PaymentAttempt, PaymentChannel
+from sandbox.tests.actors import KEY, PID, RunningSandbox
+from tests.factories import the_shop
+
+OURS, THEIRS = new_key(), new_key()
+APP_ID = "2021001"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveChannel:
+    """What a driver's channel needs, `environment` being the sandbox's share of it."""
+
+    method: str
+    secrets: dict[str, str]
+    merchant_id: str = PID
+    provider_key: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    path: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+_RSA = {"secrets": {"secret": OURS}, "provider_key": public_of(THEIRS)}
+_ALIPAY = {"method": "alipay", "merchant_id": APP_ID, "path": "alipay/gateway.do", **_RSA}
+LIVE = {
+    "epay_v1": LiveChannel(method="alipay", secrets={"secret": KEY}),
+    "epay_v2": LiveChannel(
+        method="bank",
+        **_RSA,
+        environment={
+            "SANDBOX_PLATFORM_KEY": THEIRS,
+            "SANDBOX_RSA_MERCHANTS": f"{PID}:{public_of(OURS)},{APP_ID}:{public_of(OURS)}",
+        },
+    ),
+    "alipay_qr": LiveChannel(**_ALIPAY),
+    "alipay_page": LiveChannel(**_ALIPAY),
+}
+
+
+def sandbox_environment() -> dict[str, str]:
+    return {name: value for live in LIVE.values() for name, value in live.environment.items()}
+
+
+def make_live(driver: str, sandbox: RunningSandbox, *, slug: str = "paid") -> PaymentChannel:
+    live = LIVE[driver]
+    made = PaymentChannel(
+        shop=the_shop(),
+        slug=slug,
+        name="付款",
+        driver=driver,
+        method=live.method,
+        merchant_id=live.merchant_id,
+        provider_key=live.provider_key,
+        options=live.options,
+        base_url=f"{sandbox.base_url}/{live.path}",
+    )
+    seal_secrets(made, live.secrets)
+    made.save()
+    return made
+
+
+def trade_of(attempt: PaymentAttempt) -> str:
+    """The sandbox's number of the trade that the buyer comes to by page or code."""
+    place = attempt.qr or attempt.pay_url
+    if "gateway.do" in place:
+        place = bring(place)
+    assert "/pay/" in place
+    return place.rpartition("/")[2]
+
+
+@lru_cache
+def bring(signed_order: str) -> str:
+    """Where the provider leads a browser that comes with it; once, as what is paid is not opened again."""
+    return httpx.get(signed_order, trust_env=False).headers["Location"]
