@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["payments.tests.providers"]
+pytest_plugins = ["payments.tests.providers", "payments.tests.refunder"]
 
 
 @pytest.fixture(autouse=True)

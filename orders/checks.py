@@ -10,7 +10,8 @@ CHECKS = [
            FROM orders_orderitem AS item LEFT JOIN orders_deliveredkey AS delivered
              ON delivered.item_id = item.id AND delivered.replaced_by_id IS NULL
            GROUP BY item.id
-           HAVING count(delivered.id) <> CASE WHEN item.status = 'delivered' THEN quantity ELSE 0 END""",
+           HAVING CASE item.status WHEN 'delivered' THEN count(delivered.id) <> quantity
+               WHEN 'open' THEN count(delivered.id) <> 0 ELSE count(delivered.id) NOT IN (0, quantity) END""",
     ),
     Check(
         "orders.sold_keys_are_delivered",
@@ -34,8 +35,17 @@ CHECKS = [
         """SELECT 'order ' || number || ' is ' || "order".status
                   || ', item ' || item.id || ' is ' || item.status
            FROM orders_order AS "order" JOIN orders_orderitem AS item ON item.order_id = "order".id
-           WHERE item.status <> CASE WHEN "order".status IN ('delivered', 'completed') THEN 'delivered'
-                                     ELSE 'open' END""",
+           WHERE item.status <> ALL (CASE
+               WHEN "order".status IN ('delivered', 'completed') THEN '{delivered,refunding,refunded}'::text[]
+               WHEN "order".status = 'paid' THEN '{open,refunding,refunded}'
+               WHEN "order".status = 'refunded' THEN '{refunded}' ELSE '{open}' END)""",
+    ),
+    Check(
+        "orders.what_is_all_refunded_is_refunded",
+        """SELECT 'order ' || number || ' is ' || "order".status || ', and all its lines are refunded'
+           FROM orders_order AS "order" JOIN orders_orderitem AS item ON item.order_id = "order".id
+           GROUP BY "order".id
+           HAVING bool_and(item.status = 'refunded') AND "order".status <> 'refunded'""",
     ),
     Check(
         "orders.reservations_are_whole",
@@ -64,7 +74,9 @@ CHECKS = [
              ON reservation.item_id = item.id AND reservation.status <> 'released'
            WHERE coalesce(reservation.status, 'gone') <> CASE
                WHEN "order".status IN ('pending', 'closing') THEN 'held'
-               WHEN "order".status IN ('expired', 'cancelled') THEN 'gone' ELSE 'sold' END""",
+               WHEN "order".status IN ('expired', 'cancelled') THEN 'gone'
+               WHEN item.status = 'refunded' AND NOT EXISTS (
+                   SELECT FROM orders_deliveredkey WHERE item_id = item.id) THEN 'gone' ELSE 'sold' END""",
     ),
     Check(
         "orders.every_change_has_its_event",
@@ -99,7 +111,10 @@ CHECKS = [
     Check(
         "orders.paid_orders_get_their_keys",
         """SELECT 'order ' || number || ' was paid and has no keys yet' FROM orders_order AS "order"
-           WHERE status = 'paid' AND attention = '' AND EXISTS (
+           WHERE status = 'paid' AND attention = '' AND NOT EXISTS (
+               SELECT FROM orders_orderitem AS item
+               WHERE item.order_id = "order".id AND item.status = 'refunding'
+           ) AND EXISTS (
                SELECT FROM orders_orderevent AS event WHERE event.order_id = "order".id
                  AND event.after = 'paid' AND event.at < clock_timestamp() - %(grace)s::interval)""",
         needs_grace=True,

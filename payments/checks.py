@@ -9,7 +9,7 @@ CHECKS = [
                   || coalesce(payment.status, 'does not exist')
            FROM orders_order AS "order" LEFT JOIN payments_payment AS payment
              ON payment.order_id = "order".id
-           WHERE ("order".status IN ('paid', 'delivered', 'completed'))
+           WHERE ("order".status IN ('paid', 'delivered', 'completed', 'refunded'))
               <> (coalesce(payment.status, '') = 'succeeded')""",
     ),
     Check(
@@ -42,6 +42,33 @@ CHECKS = [
            WHERE receipt.status <> 'recorded' GROUP BY payment.id
            HAVING sum(receipt.amount_minor) > payment.amount_minor
               AND count(*) FILTER (WHERE receipt.attention <> '') = 0""",
+    ),
+    Check(
+        "payments.refunds_add_up",
+        """SELECT 'receipt ' || provider_txn_id || ': ' || refunded_minor || ' of ' || receipt.amount_minor
+                  || ' refunded, its refunds come to ' || coalesce(sum(refund.amount_minor), 0)
+           FROM payments_receipt AS receipt LEFT JOIN payments_refund AS refund
+             ON refund.receipt_id = receipt.id AND refund.status NOT IN ('failed', 'declined')
+           GROUP BY receipt.id HAVING refunded_minor <> coalesce(sum(refund.amount_minor), 0)""",
+    ),
+    Check(
+        "payments.refunds_and_lines_agree",
+        """SELECT 'item ' || item.id || ' is ' || item.status || ', its refund '
+                  || coalesce(refund.status, 'does not exist')
+           FROM orders_orderitem AS item LEFT JOIN payments_refund AS refund
+             ON refund.item_id = item.id AND refund.status NOT IN ('failed', 'declined', 'awaited')
+           WHERE CASE coalesce(refund.status, '') WHEN '' THEN item.status IN ('refunding', 'refunded')
+               WHEN 'done' THEN item.status <> 'refunded' ELSE item.status <> 'refunding' END""",
+    ),
+    Check(
+        "payments.refunds_move_on",
+        """SELECT 'refund ' || out_refund_no || ' is ' || status || ' and nobody sees to it'
+           FROM payments_refund
+           WHERE status IN ('requested', 'sent') AND next_query_at IS NULL AND attention = ''
+             AND coalesce(sent_at, requested_at) < clock_timestamp() - %(grace)s::interval
+             AND NOT EXISTS (SELECT FROM outbox_outboxmessage WHERE task = 'payments.send_refunds'
+                 AND subject_id = payments_refund.id AND done_at IS NULL)""",
+        needs_grace=True,
     ),
     Check(
         "payments.no_money_in_limbo",

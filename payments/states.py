@@ -43,7 +43,7 @@ R = RefundStatus
 REFUND_NEXT: dict[str, set[str]] = {
     R.AWAITED: {R.REQUESTED, R.DECLINED},
     R.REQUESTED: {R.SENT},
-    R.SENT: {R.DONE, R.FAILED},
+    R.SENT: {R.DONE, R.FAILED, R.REQUESTED},  # back where the provider was not even asked
     R.DONE: set(),
     R.FAILED: set(),
     R.DECLINED: set(),

@@ -7,7 +7,8 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
-from payments.services import closing, evidence, notices, polling
+from payments.services import calling_off, closing, evidence, notices, polling, refund_sending
+from payments.states import Source
 
 # A call to a provider with all its time-outs, after those that were quick; after a crash still made good
 # within a minute.
@@ -29,6 +30,22 @@ def settle_receipts() -> None:
 def finish_closing() -> None:
     finish = partial(closing.finish_closing, silent=set())
     drain("payments.finish_closing", finish, clock=db_now, batch=100, lease=PROVIDER_LEASE)
+
+
+@shared_task(name="payments.call_off_attempts")
+def call_off_attempts() -> None:
+    call_off = partial(calling_off.call_off_attempts, source=Source.CLOSING, silent=set())
+    drain("payments.call_off_attempts", call_off, clock=db_now, batch=20, lease=PROVIDER_LEASE)
+
+
+@shared_task(name="payments.send_refunds")
+def send_refunds() -> None:
+    drain("payments.send_refunds", refund_sending.send_refunds, clock=db_now, batch=1, lease=PROVIDER_LEASE)
+
+
+@shared_task(name="payments.follow_refunds")
+def follow_refunds() -> None:
+    refund_sending.follow_refunds(clock=db_now)
 
 
 @shared_task(name="payments.close_due_orders")

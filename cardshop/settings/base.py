@@ -203,6 +203,9 @@ CELERY_TASK_ROUTES = {
     "orders.mail_turn": {"queue": "mail"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
+    "payments.call_off_attempts": {"queue": "polling"},
+    "payments.send_refunds": {"queue": "polling"},
+    "payments.follow_refunds": {"queue": "polling"},
     "payments.poll_attempts": {"queue": "polling"},
 }
 # Celery would close the database connection before and after every task, and to make a new one costs more
@@ -230,6 +233,7 @@ CELERY_BEAT_SCHEDULE = {
         "outbox.sweep": 5,
         "payments.close_due_orders": 5,
         "payments.poll_attempts": 5,
+        "payments.follow_refunds": 10,
         "orders.complete_delivered": 600,
     }.items()
 }

@@ -46,8 +46,13 @@ def _put_before_person(order_id: int, now: datetime) -> None:
 
 @transaction.atomic(durable=True)
 def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
-    orders: list[Order]
-    (orders,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
+    paid: list[Order]
+    (paid,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
+    # What is being refunded decides first; the rest of its order is promised again then.
+    refunding = set(
+        OrderItem.objects.filter(order__in=paid, status=ItemStatus.REFUNDING).values_list("order", flat=True)
+    )
+    orders = [order for order in paid if order.pk not in refunding]
     if not orders:
         return
     items = list(OrderItem.objects.filter(order__in=orders, status=ItemStatus.OPEN).order_by("pk"))

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
 from payments.gateways import alipay, epay, epay_v2
-from payments.gateways.base import Gateway, Unreachable
+from payments.gateways.base import Gateway, NotAsked
 from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
@@ -32,11 +32,11 @@ def http_client() -> httpx.Client:
 def gateway_for(channel: PaymentChannel) -> Gateway:
     """The driver of a channel, with the channel's credentials, behind the channel's breakers.
 
-    Raises Unreachable when they cannot be opened: the provider cannot be asked then, as if it were down,
+    Raises NotAsked when they cannot be opened: the provider cannot be asked then, as if it were down,
     and whoever asks many of them goes on to the next.
     """
     if (driver := DRIVERS.get(channel.driver)) is None:
-        raise Unreachable(f"no driver is called {channel.driver}")
+        raise NotAsked(f"no driver is called {channel.driver}")
     account = Account(
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,
@@ -51,12 +51,12 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
 
 
 def secrets_of(channel: PaymentChannel) -> dict[str, str]:
-    """The channel's secrets in clear, by the names that its driver gives them. Raises Unreachable."""
+    """The channel's secrets in clear, by the names that its driver gives them. Raises NotAsked."""
     names = DRIVERS[channel.driver].secret_names
     try:
         text = channel.secret
     except CannotOpen as error:
-        raise Unreachable(f"the secret of {channel.slug} cannot be opened") from error
+        raise NotAsked(f"the secret of {channel.slug} cannot be opened") from error
     secrets: dict[str, str] = {names[0]: text} if len(names) == 1 else json.loads(text)
     return secrets
 

@@ -23,6 +23,10 @@ class Unreachable(GatewayError):
     """There was no answer at all: asking about another trade now would only take as long again."""
 
 
+class NotAsked(Unreachable):
+    """The call was not made at all, so nothing can have come of it."""
+
+
 class GatewayRefused(Exception):
     """The provider understood and said no."""
 

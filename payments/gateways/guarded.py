@@ -9,6 +9,7 @@ from payments.gateways.base import (
     Evidence,
     Gateway,
     GatewayError,
+    NotAsked,
     Notice,
     PayPage,
     PayRequest,
@@ -28,7 +29,7 @@ def breaker_of(name: str, operation: str) -> Breaker:
 
 
 class GuardedGateway:
-    """Raises Unreachable where a breaker is open. Only technical failures count: a clear no is an answer."""
+    """Raises NotAsked where a breaker is open. Only technical failures count: a clear no is an answer."""
 
     def __init__(self, gateway: Gateway, *, name: str) -> None:
         self._gateway, self._name = gateway, name
@@ -73,4 +74,4 @@ class GuardedGateway:
             with breaker_of(self._name, operation).around():
                 yield
         except BreakerOpen as error:
-            raise Unreachable(str(error)) from error
+            raise NotAsked(str(error)) from error

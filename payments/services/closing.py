@@ -1,4 +1,4 @@
-"""How an unpaid order ends: `closing` first, then the provider is asked, then expired or cancelled."""
+"""How an unpaid order ends: `closing` first, then its trades are called off, then expired or cancelled."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from orders.states import OrderStatus
 from payments.gateways.base import GatewayError
 from payments.models import Payment, PaymentAttempt, Receipt
 from payments.services.asking import Round
+from payments.services.calling_off import call_off
 from payments.services.evidence import settle_receipts
-from payments.services.polling import ask_provider
 from payments.states import PaymentStatus, ReceiptStatus, Source
 
 logger = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ def _begin(orders: list[Order], to: str, *, reason: str, actor: str, now: dateti
 
 
 def finish_closing(order_ids: Sequence[int], now: datetime, *, silent: set[int] | None = None) -> Failures:
-    """Ask the providers about every attempt, then end the orders unpaid, or leave them paid.
+    """Call every attempt off at its provider, then end the orders unpaid, or leave them paid.
 
     Returns those that failed because a provider does not answer, for at most ASK_FOR: the outbox comes
     again. After that the hold is released all the same, and later money is late money. What a channel
@@ -118,12 +118,12 @@ def _attempts_to_ask_about(orders: Sequence[Order], now: datetime) -> dict[int, 
 
 
 def _ask_about(attempts: Sequence[PaymentAttempt], questions: Round, now: datetime) -> None:
-    """EPay v1 cannot close a trade, so asking is all that can be done. Raises GatewayError, NotReached."""
+    """Raises GatewayError, NotReached."""
     unanswered: GatewayError | NotReached | None = None
     for attempt in attempts:
         try:
             with questions.asking(attempt.channel):
-                ask_provider(attempt, source=Source.CLOSING, now=now)
+                call_off(attempt, source=Source.CLOSING, now=now)
         except (GatewayError, NotReached) as error:
             unanswered = error  # the next channel may know of money all the same
     if unanswered:

@@ -190,6 +190,7 @@ def _settle_all(payments: list[Payment], receipts: list[Receipt], orders: list[O
     )
     Receipt.objects.filter(pk__in=[receipt.pk for receipt in receipts]).update(status=ReceiptStatus.APPLIED)
     mark_all_paid(orders, reason=IN_TIME, now=now)
+    _call_off_others(payments, now)
 
 
 @transaction.atomic(durable=True)
@@ -243,11 +244,19 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
         ask_for_attention(order, why, now=now)
         return
     Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.SUCCEEDED, succeeded_at=now)
+    _call_off_others([payment], now)
     applied = Receipt.objects.filter(pk__in=[part.pk for part in parts])
     applied.filter(attention=SHORT).update(attention="")
     applied.update(status=ReceiptStatus.APPLIED)
     if received > payment.amount_minor:
         _flag(Receipt.objects.filter(pk=receipt.pk), OVER)
+
+
+def _call_off_others(payments: Sequence[Payment], now: datetime) -> None:
+    """What else the buyers began must not be paid on top of it."""
+    others = PaymentAttempt.objects.filter(payment__in=payments, next_query_at__isnull=False)
+    begun = dict(others.values_list("pk", "payment__shop"))
+    promise_all("payments.call_off_attempts", begun, now=now)
 
 
 def _put_before_person(receipt: Receipt, why: str) -> None:

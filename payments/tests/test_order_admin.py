@@ -11,9 +11,12 @@ from inventory.models import CardKey
 from orders.models import Order
 from orders.services.delivery import complete_delivered_orders, deliver_orders
 from orders.services.transitions import ask_for_attention
-from orders.states import OrderStatus
+from orders.states import PAID_FOR, OrderStatus
 from payments.checkout.cancelling import cancel_order
+from payments.models import PaymentChannel, Receipt
 from payments.services.closing import begin_closing, finish_closing
+from payments.services.refunds import request_refund
+from payments.tasks import send_refunds
 from tests.factories import SECRET, make_attempt, make_order, make_variant, pay_order
 from tests.staff import logged_in, make_boss, make_clerk
 
@@ -33,13 +36,15 @@ def page_of(order: Order) -> str:
 
 def order_in(status: str) -> Order:
     order, now = make_order(make_variant(keys=2), contact_email="lin@example.org"), db_now()
-    if status in (OrderStatus.PAID, OrderStatus.DELIVERED, OrderStatus.COMPLETED):
+    if status in PAID_FOR | {OrderStatus.REFUNDED}:
         pay_order(order)
     if status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED):
         deliver_orders([order.pk], now)
     if status == OrderStatus.COMPLETED:
         Order.objects.update(delivered_at="2020-01-01T00:00Z")
         complete_delivered_orders(now)
+    if status == OrderStatus.REFUNDED:
+        refund_order(order)
     if status == OrderStatus.CANCELLED:
         cancel_order(order, now=now)
     if status in (OrderStatus.CLOSING, OrderStatus.EXPIRED):
@@ -51,7 +56,17 @@ def order_in(status: str) -> Order:
     return order
 
 
-@pytest.mark.parametrize("status", sorted(set(OrderStatus.values) - {OrderStatus.REFUNDED}))
+def refund_order(order: Order) -> None:
+    PaymentChannel.objects.update(driver="refunder")
+    receipt = Receipt.objects.get(attempt__payment__order=order)
+    request_refund(
+        receipt, amount_minor=990, item=order.items.get(), reason="as agreed", actor="lin", now=db_now()
+    )
+    send_refunds()
+
+
+@pytest.mark.usefixtures("refunder")
+@pytest.mark.parametrize("status", OrderStatus.values)
 def test_the_page_tells_every_order_and_shows_no_key(boss, status):
     order = order_in(status)
     page = boss.get(page_of(order))

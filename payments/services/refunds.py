@@ -1,0 +1,199 @@
+"""Deciding that money goes back: asked for by one person, let go by another where the shop wants two.
+
+From then on it is promised, and `refund_sending` deals with the provider.
+"""
+
+import secrets
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Sum
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.errors import DomainError
+from cardshop.common.locks import lock_rows
+from cardshop.common.money import display
+from cardshop.outbox.services import promise
+from orders.models import Order, OrderItem
+from orders.services.giving_back import begin_giving_back
+from orders.services.transitions import note
+from orders.states import ItemStatus, OrderStatus
+from payments.gateways import gateway_for
+from payments.gateways.base import Ability
+from payments.models import Payment, Receipt, Refund
+from payments.states import REFUND_NEXT, ReceiptStatus, RefundStatus
+
+logger = structlog.get_logger(__name__)
+
+ASKED_FOR = "refund asked for"
+DECLINED = "refund declined"
+
+
+class NotRefundable(DomainError):
+    code = "not_refundable"
+    http_status = 409
+    message = _("This cannot be refunded.")
+
+
+class TooMuch(NotRefundable):
+    code = "too_much"
+    message = _("That is more than is left of this money.")
+
+
+class OwnRequest(DomainError):
+    code = "own_request"
+    http_status = 403
+    message = _("Somebody else has to approve a refund that you asked for.")
+
+
+@transaction.atomic(durable=True)
+def request_refund(
+    receipt: Receipt,
+    *,
+    amount_minor: int,
+    item: OrderItem | None = None,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> Refund:
+    """Give back `amount_minor` of what came, and with it a line of the order, if one is named.
+
+    The money is set aside at once, so that all refunds of a receipt never come to more than it. With a line
+    goes at most its price; without one, of a paid order that waits for its keys, only what came on top of
+    the price. A receipt that waited for a person is dealt with by this, and pays for nothing any more.
+
+    Raises NotRefundable, TooMuch.
+    """
+    if Ability.REFUND not in gateway_for(receipt.channel).can:
+        raise NotRefundable(_("This provider cannot refund. Send the money back by hand and note it here."))
+    payment, locked, order = _lock(receipt)
+    _require_refundable(payment, locked, order, item, amount_minor)
+    refund = Refund.objects.create(
+        shop_id=locked.shop_id,
+        payment=payment,
+        receipt=locked,
+        item=item,
+        out_refund_no=f"R{now:%y%m%d}{secrets.token_hex(12)}",
+        amount_minor=amount_minor,
+        currency=locked.currency,
+        reason=reason,
+        status=RefundStatus.AWAITED if locked.shop.refunds_need_two else RefundStatus.REQUESTED,
+        requested_by=actor,
+        requested_at=now,
+    )
+    _set_aside(locked, amount_minor)
+    if order is not None:
+        said = f"{ASKED_FOR}: {display(amount_minor, locked.currency)} {reason}"
+        note(order, reason=said[:200], actor=actor, now=now)
+    _take_off_the_waiting_list(locked, order, actor=actor, now=now)
+    if refund.status == RefundStatus.REQUESTED:
+        _let_go(refund, now)
+    return refund
+
+
+@transaction.atomic(durable=True)
+def approve_refund(refund: Refund, *, actor: str, now: datetime) -> None:
+    """The second person lets it go. Raises OwnRequest, NotRefundable when it was decided already, or the line
+    has been given back otherwise.
+    """
+    if actor == refund.requested_by:
+        raise OwnRequest
+    _lock(refund.receipt)
+    _decide(refund, RefundStatus.REQUESTED, approved_by=actor)
+    _let_go(refund, now)
+
+
+@transaction.atomic(durable=True)
+def decline_refund(refund: Refund, *, actor: str, now: datetime) -> None:
+    """It does not go out. Raises NotRefundable when it was decided already."""
+    _payment, receipt, order = _lock(refund.receipt)
+    _decide(refund, RefundStatus.DECLINED, approved_by=actor, ended_at=now)
+    put_back(receipt, refund.amount_minor)
+    if order is not None:
+        note(order, reason=DECLINED, actor=actor, now=now)
+
+
+def put_back(receipt: Receipt, amount_minor: int) -> None:
+    """What was set aside for a refund that came to nothing. The caller holds the receipt's lock."""
+    Receipt.objects.filter(pk=receipt.pk).update(refunded_minor=F("refunded_minor") - amount_minor)
+
+
+def refundable_minor(receipt: Receipt) -> int:
+    return receipt.amount_minor - receipt.refunded_minor
+
+
+def _lock(receipt: Receipt) -> tuple[Payment | None, Receipt, Order | None]:
+    payments, (locked,), orders = lock_rows(
+        Payment.objects.filter(attempts__receipts=receipt),
+        Receipt.objects.filter(pk=receipt.pk).select_related("shop"),
+        Order.objects.filter(payment__attempts__receipts=receipt),
+    )
+    return next(iter(payments), None), locked, next(iter(orders), None)
+
+
+def _require_refundable(
+    payment: Payment | None, receipt: Receipt, order: Order | None, item: OrderItem | None, amount_minor: int
+) -> None:
+    """The rows are locked. Raises NotRefundable."""
+    if receipt.status == ReceiptStatus.RECORDED:
+        raise NotRefundable(_("What this money is for is just being decided. Try again in a moment."))
+    if not 0 < amount_minor <= refundable_minor(receipt):
+        raise TooMuch
+    if item is not None:
+        _require_line(receipt, order, item, amount_minor)
+        return
+    waits_for_keys = order is not None and order.status == OrderStatus.PAID
+    if payment is not None and receipt.status == ReceiptStatus.APPLIED and waits_for_keys:
+        _require_surplus(payment, amount_minor)
+
+
+def _require_line(receipt: Receipt, order: Order | None, item: OrderItem, amount_minor: int) -> None:
+    if order is None or item.order_id != order.pk or receipt.status != ReceiptStatus.APPLIED:
+        raise NotRefundable(_("This money has not paid for that line."))
+    fresh = OrderItem.objects.get(pk=item.pk)
+    if fresh.status not in (ItemStatus.OPEN, ItemStatus.DELIVERED):
+        raise NotRefundable(_("This line is being refunded already, or has been."))
+    if Refund.objects.filter(item=item, status=RefundStatus.AWAITED).exists():
+        raise NotRefundable(_("A refund of this line is waiting for a second person."))
+    if amount_minor > fresh.unit_price_minor * fresh.quantity:
+        raise TooMuch
+
+
+def _require_surplus(payment: Payment, amount_minor: int) -> None:
+    """Of what was applied on top of the price, less what is set aside for refunds of money alone."""
+    applied = Receipt.objects.filter(attempt__payment=payment, status=ReceiptStatus.APPLIED)
+    received = applied.aggregate(sum=Sum("amount_minor"))["sum"] or 0
+    alone = payment.refunds.filter(item=None, receipt__in=applied).exclude(
+        status__in=[RefundStatus.FAILED, RefundStatus.DECLINED]
+    )
+    given = alone.aggregate(sum=Sum("amount_minor"))["sum"] or 0
+    if amount_minor > received - payment.amount_minor - given:
+        raise NotRefundable(_("The keys of this order are still to be delivered: refund its lines."))
+
+
+def _set_aside(receipt: Receipt, amount_minor: int) -> None:
+    room = Receipt.objects.filter(pk=receipt.pk, refunded_minor__lte=F("amount_minor") - amount_minor)
+    if not room.update(refunded_minor=F("refunded_minor") + amount_minor):
+        raise TooMuch
+
+
+def _take_off_the_waiting_list(receipt: Receipt, order: Order | None, *, actor: str, now: datetime) -> None:
+    if not receipt.attention or receipt.resolved_at is not None:
+        return
+    Receipt.objects.filter(pk=receipt.pk).update(resolved_at=now, resolved_by=actor)
+    if order is not None and order.attention == receipt.attention and order.status != OrderStatus.PAID:
+        Order.objects.filter(pk=order.pk).update(attention="")
+
+
+def _decide(refund: Refund, to: RefundStatus, **changes: object) -> None:
+    assert to in REFUND_NEXT[RefundStatus.AWAITED]
+    awaited = Refund.objects.filter(pk=refund.pk, status=RefundStatus.AWAITED)
+    if not awaited.update(status=to, **changes):
+        raise NotRefundable(_("Somebody has decided about this refund already."))
+
+
+def _let_go(refund: Refund, now: datetime) -> None:
+    if refund.item is not None and not begin_giving_back(refund.item):
+        raise NotRefundable(_("This line is being refunded already, or has been."))
+    promise("payments.send_refunds", [refund.pk], shop_id=refund.shop_id, now=now)

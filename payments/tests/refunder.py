@@ -1,0 +1,73 @@
+"""A provider that refunds as a test tells it to, behind the seam where drivers are chosen."""
+
+from threading import Lock
+
+import pytest
+
+from payments.gateways import DRIVERS
+from payments.gateways.base import (
+    Ability,
+    Evidence,
+    Lacking,
+    RefundRequest,
+    RefundState,
+    Trade,
+)
+from payments.gateways.drivers import MERCHANT_ID, SHARED_KEY, Driver
+from payments.models import PaymentChannel
+from tests.factories import make_channel
+
+DRIVER = "refunder"
+
+
+class Refunder(Lacking):
+    """`answers` come one after the other, exceptions are raised; when they are used up it simply refunds.
+
+    `refunds` is what it really refunded, in minor units by our number; `asked` every number that it was asked
+    to refund. Threads may share it.
+    """
+
+    notice_is_proof = True
+    acknowledgement = "success"
+
+    def __init__(self) -> None:
+        self.can = frozenset({Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND})
+        self.answers: list[RefundState | Exception] = []
+        self.refunds: dict[str, int] = {}
+        self.asked: list[str] = []
+        self.trades: dict[str, Evidence] = {}
+        self._lock = Lock()
+
+    def refund(self, wanted: RefundRequest) -> RefundState:
+        with self._lock:
+            self.asked.append(wanted.out_refund_no)
+            answer = self.answers.pop(0) if self.answers else RefundState.DONE
+            if answer is RefundState.DONE:
+                self.refunds[wanted.out_refund_no] = wanted.amount_minor
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        return RefundState.DONE if wanted.out_refund_no in self.refunds else None
+
+    def query(self, trade: Trade) -> Evidence | None:
+        return self.trades.get(trade.out_trade_no)
+
+
+@pytest.fixture
+def refunder(monkeypatch: pytest.MonkeyPatch) -> Refunder:
+    scripted = Refunder()
+    driver = Driver(
+        name=DRIVER,
+        label=DRIVER,
+        methods=("alipay",),
+        settings=(MERCHANT_ID, SHARED_KEY),
+        make=lambda account: scripted,
+    )
+    monkeypatch.setitem(DRIVERS, DRIVER, driver)
+    return scripted
+
+
+def refunding_channel() -> PaymentChannel:
+    return PaymentChannel.objects.filter(driver=DRIVER).first() or make_channel(slug=DRIVER, driver=DRIVER)

@@ -1,0 +1,399 @@
+"""Money going back: how it is asked for, let go, sent, and followed until it is known what came of it."""
+
+from datetime import timedelta
+
+import pytest
+
+from cardshop.common.clock import db_now
+from inventory import stock
+from orders.models import Order, OrderItem, Reservation
+from orders.services.delivery import deliver_orders
+from orders.tasks import deliver
+from payments.gateways.base import Ability, GatewayError, GatewayRefused, NotAsked, RefundState
+from payments.models import Receipt, Refund
+from payments.services.refund_sending import (
+    FIRST_LOOK,
+    REFUSED,
+    UNKNOWN,
+    finish,
+    follow_refunds,
+    send_again,
+    send_refunds,
+)
+from payments.services.refunds import (
+    NotRefundable,
+    OwnRequest,
+    TooMuch,
+    approve_refund,
+    decline_refund,
+    request_refund,
+)
+from payments.tasks import send_refunds as send_refunds_task
+from payments.tests.refunder import refunding_channel
+from tests.factories import (
+    counters,
+    make_attempt,
+    make_order,
+    make_variant,
+    paid_evidence,
+    settle_evidence,
+    the_shop,
+)
+from tests.race.racing import broken_invariants
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("refunder")]
+
+
+def bought(*, keys=1, quantity=1, delivered=False, **money):
+    """A paid order, and the receipt of its money."""
+    order = make_order(make_variant(keys=keys), quantity=quantity)
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt, **money))
+    if delivered:
+        deliver_orders([order.pk], db_now())
+    return Order.objects.get(pk=order.pk), Receipt.objects.get(pk=receipt.pk)
+
+
+def ask(receipt, *, amount_minor=None, item=None, actor="lin", reason="as agreed"):
+    return request_refund(
+        receipt,
+        amount_minor=receipt.amount_minor if amount_minor is None else amount_minor,
+        item=item,
+        reason=reason,
+        actor=actor,
+        now=db_now(),
+    )
+
+
+def line(order):
+    return order.items.get()
+
+
+def follow(after=FIRST_LOOK):
+    follow_refunds(clock=lambda: db_now() + after)
+
+
+def state_of(row):
+    return type(row).objects.get(pk=row.pk).status
+
+
+@pytest.fixture(autouse=True)
+def _books_balance():
+    yield
+    assert broken_invariants() == []
+
+
+def test_a_line_that_was_not_delivered_goes_back_and_its_key_is_for_others(refunder):
+    order, receipt = bought()
+
+    refund = ask(receipt, item=line(order))
+    assert line(order).status == "refunding"
+    send_refunds_task()
+
+    assert (state_of(refund), line(order).status, state_of(order)) == ("done", "refunded", "refunded")
+    assert refunder.refunds == {refund.out_refund_no: 990}
+    assert counters(line(order).variant) == (1, 1, 0)
+
+
+def test_a_delivered_line_goes_back_and_its_key_stays_sold(refunder):
+    order, receipt = bought(delivered=True)
+
+    ask(receipt, item=line(order))
+    send_refunds_task()
+
+    assert (line(order).status, state_of(order)) == ("refunded", "refunded")
+    assert counters(line(order).variant) == (1, 1, 1)
+
+
+def test_a_part_of_the_money_goes_back_and_the_order_stays_delivered(refunder):
+    order, receipt = bought(delivered=True)
+
+    ask(receipt, amount_minor=300)
+    ask(receipt, amount_minor=690)
+    send_refunds_task()
+
+    assert sorted(refunder.refunds.values()) == [300, 690]
+    assert (state_of(order), line(order).status) == ("delivered", "delivered")
+    with pytest.raises(TooMuch):
+        ask(receipt, amount_minor=1)
+
+
+@pytest.mark.parametrize("amount", [0, -1, 991])
+def test_no_amount_but_what_is_there_can_be_asked_for(amount):
+    _order, receipt = bought(delivered=True)
+
+    with pytest.raises(TooMuch):
+        ask(receipt, amount_minor=amount)
+
+    assert not Refund.objects.exists()
+
+
+def test_while_keys_are_owed_money_goes_back_only_with_the_line_or_from_the_surplus(refunder):
+    order, receipt = bought(amount_minor=1000)
+
+    with pytest.raises(NotRefundable, match="refund its lines"):
+        ask(receipt, amount_minor=11)
+    ask(receipt, amount_minor=10)
+    send_refunds_task()
+
+    assert list(refunder.refunds.values()) == [10]
+    with pytest.raises(NotRefundable):
+        ask(receipt, amount_minor=1)
+    assert state_of(order) == "paid"
+
+
+def test_what_is_being_refunded_is_not_delivered_and_what_the_provider_refuses_is(refunder):
+    order, receipt = bought()
+    refunder.answers = [GatewayRefused("no money in the account")]
+    refund = ask(receipt, item=line(order))
+
+    deliver()
+    assert state_of(order) == "paid"
+    send_refunds_task()
+
+    assert (state_of(refund), line(order).status) == ("failed", "open")
+    assert Refund.objects.get().attention == REFUSED
+    assert Receipt.objects.get().refunded_minor == 0
+    deliver()
+    assert state_of(order) == "delivered"
+
+
+def test_a_refused_refund_of_a_delivered_line_leaves_it_delivered_and_may_be_asked_for_again(refunder):
+    order, receipt = bought(delivered=True)
+    refunder.answers = [GatewayRefused("not today")]
+    ask(receipt, item=line(order))
+    send_refunds_task()
+    assert (line(order).status, state_of(order)) == ("delivered", "delivered")
+
+    again = ask(receipt, item=line(order))
+    send_refunds_task()
+
+    assert (state_of(again), line(order).status) == ("done", "refunded")
+
+
+def test_a_line_is_refunded_once(refunder):
+    order, receipt = bought(delivered=True)
+    ask(receipt, amount_minor=400, item=line(order))
+
+    with pytest.raises(NotRefundable):
+        ask(receipt, amount_minor=400, item=line(order))
+
+
+def test_one_line_goes_back_and_the_rest_of_the_order_is_delivered():
+    order, other = make_order(make_variant(keys=1)), make_variant(keys=1, price_minor=110)
+    second = OrderItem.objects.create(
+        order=order, variant=other, product_name="b", variant_name="b", unit_price_minor=110, quantity=1
+    )
+    held = stock.claim(variant_id=other.pk, quantity=1)
+    Reservation.objects.create(item=second, stock_id=held, quantity=1)
+    Order.objects.update(total_minor=1100)
+    order.refresh_from_db()
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+
+    ask(Receipt.objects.get(pk=receipt.pk), amount_minor=110, item=second)
+    deliver()
+    assert state_of(order) == "paid"
+    send_refunds_task()
+    deliver()
+
+    assert state_of(order) == "delivered"
+    assert sorted(order.items.values_list("unit_price_minor", "status")) == [
+        (110, "refunded"),
+        (990, "delivered"),
+    ]
+    assert counters(other) == (1, 1, 0)
+
+
+# Who lets it go
+
+
+def test_a_second_person_lets_it_go(refunder):
+    shop = the_shop()
+    type(shop).objects.update(refunds_need_two=True)
+    order, receipt = bought(delivered=True)
+    refund = ask(receipt, item=line(order), actor="lin")
+    send_refunds_task()
+    assert (state_of(refund), refunder.asked) == ("awaited", [])
+
+    with pytest.raises(OwnRequest):
+        approve_refund(refund, actor="lin", now=db_now())
+    approve_refund(refund, actor="mei", now=db_now())
+    send_refunds_task()
+
+    assert (state_of(refund), line(order).status) == ("done", "refunded")
+    with pytest.raises(NotRefundable):
+        approve_refund(refund, actor="mei", now=db_now())
+
+
+def test_a_declined_refund_puts_the_money_back(refunder):
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought(delivered=True)
+    refund = ask(receipt, item=line(order))
+
+    decline_refund(refund, actor="mei", now=db_now())
+    send_refunds_task()
+
+    assert (state_of(refund), refunder.asked, line(order).status) == ("declined", [], "delivered")
+    assert Receipt.objects.get().refunded_minor == 0
+
+
+# What comes of it
+
+
+@pytest.mark.parametrize("can", [{Ability.ASK_REFUND}, {Ability.REPEAT_REFUND}])
+def test_what_nobody_knows_is_found_out_and_refunded_once(refunder, can):
+    refunder.can = frozenset({Ability.REFUND, *can})
+    order, receipt = bought(delivered=True)
+    refunder.answers = [GatewayError("no answer")]
+    refund = ask(receipt, item=line(order))
+    send_refunds_task()
+    assert state_of(refund) == "sent"
+    refunder.refunds[refund.out_refund_no] = 990  # it had come through
+
+    follow()
+
+    assert (state_of(refund), line(order).status) == ("done", "refunded")
+    assert set(refunder.asked) == {refund.out_refund_no}
+    assert len(refunder.asked) == (1 if can == {Ability.ASK_REFUND} else 2)
+
+
+def test_what_the_provider_has_never_heard_of_is_sent_again_where_it_keeps_the_number(refunder):
+    order, receipt = bought(delivered=True)
+    refunder.answers = [GatewayError("lost on the way")]
+    refund = ask(receipt, item=line(order))
+    send_refunds_task()
+
+    follow()
+
+    assert state_of(refund) == "done"
+    assert refunder.asked == [refund.out_refund_no] * 2
+
+
+def test_an_unknown_outcome_that_nobody_can_ask_about_goes_to_a_person_and_never_to_a_retry(refunder):
+    refunder.can = frozenset({Ability.REFUND})
+    order, receipt = bought(delivered=True)
+    refunder.answers = [GatewayError("no answer")]
+    refund = ask(receipt, item=line(order))
+
+    send_refunds_task()
+    follow(timedelta(days=1))
+
+    assert len(refunder.asked) == 1
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", UNKNOWN)
+    assert line(order).status == "refunding"
+
+
+@pytest.mark.parametrize("came_through", [True, False])
+def test_a_person_says_what_came_of_it(refunder, came_through):
+    refunder.can = frozenset({Ability.REFUND})
+    order, receipt = bought(delivered=True)
+    refunder.answers = [GatewayError("no answer")]
+    refund = ask(receipt, item=line(order))
+    send_refunds_task()
+
+    if came_through:
+        assert finish(refund, actor="lin", now=db_now())
+    else:
+        send_again(refund, actor="lin", now=db_now())
+        send_refunds_task()
+
+    assert (state_of(refund), line(order).status) == ("done", "refunded")
+    assert len(refunder.asked) == (1 if came_through else 2)
+    assert not finish(refund, actor="lin", now=db_now())
+    with pytest.raises(NotRefundable):
+        send_again(refund, actor="lin", now=db_now())
+
+
+def test_what_was_not_even_asked_is_sent_another_time(refunder):
+    refunder.can = frozenset({Ability.REFUND})
+    _order, receipt = bought(delivered=True)
+    refunder.answers = [NotAsked("left alone for 5 s")]
+    refund = ask(receipt)
+
+    assert isinstance(send_refunds([refund.pk], db_now())[refund.pk], NotAsked)
+    assert state_of(refund) == "requested"
+    assert send_refunds([refund.pk], db_now()) == {}
+
+    assert state_of(refund) == "done"
+
+
+def test_what_is_under_way_is_followed_to_its_end(refunder):
+    order, receipt = bought(delivered=True)
+    refunder.answers = [RefundState.UNDER_WAY]
+    refund = ask(receipt, item=line(order))
+    send_refunds_task()
+    assert (state_of(refund), line(order).status) == ("sent", "refunding")
+
+    refunder.refunds[refund.out_refund_no] = 990
+    follow()
+
+    assert (state_of(refund), line(order).status) == ("done", "refunded")
+
+
+def test_what_was_accepted_may_still_come_to_nothing(refunder):
+    order, receipt = bought(delivered=True)
+    refunder.answers = [RefundState.FAILED]
+    refund = ask(receipt, item=line(order))
+
+    send_refunds_task()
+
+    assert (state_of(refund), line(order).status) == ("failed", "delivered")
+
+
+def test_sending_twice_asks_once(refunder):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+
+    send_refunds([refund.pk, refund.pk], db_now())
+
+    assert len(refunder.asked) == 1
+
+
+# Money that waits for a person
+
+
+def test_a_second_payment_goes_back_and_waits_for_nobody_any_more(refunder):
+    order, _receipt = bought(delivered=True)
+    attempt = make_attempt(order, refunding_channel())
+    twice = settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2"))
+
+    ask(twice)
+    send_refunds_task()
+
+    twice.refresh_from_db()
+    assert (twice.status, twice.resolved_by, twice.refunded_minor) == ("attention", "lin", 990)
+    assert state_of(order) == "delivered"
+
+
+def test_a_part_that_goes_back_pays_for_nothing_any_more(refunder):
+    order, receipt = bought(amount_minor=400)
+    assert order.attention
+    ask(receipt)
+    send_refunds_task()
+
+    attempt = make_attempt(order, refunding_channel())
+    settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2", amount_minor=590))
+
+    assert state_of(order) == "pending"
+
+
+def test_money_from_nowhere_goes_back(refunder):
+    channel = refunding_channel()
+    make_variant()
+    evidence = paid_evidence(make_attempt(make_order(make_variant(keys=1)), channel), txn="T9")
+    evidence = type(evidence)(**{**vars(evidence), "out_trade_no": "unknown"})
+    foreign = settle_evidence(channel, evidence)
+
+    refund = ask(Receipt.objects.get(pk=foreign.pk))
+    send_refunds_task()
+
+    assert (state_of(refund), Refund.objects.get().payment) == ("done", None)
+
+
+def test_a_provider_that_cannot_refund_is_not_asked_to(refunder):
+    refunder.can = frozenset()
+    _order, receipt = bought(delivered=True)
+
+    with pytest.raises(NotRefundable, match="by hand"):
+        ask(receipt)
