@@ -17,6 +17,10 @@ from payments.states import (
     Source,
 )
 
+# New columns of tables that are written to all the time have a default in the database, too: while a release
+# is rolled out, the one before it still inserts rows and does not know of them.
+NOTHING = models.Value({}, models.JSONField())
+
 
 class PaymentChannel(models.Model):
     """A configured way to pay. `driver` names the code that speaks to the provider (`payments.gateways`).
@@ -135,9 +139,9 @@ class PaymentAttempt(models.Model):
     # Where there is no page of the provider's: what an app scans, and what opens it.
     qr = models.CharField(max_length=4000, blank=True, editable=False)
     app_url = models.CharField(max_length=4000, blank=True, editable=False)
-    app_call = models.JSONField(default=dict, blank=True, editable=False)
+    app_call = models.JSONField(default=dict, db_default=NOTHING, blank=True, editable=False)
     # What the provider calls the trade, where it has to be asked by that.
-    reference = models.CharField(_("provider's reference"), max_length=120, blank=True)
+    reference = models.CharField(_("provider's reference"), max_length=120, blank=True, db_default="")
     started_at = models.DateTimeField(_("started at"))
     next_query_at = models.DateTimeField(_("ask next at"), null=True, blank=True)
     queries = models.PositiveIntegerField(_("queries"), default=0)
@@ -171,7 +175,7 @@ class Receipt(models.Model):
     provider_txn_id = models.CharField(_("provider's number"), max_length=64)
     attempt = models.ForeignKey(PaymentAttempt, null=True, on_delete=models.PROTECT, related_name="receipts")
     amount_minor = models.BigIntegerField(_("amount in minor units"))
-    refunded_minor = models.BigIntegerField(_("refunded, or about to be"), default=0)
+    refunded_minor = models.BigIntegerField(_("refunded, or about to be"), default=0, db_default=0)
     currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
     source = models.CharField(_("learnt from"), max_length=10, choices=Source)
     received_at = models.DateTimeField(_("recorded at"))
@@ -271,7 +275,7 @@ class WebhookEvent(models.Model):
     method = models.CharField(max_length=8)
     query = models.TextField(_("query"), blank=True)
     body = models.TextField(_("body"), blank=True)
-    headers = models.JSONField(default=dict, blank=True)
+    headers = models.JSONField(default=dict, db_default=NOTHING, blank=True)
     received_at = models.DateTimeField(_("received at"))
     outcome = models.CharField(
         _("outcome"), max_length=10, choices=EventOutcome, default=EventOutcome.WAITING

@@ -14,8 +14,9 @@ from cardshop.common.money import display
 from inventory.models import Stock
 from orders.models import Order
 from orders.states import PAID_FOR
-from payments.models import Payment, Receipt
+from payments.models import Payment, Receipt, Refund
 from payments.selectors import WAITS_FOR_PERSON
+from payments.states import RefundStatus
 
 LOW_STOCK = 10
 _LISTED = 8
@@ -31,6 +32,8 @@ def figures(request: HttpRequest) -> dict[str, Any]:
         cards.insert(1, _revenue_today(midnight))
     if may("payments.view_receipt"):
         cards.append(_receipts_waiting())
+    if may("payments.view_refund"):
+        cards.append(_refunds_waiting())
     return {"cards": cards, "low_stock": _low_stock() if may("inventory.view_stock") else None}
 
 
@@ -75,6 +78,17 @@ def _receipts_waiting() -> dict[str, Any]:
         "value": count,
         "note": _("late, double, short or unknown") if count else _("nothing to do"),
         "link": f"{reverse('admin:payments_receipt_changelist')}?{urlencode({'attention': 'yes'})}",
+        "alarm": count > 0,
+    }
+
+
+def _refunds_waiting() -> dict[str, Any]:
+    count = Refund.objects.filter(WAITS_FOR_PERSON | Q(status=RefundStatus.AWAITED)).count()
+    return {
+        "title": _("Refunds that need you"),
+        "value": count,
+        "note": _("to approve, refused, or unknown") if count else _("nothing to do"),
+        "link": reverse("admin:attention"),
         "alarm": count > 0,
     }
 

@@ -15,7 +15,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "items": [
                 {"title": _("Today"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
-                _page(_("Orders"), "receipt_long", "orders.order"),
+                {
+                    "title": _("What needs you"),
+                    "icon": "notification_important",
+                    "link": reverse_lazy("admin:attention"),
+                    "permission": _may("orders.view_order"),
+                },
+                {**_page(_("Orders"), "receipt_long", "orders.order"), "active": _shows_orders},
             ]
         },
         {
@@ -59,6 +65,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _page(_("Receipts"), "payments", "payments.receipt"),
+                _page(_("Refunds"), "undo", "payments.refund"),
                 _page(_("Payments"), "account_balance_wallet", "payments.payment"),
                 _page(_("Attempts"), "sync_alt", "payments.paymentattempt"),
                 _page(_("Providers' notices"), "inbox", "payments.webhookevent"),
@@ -102,6 +109,11 @@ def _shows_batches(request: HttpRequest) -> bool:
     return here.startswith(reverse("admin:inventory_keybatch_changelist")) and here != reverse(
         "admin:inventory_keybatch_import_keys"
     )
+
+
+def _shows_orders(request: HttpRequest) -> bool:
+    here = request.path
+    return here.startswith(reverse("admin:orders_order_changelist")) and here != reverse("admin:attention")
 
 
 def _is_superuser(request: HttpRequest) -> bool:

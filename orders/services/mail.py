@@ -4,7 +4,7 @@ Other mails about orders go the same way: see `send_all`.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
@@ -17,7 +17,8 @@ from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.links import absolute_url
 from cardshop.common.templatetags.shopfront import localized
@@ -82,24 +83,27 @@ def _post_office() -> Iterator[BaseEmailBackend]:
             logger.warning("mail server left without a word", error=type(error).__name__)
 
 
-def _message(order: Order) -> EmailMessage:
-    """In the order's language."""
+def message_to(
+    order: Order, *, subject: Promise, template: str, context: Mapping[str, object]
+) -> EmailMessage:
+    """In the order's language. `subject` may name `%(shop)s`, `%(number)s` and what is in `context`."""
     with translation.override(order.language):
         shop_name = localized(order.shop, "name")
-        body = render_to_string(
-            "mail/delivered.txt",
-            {
-                "order": order,
-                "shop_name": shop_name,
-                "link": absolute_url(order.shop, reverse("order", args=[order.token])),
-                "lines": revealed_keys(order) if order.shop.mail_plain_keys else None,
-            },
-        )
+        link = absolute_url(order.shop, reverse("order", args=[order.token]))
+        about = {"order": order, "shop_name": shop_name, "link": link, **context}
         return EmailMessage(
-            subject=_("Your keys from %(shop)s, order %(number)s")
-            % {"shop": shop_name, "number": order.number},
-            body=body,
+            subject=str(subject) % {"shop": shop_name, "number": order.number, **context},
+            body=render_to_string(template, about),
             from_email=settings.DEFAULT_FROM_EMAIL,
             to=[order.contact_email],
             reply_to=[order.shop.contact_email] if order.shop.contact_email else None,
         )
+
+
+def _message(order: Order) -> EmailMessage:
+    return message_to(
+        order,
+        subject=_("Your keys from %(shop)s, order %(number)s"),
+        template="mail/delivered.txt",
+        context={"lines": revealed_keys(order) if order.shop.mail_plain_keys else None},
+    )

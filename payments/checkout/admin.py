@@ -1,5 +1,6 @@
 """The merchant's page of an order: everything that happened to it, and the three things one may do."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,10 +15,12 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
 from orders.models import Order
+from payments.checkout.attention import attention_view, remedy_view
 from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.helping import HELP, possible_help
 from payments.checkout.order_story import sections
 from payments.checkout.reasons import in_words
+from payments.checkout.refund_admin import refund_form, refund_view
 from payments.services.resolving import resolvable, resolve_order
 
 
@@ -60,9 +63,20 @@ class OrderAdmin(DealtWithAdmin):
         resolve_order(row, why=why, what=what, actor=request.user.get_username(), now=db_now())
 
     def get_urls(self) -> list[URLPattern]:
-        help_view = self.admin_site.admin_view(require_POST(self.help_view))
+        def post_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            guarded: Callable[..., HttpResponse] = self.admin_site.admin_view(require_POST(view))
+            return guarded
+
+        help_view = post_only(self.help_view)
         return [
             path("<int:pk>/help/<slug:kind>/", help_view, name="orders_order_help"),
+            path("<int:pk>/refund/", post_only(refund_view), name="orders_order_refund"),
+            path("attention/", self.admin_site.admin_view(attention_view), name="attention"),
+            path(
+                "attention/<slug:kind>/<int:pk>/<slug:remedy>/",
+                post_only(remedy_view),
+                name="attention_remedy",
+            ),
             *super().get_urls(),
         ]
 
@@ -78,6 +92,8 @@ class OrderAdmin(DealtWithAdmin):
             extra_context = {**(extra_context or {}), "sections": sections(order)}
             if request.user.has_perm("orders.change_order"):
                 extra_context["possible_help"] = possible_help(order)
+            if request.user.has_perm("payments.add_refund"):
+                extra_context["refund_form"] = refund_form(order)
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def help_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:

@@ -26,6 +26,7 @@ class ItemOut(serializers.Serializer[object]):
     variant = serializers.CharField()
     quantity = serializers.IntegerField()
     unit_price_minor = serializers.IntegerField()
+    status = serializers.CharField(help_text="open, delivered, refunding or refunded")
 
 
 class ChannelOut(serializers.Serializer[object]):
@@ -179,6 +180,7 @@ def described(state: OrderState) -> dict[str, object]:
                 "variant": localized(item, "variant_name"),
                 "quantity": item.quantity,
                 "unit_price_minor": item.unit_price_minor,
+                "status": item.status,
             }
             for item in state.items
         ],

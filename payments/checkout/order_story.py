@@ -15,7 +15,7 @@ from cardshop.common.templatetags.shopfront import localized
 from orders.models import DeliveredKey, Order, OrderEvent, OrderItem, Reservation
 from orders.states import OrderStatus
 from payments.checkout.reasons import in_words, why_it_waits
-from payments.models import Payment, PaymentAttempt, Receipt, WebhookEvent
+from payments.models import Payment, PaymentAttempt, Receipt, Refund, WebhookEvent
 
 LISTED = 200
 
@@ -31,6 +31,7 @@ def sections(order: Order) -> list[dict[str, Any]]:
         _payment(order),
         _attempts(attempts),
         _receipts(order),
+        _refunds(order),
         _notices(order, attempts),
         _delivered(order),
         _history(order),
@@ -121,6 +122,33 @@ def _receipts(order: Order) -> dict[str, Any]:
         _("needs attention because"),
     ]
     return _table(_("Money that came"), headers, rows)
+
+
+def _refunds(order: Order) -> dict[str, Any]:
+    rows = [
+        [
+            refund.out_refund_no,
+            display(refund.amount_minor, refund.currency),
+            str(refund.item or "-"),
+            refund.get_status_display(),
+            in_words(refund.reason),
+            refund.requested_by,
+            _moment(refund.requested_at),
+            in_words(refund.attention) or refund.last_error or "-",
+        ]
+        for refund in Refund.objects.filter(payment__order=order).select_related("item").order_by("pk")
+    ]
+    headers = [
+        _("our number"),
+        _("amount"),
+        _("line"),
+        _("status"),
+        _("reason"),
+        _("requested by"),
+        _("requested at"),
+        _("needs attention because"),
+    ]
+    return _table(_("Refunds"), headers, rows)
 
 
 def _notices(order: Order, attempts: list[PaymentAttempt]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from cardshop.common.errors import NotHere
 from cardshop.common.rows import columns, instance
 from cardshop.shops.models import Shop
 from orders.models import Order, OrderItem
-from orders.states import PAID_FOR, OrderStatus
+from orders.states import PAID_FOR, ItemStatus, OrderStatus
 from payments.models import PaymentChannel
 from payments.selectors import enabled_channels
 from payments.services.attempts import last_call
@@ -49,6 +49,7 @@ class OrderState:
     is_paid: bool
     has_keys: bool
     money_received: bool
+    is_refunding: bool
     next_look: int | None
 
 
@@ -63,12 +64,13 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
     order = instance(Order, values)
     structlog.contextvars.bind_contextvars(order=order.number)
     order.shop = shop
+    lines = [OrderItem(**item) for item in items or ()]
     pending = order.status == OrderStatus.PENDING
     can_pay = pending and now < last_call(order)
     is_paid = order.status in PAID_FOR
     return OrderState(
         order=order,
-        items=[OrderItem(**item) for item in items or ()],
+        items=lines,
         channels=enabled_channels(shop) if can_pay else [],
         seconds_left=max(0, int((order.reserved_until - now) / timedelta(seconds=1))) if pending else 0,
         can_pay=can_pay,
@@ -76,6 +78,7 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
         is_paid=is_paid,
         has_keys=order.status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED),
         money_received=is_paid or waits,
+        is_refunding=any(item.status == ItemStatus.REFUNDING for item in lines),
         next_look=_next_look(order, was_tried=was_tried),
     )
 

@@ -4,6 +4,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from payments.models import Receipt
+from payments.services.refunds import ASKED_FOR
 from payments.services.resolving import DEALT_WITH
 
 # What the history and the reasons for attention may hold: here for the translators to find.
@@ -25,6 +26,13 @@ KNOWN = (
     _("mail asked for again"),
     _("provider asked by hand"),
     _("dealt with"),
+    _("refunded"),
+    _("money refunded"),
+    _("refund asked for"),
+    _("refund declined"),
+    _("refund sent again"),
+    _("the provider refused the refund: see why, then try again or send the money by hand"),
+    _("nobody knows whether the provider has refunded this: look there, then say so here"),
     _("paid, but there are fewer keys than the counter promised: import keys, then deliver"),
     _("no payment of ours has this number"),
     _("the provider now says something else about this transaction"),
@@ -39,8 +47,9 @@ KNOWN = (
 
 def in_words(reason: str) -> str:
     """The reason in the language of the request; as it is where there is no translation."""
-    if reason.startswith(f"{DEALT_WITH}: "):  # and then somebody's own words
-        return gettext(DEALT_WITH) + reason.removeprefix(DEALT_WITH)
+    for known in (DEALT_WITH, ASKED_FOR):
+        if reason.startswith(f"{known}: "):  # and then somebody's own words
+            return gettext(known) + reason.removeprefix(known)
     return gettext(reason) if reason else ""
 
 

@@ -151,6 +151,8 @@ def finish(refund: Refund, *, actor: str, now: datetime) -> bool:
         finish_giving_back(order, refund.item, actor=actor, now=now)
     elif order is not None:
         note(order, reason=GIVEN_BACK, actor=actor, now=now)
+    if order is not None:
+        promise("payments.mail_refund", [refund.pk], shop_id=refund.shop_id, now=now)
     logger.info("refunded", refund=refund.out_refund_no)
     return True
 

@@ -20,8 +20,8 @@ from orders.services.giving_back import begin_giving_back
 from orders.services.transitions import note
 from orders.states import ItemStatus, OrderStatus
 from payments.gateways import gateway_for
-from payments.gateways.base import Ability
-from payments.models import Payment, Receipt, Refund
+from payments.gateways.base import Ability, GatewayError
+from payments.models import Payment, PaymentChannel, Receipt, Refund
 from payments.states import REFUND_NEXT, ReceiptStatus, RefundStatus
 
 logger = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ def request_refund(
 
     Raises NotRefundable, TooMuch.
     """
-    if Ability.REFUND not in gateway_for(receipt.channel).can:
+    if not can_refund(receipt.channel):
         raise NotRefundable(_("This provider cannot refund. Send the money back by hand and note it here."))
     payment, locked, order = _lock(receipt)
     _require_refundable(payment, locked, order, item, amount_minor)
@@ -119,6 +119,14 @@ def put_back(receipt: Receipt, amount_minor: int) -> None:
     Receipt.objects.filter(pk=receipt.pk).update(refunded_minor=F("refunded_minor") - amount_minor)
 
 
+def can_refund(channel: PaymentChannel) -> bool:
+    """Whether its provider refunds at all, and can be asked to: not without the channel's secrets."""
+    try:
+        return Ability.REFUND in gateway_for(channel).can
+    except GatewayError:
+        return False
+
+
 def refundable_minor(receipt: Receipt) -> int:
     return receipt.amount_minor - receipt.refunded_minor
 
@@ -143,9 +151,10 @@ def _require_refundable(
     if item is not None:
         _require_line(receipt, order, item, amount_minor)
         return
+    paid_for = payment if receipt.status == ReceiptStatus.APPLIED else None
     waits_for_keys = order is not None and order.status == OrderStatus.PAID
-    if payment is not None and receipt.status == ReceiptStatus.APPLIED and waits_for_keys:
-        _require_surplus(payment, amount_minor)
+    if paid_for and waits_for_keys and amount_minor > surplus_minor(paid_for):
+        raise NotRefundable(_("The keys of this order are still to be delivered: refund its lines."))
 
 
 def _require_line(receipt: Receipt, order: Order | None, item: OrderItem, amount_minor: int) -> None:
@@ -160,16 +169,15 @@ def _require_line(receipt: Receipt, order: Order | None, item: OrderItem, amount
         raise TooMuch
 
 
-def _require_surplus(payment: Payment, amount_minor: int) -> None:
-    """Of what was applied on top of the price, less what is set aside for refunds of money alone."""
+def surplus_minor(payment: Payment) -> int:
+    """What was applied on top of the price, less what is set aside for refunds of money alone."""
     applied = Receipt.objects.filter(attempt__payment=payment, status=ReceiptStatus.APPLIED)
     received = applied.aggregate(sum=Sum("amount_minor"))["sum"] or 0
     alone = payment.refunds.filter(item=None, receipt__in=applied).exclude(
         status__in=[RefundStatus.FAILED, RefundStatus.DECLINED]
     )
     given = alone.aggregate(sum=Sum("amount_minor"))["sum"] or 0
-    if amount_minor > received - payment.amount_minor - given:
-        raise NotRefundable(_("The keys of this order are still to be delivered: refund its lines."))
+    return int(received - payment.amount_minor - given)
 
 
 def _set_aside(receipt: Receipt, amount_minor: int) -> None:

@@ -16,7 +16,8 @@ from cardshop.common.locks import lock_rows
 from orders.models import Order
 from orders.services.transitions import note
 from orders.states import OrderStatus
-from payments.models import Receipt
+from payments.models import Receipt, Refund
+from payments.states import RefundStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -55,6 +56,17 @@ def resolve_receipt(receipt: Receipt, *, why: str, what: str, actor: str, now: d
     for order in orders:
         note(order, reason=f"{DEALT_WITH}: {what}", actor=actor, now=now)
     logger.info("receipt dealt with", receipt=receipt.pk, actor=actor)
+
+
+@transaction.atomic(durable=True)
+def resolve_refund(refund: Refund, *, why: str, what: str, actor: str, now: datetime) -> None:
+    """A refund that came to nothing is dealt with otherwise. Raises NothingWaits."""
+    failed = Refund.objects.filter(pk=refund.pk, status=RefundStatus.FAILED, attention=why, resolved_at=None)
+    if not failed.update(resolved_at=now, resolved_by=actor):
+        raise NothingWaits
+    (orders,) = lock_rows(Order.objects.filter(payment__refunds=refund))
+    for order in orders:
+        note(order, reason=f"{DEALT_WITH}: {what}", actor=actor, now=now)
 
 
 def _resolve(receipts: QuerySet[Receipt], *, why: str, actor: str, now: datetime) -> int:

@@ -21,21 +21,23 @@ DRIVER = "refunder"
 
 
 class Refunder(Lacking):
-    """`answers` come one after the other, exceptions are raised; when they are used up it simply refunds.
+    """Its `answers` come one after the other, exceptions are raised; when they are used up it simply refunds.
 
     `refunds` is what it really refunded, in minor units by our number; `asked` every number that it was asked
-    to refund. Threads may share it.
+    to refund. `closing` is what it says when it is told to close. Threads may share it.
     """
 
     notice_is_proof = True
     acknowledgement = "success"
 
     def __init__(self) -> None:
-        self.can = frozenset({Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND})
+        self.can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND})
         self.answers: list[RefundState | Exception] = []
         self.refunds: dict[str, int] = {}
         self.asked: list[str] = []
         self.trades: dict[str, Evidence] = {}
+        self.closing: bool | Exception = False
+        self.closed: list[str] = []
         self._lock = Lock()
 
     def refund(self, wanted: RefundRequest) -> RefundState:
@@ -50,6 +52,12 @@ class Refunder(Lacking):
 
     def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
         return RefundState.DONE if wanted.out_refund_no in self.refunds else None
+
+    def close(self, trade: Trade) -> bool:
+        self.closed.append(trade.out_trade_no)
+        if isinstance(self.closing, Exception):
+            raise self.closing
+        return self.closing
 
     def query(self, trade: Trade) -> Evidence | None:
         return self.trades.get(trade.out_trade_no)

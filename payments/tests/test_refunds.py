@@ -131,7 +131,7 @@ def test_no_amount_but_what_is_there_can_be_asked_for(amount):
 def test_while_keys_are_owed_money_goes_back_only_with_the_line_or_from_the_surplus(refunder):
     order, receipt = bought(amount_minor=1000)
 
-    with pytest.raises(NotRefundable, match="refund its lines"):
+    with pytest.raises(NotRefundable, match="按明细退款"):
         ask(receipt, amount_minor=11)
     ask(receipt, amount_minor=10)
     send_refunds_task()
@@ -395,5 +395,5 @@ def test_a_provider_that_cannot_refund_is_not_asked_to(refunder):
     refunder.can = frozenset()
     _order, receipt = bought(delivered=True)
 
-    with pytest.raises(NotRefundable, match="by hand"):
+    with pytest.raises(NotRefundable, match="手动退回"):
         ask(receipt)

@@ -58,6 +58,14 @@ DAMAGE = {
     "payments.succeeded_means_money": "UPDATE payments_receipt SET amount_minor = amount_minor - 1",
     "payments.owed_is_the_price_at_order": "UPDATE payments_payment SET amount_minor = amount_minor - 1",
     "payments.surplus_is_flagged": "UPDATE payments_receipt SET amount_minor = amount_minor + 1",
+    "orders.what_is_all_refunded_is_refunded": "UPDATE orders_orderitem SET status = 'refunded'",
+    "payments.refunds_add_up": "UPDATE payments_receipt SET refunded_minor = 1",
+    "payments.refunds_and_lines_agree": "UPDATE orders_orderitem SET status = 'refunding'",
+    "payments.refunds_move_on": """INSERT INTO payments_refund (shop_id, receipt_id, out_refund_no,
+            amount_minor, currency, status, reason, requested_by, requested_at, approved_by, queries,
+            last_error, attention, resolved_by)
+        SELECT shop_id, id, 'R1', 1, 'CNY', 'sent', '', '', clock_timestamp() - interval '2 minutes', '', 0,
+            '', '', '' FROM payments_receipt""",
     "payments.no_money_in_limbo": "UPDATE payments_receipt SET status = 'recorded'",
     "payments.notices_are_read": """INSERT INTO payments_webhookevent
         (shop_id, channel_id, digest, method, query, body, received_at, outcome)

@@ -1,0 +1,128 @@
+"""What waits for a person, and what is proposed for it: buttons that ask the usual machinery to work."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from cardshop.common.errors import DomainError
+from cardshop.common.money import display
+from orders.models import Order
+from orders.states import OrderStatus
+from payments.checkout.helping import deliver_again
+from payments.checkout.reasons import in_words
+from payments.models import Receipt, Refund
+from payments.selectors import WAITS_FOR_PERSON
+from payments.services import refunds
+from payments.services.evidence import CONTRADICTS, OVER
+from payments.services.refund_sending import UNKNOWN, finish, send_again
+from payments.services.refunds import can_refund, refundable_minor, request_refund, surplus_minor
+from payments.services.resolving import NothingWaits
+from payments.states import RefundStatus
+
+LISTED = 100
+
+
+class Moved(DomainError):
+    code = "moved"
+    message = NothingWaits.message
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """`act(actor=…, now=…)` raises DomainError where it is too late."""
+
+    kind: str
+    label: str | Promise
+    act: Callable[..., object]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One thing that waits: what it is, since when and why, and what may be done."""
+
+    row: Any
+    title: str
+    since: datetime
+    why: str
+    remedies: list[Remedy]
+
+
+def waiting() -> Iterator[Waiting]:
+    """Everything, the oldest of each kind first, at most LISTED of each."""
+    for order in Order.objects.exclude(attention="").order_by("pk")[:LISTED]:
+        yield Waiting(order, order.number, order.placed_at, order.attention, remedies_of_order(order))
+    receipts = Receipt.objects.filter(WAITS_FOR_PERSON).select_related("channel__shop", "attempt__payment")
+    for receipt in receipts.order_by("pk")[:LISTED]:
+        money = f"{display(receipt.amount_minor, receipt.currency)} · {receipt.channel}"
+        yield Waiting(receipt, money, receipt.received_at, receipt.attention, remedies_of_receipt(receipt))
+    for refund in Refund.objects.filter(WAITS_FOR_PERSON).order_by("pk")[:LISTED]:
+        yield _waiting_refund(refund, refund.attention)
+    for refund in Refund.objects.filter(status=RefundStatus.AWAITED).order_by("pk")[:LISTED]:
+        yield _waiting_refund(refund, refund.get_status_display())
+
+
+def remedies_of_order(order: Order) -> list[Remedy]:
+    if order.status != OrderStatus.PAID or not order.attention:
+        return []
+
+    def deliver(*, actor: str, now: datetime) -> None:
+        deliver_again(order, actor=actor, now=now)
+
+    return [Remedy("deliver", _("Deliver again"), deliver)]
+
+
+def remedies_of_receipt(receipt: Receipt) -> list[Remedy]:
+    """Of most of it the proposal is to give it back: all of it, or what came on top."""
+    amount_minor = _to_give_back(receipt)
+    if receipt.resolved_at or not receipt.attention or amount_minor <= 0 or not can_refund(receipt.channel):
+        return []
+
+    def refund(*, actor: str, now: datetime) -> None:
+        fresh = Receipt.objects.get(pk=receipt.pk)
+        if (fresh.attention, fresh.resolved_at) != (receipt.attention, None):
+            raise Moved
+        request_refund(receipt, amount_minor=amount_minor, reason=receipt.attention, actor=actor, now=now)
+
+    return [Remedy("refund", _("Refund %s") % display(amount_minor, receipt.currency), refund)]
+
+
+def remedies_of_refund(refund: Refund) -> list[Remedy]:
+    def came_through(*, actor: str, now: datetime) -> None:
+        if not finish(refund, actor=actor, now=now):
+            raise Moved
+
+    def again(*, actor: str, now: datetime) -> None:
+        send_again(refund, actor=actor, now=now)
+
+    def approve(*, actor: str, now: datetime) -> None:
+        refunds.approve_refund(refund, actor=actor, now=now)
+
+    def decline(*, actor: str, now: datetime) -> None:
+        refunds.decline_refund(refund, actor=actor, now=now)
+
+    if refund.status == RefundStatus.AWAITED:
+        return [Remedy("approve", _("Approve"), approve), Remedy("decline", _("Decline"), decline)]
+    if refund.status == RefundStatus.SENT and refund.attention == UNKNOWN:
+        return [
+            Remedy("came-through", _("It was refunded"), came_through),
+            Remedy("again", _("It was not: send it again"), again),
+        ]
+    return []
+
+
+def _to_give_back(receipt: Receipt) -> int:
+    if receipt.attention == CONTRADICTS:
+        return 0  # nobody knows what is true: no proposal
+    left = refundable_minor(receipt)
+    if receipt.attention != OVER or receipt.attempt is None:
+        return left
+    return min(left, surplus_minor(receipt.attempt.payment))
+
+
+def _waiting_refund(refund: Refund, why: str) -> Waiting:
+    title = f"{display(refund.amount_minor, refund.currency)} · {in_words(refund.reason)}"
+    return Waiting(refund, title, refund.requested_at, why, remedies_of_refund(refund))
