@@ -9,6 +9,7 @@ from cardshop.common.clock import db_now
 from payments.gateways import gateway_for
 from payments.gateways.base import Ability, Evidence, Gateway, GatewayError
 from payments.models import PaymentAttempt, PaymentChannel, Receipt
+from payments.selectors import sharing_account
 from payments.services.polling import trade_of
 
 # How far back a provider without a statement is asked about, trade by trade.
@@ -23,9 +24,7 @@ def ledger_differences(*, settled: bool) -> Iterator[str]:
     provider that cannot be asked is a difference too: nobody can say that the ledgers agree.
     """
     for channel in PaymentChannel.objects.filter(is_enabled=True):
-        sharing = PaymentChannel.objects.filter(
-            shop=channel.shop_id, base_url=channel.base_url, merchant_id=channel.merchant_id
-        )
+        sharing = sharing_account(channel)
         attempts = PaymentAttempt.objects.filter(channel__in=sharing)
         # Channels may share one account, so a row of theirs counts if any channel of that account has it.
         receipts = Receipt.objects.filter(channel__in=sharing)

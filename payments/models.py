@@ -263,6 +263,41 @@ class Refund(models.Model):
         return self.out_refund_no
 
 
+class Statement(models.Model):
+    """What a provider booked on one day, compared with our books; one for each account and day.
+
+    `found` counts money that only the statement told of, `missing` what only we had. `due_at` is when it is
+    to be read next, null once it has been.
+    """
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    channel = models.ForeignKey(PaymentChannel, on_delete=models.CASCADE, related_name="statements")
+    day = models.DateField(_("day"))
+    due_at = models.DateTimeField(_("read next at"), null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    read_at = models.DateTimeField(_("read at"), null=True, blank=True)
+    trades = models.PositiveIntegerField(_("trades"), default=0)
+    refunds = models.PositiveIntegerField(_("refunds"), default=0)
+    found = models.PositiveIntegerField(_("found only there"), default=0)
+    missing = models.PositiveIntegerField(_("missing there"), default=0)
+    last_error = models.CharField(_("last error"), max_length=200, blank=True)
+    attention = models.CharField(_("needs attention because"), max_length=200, blank=True)
+    resolved_at = models.DateTimeField(_("dealt with at"), null=True, blank=True)
+    resolved_by = models.CharField(_("dealt with by"), max_length=150, blank=True)
+
+    class Meta:
+        verbose_name = _("statement")
+        verbose_name_plural = _("statements")
+        ordering = ["-day", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "day"], name="statement_once_per_day"),
+        ]
+        indexes = [models.Index(fields=["due_at"], name="statement_due", condition=Q(due_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.day}"
+
+
 class WebhookEvent(models.Model):
     """A verified call as it was received, once per digest of its canonical form.
 

@@ -46,6 +46,15 @@ def enabled_channels(shop: Shop) -> list[PaymentChannel]:
     return [channel for channel in channels_of(shop) if channel.is_enabled]
 
 
+def sharing_account(channel: PaymentChannel) -> QuerySet[PaymentChannel]:
+    """The channels, this one among them, of its account at the provider: each is told of, and can ask about,
+    the others' trades.
+    """
+    return PaymentChannel.objects.filter(
+        shop=channel.shop_id, base_url=channel.base_url, merchant_id=channel.merchant_id
+    )
+
+
 class ReturnPath(NamedTuple):
     """Where a buyer who left for the provider comes back to."""
 

@@ -7,7 +7,16 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
-from payments.services import calling_off, closing, evidence, notices, polling, refund_mail, refund_sending
+from payments.services import (
+    calling_off,
+    closing,
+    evidence,
+    notices,
+    polling,
+    reconciling,
+    refund_mail,
+    refund_sending,
+)
 from payments.states import Source
 
 # A call to a provider with all its time-outs, after those that were quick; after a crash still made good
@@ -41,6 +50,11 @@ def call_off_attempts() -> None:
 @shared_task(name="payments.send_refunds")
 def send_refunds() -> None:
     drain("payments.send_refunds", refund_sending.send_refunds, clock=db_now, batch=1, lease=PROVIDER_LEASE)
+
+
+@shared_task(name="payments.reconcile")
+def reconcile() -> None:
+    reconciling.read_due_statements(clock=db_now)
 
 
 @shared_task(name="payments.mail_refund")

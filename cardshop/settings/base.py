@@ -207,6 +207,7 @@ CELERY_TASK_ROUTES = {
     "payments.call_off_attempts": {"queue": "polling"},
     "payments.send_refunds": {"queue": "polling"},
     "payments.follow_refunds": {"queue": "polling"},
+    "payments.reconcile": {"queue": "polling"},
     "payments.poll_attempts": {"queue": "polling"},
 }
 # Celery would close the database connection before and after every task, and to make a new one costs more
@@ -235,6 +236,7 @@ CELERY_BEAT_SCHEDULE = {
         "payments.close_due_orders": 5,
         "payments.poll_attempts": 5,
         "payments.follow_refunds": 10,
+        "payments.reconcile": 300,
         "orders.complete_delivered": 600,
     }.items()
 }

@@ -20,8 +20,11 @@ from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.helping import HELP, possible_help
 from payments.checkout.order_story import sections
 from payments.checkout.reasons import in_words
-from payments.checkout.refund_admin import refund_form, refund_view
+from payments.checkout.refund_admin import RefundAdmin, refund_form, refund_view
+from payments.checkout.statement_admin import StatementAdmin
 from payments.services.resolving import resolvable, resolve_order
+
+__all__ = ["OrderAdmin", "RefundAdmin", "StatementAdmin"]
 
 
 @admin.register(Order)

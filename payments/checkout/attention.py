@@ -18,13 +18,14 @@ from payments.checkout.remedies import (
     remedies_of_refund,
     waiting,
 )
-from payments.models import Receipt, Refund
+from payments.models import Receipt, Refund, Statement
 
 # Model by the name in the address, with what one must be allowed to see it, and to press its buttons.
 KINDS: dict[str, tuple[type[Model], str, str]] = {
     "order": (Order, "orders.view_order", "orders.change_order"),
     "receipt": (Receipt, "payments.view_receipt", "payments.add_refund"),
     "refund": (Refund, "payments.view_refund", "payments.change_refund"),
+    "statement": (Statement, "payments.view_statement", "payments.change_statement"),
 }
 
 
@@ -76,5 +77,4 @@ def _remedies_of(row: Model) -> list[Remedy]:
         return remedies_of_order(row)
     if isinstance(row, Receipt):
         return remedies_of_receipt(row)
-    assert isinstance(row, Refund)
-    return remedies_of_refund(row)
+    return remedies_of_refund(row) if isinstance(row, Refund) else []

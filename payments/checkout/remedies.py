@@ -14,10 +14,11 @@ from orders.models import Order
 from orders.states import OrderStatus
 from payments.checkout.helping import deliver_again
 from payments.checkout.reasons import in_words
-from payments.models import Receipt, Refund
+from payments.models import Receipt, Refund, Statement
 from payments.selectors import WAITS_FOR_PERSON
 from payments.services import refunds
 from payments.services.evidence import CONTRADICTS, OVER
+from payments.services.reconciling import NOT_IN_STATEMENT
 from payments.services.refund_sending import UNKNOWN, finish, send_again
 from payments.services.refunds import can_refund, refundable_minor, request_refund, surplus_minor
 from payments.services.resolving import NothingWaits
@@ -46,7 +47,7 @@ class Waiting:
 
     row: Any
     title: str
-    since: datetime
+    since: datetime | None
     why: str
     remedies: list[Remedy]
 
@@ -61,6 +62,9 @@ def waiting() -> Iterator[Waiting]:
         yield Waiting(receipt, money, receipt.received_at, receipt.attention, remedies_of_receipt(receipt))
     for refund in Refund.objects.filter(WAITS_FOR_PERSON).order_by("pk")[:LISTED]:
         yield _waiting_refund(refund, refund.attention)
+    statements = Statement.objects.filter(WAITS_FOR_PERSON).select_related("channel").order_by("pk")
+    for statement in statements[:LISTED]:
+        yield Waiting(statement, str(statement), statement.read_at, statement.attention, [])
     for refund in Refund.objects.filter(status=RefundStatus.AWAITED).order_by("pk")[:LISTED]:
         yield _waiting_refund(refund, refund.get_status_display())
 
@@ -115,7 +119,7 @@ def remedies_of_refund(refund: Refund) -> list[Remedy]:
 
 
 def _to_give_back(receipt: Receipt) -> int:
-    if receipt.attention == CONTRADICTS:
+    if receipt.attention in (CONTRADICTS, NOT_IN_STATEMENT):
         return 0  # nobody knows what is true: no proposal
     left = refundable_minor(receipt)
     if receipt.attention != OVER or receipt.attempt is None:

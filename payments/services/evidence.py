@@ -24,6 +24,7 @@ from orders.services.transitions import ask_for_attention, note
 from orders.states import UNPAID_LIVE
 from payments.gateways.base import Evidence
 from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt
+from payments.selectors import sharing_account
 from payments.states import AttemptStatus, PaymentStatus, ReceiptStatus
 
 logger = structlog.get_logger(__name__)
@@ -88,9 +89,7 @@ def _receipt_of(news: News, attempt: PaymentAttempt | None, now: datetime) -> Re
         channel = attempt.channel
     else:
         attempt = None
-        shop, base_url, merchant_id = _account(channel)
-        account = PaymentChannel.objects.filter(shop=shop, base_url=base_url, merchant_id=merchant_id)
-        channel = account.order_by("pk").first() or channel
+        channel = sharing_account(channel).order_by("pk").first() or channel
     return Receipt(
         shop_id=channel.shop_id,
         channel=channel,
@@ -113,7 +112,7 @@ def _recorded_before(said: Receipt) -> Receipt:
     if (receipt.attempt_id, receipt.amount_minor) != (said.attempt_id, said.amount_minor):
         # A reason that a person has still to see is kept, and one resolved is not raised again.
         free = ~Q(attention=CONTRADICTS) & (Q(attention="") | Q(resolved_at__isnull=False))
-        _flag(Receipt.objects.filter(free, pk=receipt.pk), CONTRADICTS)
+        flag(Receipt.objects.filter(free, pk=receipt.pk), CONTRADICTS)
         logger.error("evidence contradicts receipt", receipt=receipt.pk)
     return receipt
 
@@ -231,7 +230,7 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
     ]
     received = sum(part.amount_minor for part in parts)
     if received < payment.amount_minor:
-        _flag(Receipt.objects.filter(pk=receipt.pk), SHORT, status=ReceiptStatus.SHORT)
+        flag(Receipt.objects.filter(pk=receipt.pk), SHORT, status=ReceiptStatus.SHORT)
         ask_for_attention(order, SHORT, now=now)
         return
     late = order.status not in UNPAID_LIVE
@@ -249,7 +248,7 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
     applied.filter(attention=SHORT).update(attention="")
     applied.update(status=ReceiptStatus.APPLIED)
     if received > payment.amount_minor:
-        _flag(Receipt.objects.filter(pk=receipt.pk), OVER)
+        flag(Receipt.objects.filter(pk=receipt.pk), OVER)
 
 
 def _call_off_others(payments: Sequence[Payment], now: datetime) -> None:
@@ -260,10 +259,10 @@ def _call_off_others(payments: Sequence[Payment], now: datetime) -> None:
 
 
 def _put_before_person(receipt: Receipt, why: str) -> None:
-    _flag(Receipt.objects.filter(pk=receipt.pk), why, status=ReceiptStatus.ATTENTION)
+    flag(Receipt.objects.filter(pk=receipt.pk), why, status=ReceiptStatus.ATTENTION)
     logger.warning("receipt needs attention", receipt=receipt.pk, why=why)
 
 
-def _flag(receipts: QuerySet[Receipt], why: str, **changes: str) -> None:
+def flag(receipts: QuerySet[Receipt], why: str, **changes: str) -> None:
     """A new reason opens again what a person has resolved for an earlier one."""
     receipts.update(attention=why, resolved_at=None, resolved_by="", **changes)

@@ -16,7 +16,7 @@ from cardshop.common.locks import lock_rows
 from orders.models import Order
 from orders.services.transitions import note
 from orders.states import OrderStatus
-from payments.models import Receipt, Refund
+from payments.models import Receipt, Refund, Statement
 from payments.states import RefundStatus
 
 logger = structlog.get_logger(__name__)
@@ -67,6 +67,13 @@ def resolve_refund(refund: Refund, *, why: str, what: str, actor: str, now: date
     (orders,) = lock_rows(Order.objects.filter(payment__refunds=refund))
     for order in orders:
         note(order, reason=f"{DEALT_WITH}: {what}", actor=actor, now=now)
+
+
+def resolve_statement(statement: Statement, *, why: str, actor: str, now: datetime) -> None:
+    """What a day's statement raised is dealt with. Raises NothingWaits."""
+    waiting = Statement.objects.filter(pk=statement.pk, attention=why, resolved_at=None).exclude(attention="")
+    if not waiting.update(resolved_at=now, resolved_by=actor):
+        raise NothingWaits
 
 
 def _resolve(receipts: QuerySet[Receipt], *, why: str, actor: str, now: datetime) -> int:

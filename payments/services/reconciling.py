@@ -1,0 +1,253 @@
+"""Every day's statement of every account, compared with our books in both directions.
+
+What the provider has and we lack is evidence like any other, and is applied. What we have and the provider
+lacks, or has otherwise, is put before a person.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+
+import structlog
+from django.db import connection
+from django.db.models import Min, Q
+
+from cardshop.common.inserts import insert_new
+from payments.gateways import gateway_for
+from payments.gateways.base import Ability, Evidence, Gateway, GatewayError, RefundEvidence
+from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
+from payments.selectors import sharing_account
+from payments.services.evidence import News, flag, record_receipts
+from payments.services.refund_sending import finish
+from payments.states import RefundStatus, Source
+
+logger = structlog.get_logger(__name__)
+
+NOT_IN_STATEMENT = "the provider's statement does not have this money: ask the provider"
+UNKNOWN_REFUND = "the statement has refunds that were not made here: look at the provider"
+MISSING_REFUND = "refunds of ours are not in the statement: ask the provider"
+STATEMENT = "statement"
+# When a day's statement is to be had: providers promise it for ten o'clock in the morning.
+READY_AFTER = timedelta(hours=10, minutes=30)
+LONGEST_PAUSE = timedelta(hours=6)
+FIRST_PAUSE = timedelta(minutes=10)
+DAYS_BACK = 7
+LEASE = timedelta(minutes=10)
+RUN = 30.0  # seconds
+BATCH = 200
+
+LEASE_ONE = """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM payments_statement WHERE due_at <= %(now)s
+        ORDER BY due_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE payments_statement AS statement SET tries = tries + 1, due_at = %(until)s
+    FROM due WHERE statement.id = due.id RETURNING statement.id"""
+
+
+@dataclass
+class Comparison:
+    """What came of reading one day. The refunds are by our numbers, or what the provider has for one."""
+
+    trades: int = 0
+    refunds: int = 0
+    found: int = 0
+    missing: int = 0
+    unknown_refunds: list[str] = field(default_factory=list)
+    missing_refunds: list[str] = field(default_factory=list)
+
+
+def read_due_statements(*, clock: Callable[[], datetime]) -> int:
+    """Read what is due, for RUN seconds; returns how many were tried. Safe beside any number of twins."""
+    plan_statements(clock())
+    began, tried = time.monotonic(), 0
+    while time.monotonic() - began < RUN and (statement := _lease_one(clock())) is not None:
+        tried += 1
+        try:
+            compared = compare_day(statement.channel, statement.day, now=clock())
+        except Exception as error:  # one odd statement must not end the sweep for everybody else
+            if not isinstance(error, GatewayError):
+                logger.exception("reading a statement failed", channel=statement.channel.slug)
+            _try_later(statement, error, clock())
+        else:
+            _write_down(statement, compared, clock())
+    return tried
+
+
+def plan_statements(now: datetime) -> int:
+    """A row for each account and each of the last DAYS_BACK days on which it was used here; returns how many
+    are new.
+    """
+    today = (now - READY_AFTER).astimezone(UTC).date()
+    days = [today - timedelta(days=back) for back in range(DAYS_BACK, 0, -1)]
+    wanted = []
+    for channel, since in _accounts_since():
+        wanted += [
+            Statement(shop_id=channel.shop_id, channel=channel, day=day, due_at=now)
+            for day in days
+            if day >= since
+        ]
+    return len(insert_new(wanted, unique=["channel", "day"]))
+
+
+def compare_day(channel: PaymentChannel, day: date, *, now: datetime) -> Comparison:
+    """Read one day's statement and let it have its consequences. Network, outside of any transaction.
+
+    Raises GatewayError.
+    """
+    gateway = gateway_for(channel)
+    trades: dict[str, Evidence] = {}
+    refunds: dict[str, RefundEvidence] = {}
+    for line in _lines(gateway, channel, day):
+        if isinstance(line, RefundEvidence):
+            refunds[line.out_refund_no] = line
+        elif line.paid:
+            trades[line.provider_txn_id] = line
+    compared = Comparison(trades=len(trades), refunds=len(refunds))
+    compared.found = _apply(channel, trades, now)
+    compared.missing = _flag_missing(channel, trades, day)
+    if Ability.STATEMENT in gateway.can:
+        _compare_refunds(channel, refunds, day, compared, now)
+    return compared
+
+
+def _window(day: date) -> tuple[datetime, datetime]:
+    """Whose money has to be in the statements of that day and the one before, whatever time zone the provider
+    counts its days in, and however long we took to hear of it.
+    """
+    noon = datetime.combine(day, time_of_day(12), UTC)
+    return noon - timedelta(days=1), noon
+
+
+def _lines(gateway: Gateway, channel: PaymentChannel, day: date) -> Iterator[Evidence | RefundEvidence]:
+    if Ability.STATEMENT in gateway.can:
+        for one in (day - timedelta(days=1), day):
+            yield from gateway.statement(one)
+        return
+    # Newest first: what we have had for longer than that ends it.
+    begin, _end = _window(day)
+    old = Receipt.objects.filter(
+        channel__in=sharing_account(channel), received_at__lt=begin - timedelta(days=1)
+    )
+    for trade in gateway.trades():
+        if trade.paid and old.filter(provider_txn_id=trade.provider_txn_id).exists():
+            return
+        yield trade
+
+
+def _apply(channel: PaymentChannel, trades: Mapping[str, Evidence], now: datetime) -> int:
+    """Record what only the statement told of, and what we have otherwise; returns how many were new."""
+    found = 0
+    numbers = sorted(trades)
+    for at in range(0, len(numbers), BATCH):
+        batch = numbers[at : at + BATCH]
+        known = Receipt.objects.filter(channel__in=sharing_account(channel), provider_txn_id__in=batch)
+        ours = {
+            txn: (number, amount)
+            for txn, number, amount in known.values_list(
+                "provider_txn_id", "attempt__out_trade_no", "amount_minor"
+            )
+        }
+        news = [
+            News(channel=channel, evidence=trades[txn], source=Source.STATEMENT)
+            for txn in batch
+            if ours.get(txn) != (trades[txn].out_trade_no, trades[txn].amount_minor)
+        ]
+        record_receipts(news, now=now)
+        found += len(set(batch) - ours.keys())
+    return found
+
+
+def _flag_missing(channel: PaymentChannel, trades: Mapping[str, Evidence], day: date) -> int:
+    begin, end = _window(day)
+    ours = Receipt.objects.filter(
+        channel__in=sharing_account(channel),
+        received_at__gte=begin,
+        received_at__lt=end,
+        # Found out about long after, it may have been booked on an earlier day.
+        attempt__started_at__gte=begin,
+    )
+    missing = [
+        receipt_id
+        for receipt_id, txn in ours.values_list("pk", "provider_txn_id").iterator()
+        if txn not in trades
+    ]
+    unseen = Q(attention="") | Q(resolved_at__isnull=False) & ~Q(attention=NOT_IN_STATEMENT)
+    flag(Receipt.objects.filter(unseen, pk__in=missing), NOT_IN_STATEMENT)
+    return len(missing)
+
+
+def _compare_refunds(
+    channel: PaymentChannel,
+    lines: Mapping[str, RefundEvidence],
+    day: date,
+    compared: Comparison,
+    now: datetime,
+) -> None:
+    of_account = Refund.objects.filter(receipt__channel__in=sharing_account(channel))
+    ours = {refund.out_refund_no: refund for refund in of_account.filter(out_refund_no__in=list(lines))}
+    for number, line in sorted(lines.items()):
+        refund = ours.get(number)
+        if refund is not None and refund.status == RefundStatus.SENT:
+            finish(refund, actor=STATEMENT, now=now)
+        elif refund is None or (refund.status, refund.amount_minor) != (RefundStatus.DONE, line.amount_minor):
+            compared.unknown_refunds.append(number)
+    begin, end = _window(day)
+    done = of_account.filter(status=RefundStatus.DONE, sent_at__gte=begin, sent_at__lt=end, ended_at__lt=end)
+    numbers = done.values_list("out_refund_no", flat=True)
+    compared.missing_refunds = sorted(set(numbers) - lines.keys())
+
+
+def _accounts_since() -> Iterator[tuple[PaymentChannel, date]]:
+    """A channel for each account that can say what it booked, and the first day of its use here."""
+    seen = set()
+    for channel in PaymentChannel.objects.select_related("shop").order_by("pk"):
+        account = (channel.shop_id, channel.base_url, channel.merchant_id)
+        if account in seen or not _can_say(channel):
+            continue
+        seen.add(account)
+        used = PaymentAttempt.objects.filter(channel__in=sharing_account(channel))
+        if since := used.aggregate(since=Min("started_at"))["since"]:
+            yield channel, since.astimezone(UTC).date()
+
+
+def _can_say(channel: PaymentChannel) -> bool:
+    try:
+        return bool(gateway_for(channel).can & {Ability.STATEMENT, Ability.LIST})
+    except GatewayError:
+        return False
+
+
+def _write_down(statement: Statement, compared: Comparison, now: datetime) -> None:
+    attention = (
+        UNKNOWN_REFUND if compared.unknown_refunds else MISSING_REFUND if compared.missing_refunds else ""
+    )
+    Statement.objects.filter(pk=statement.pk).update(
+        due_at=None,
+        read_at=now,
+        trades=compared.trades,
+        refunds=compared.refunds,
+        found=compared.found,
+        missing=compared.missing,
+        last_error=", ".join(compared.unknown_refunds + compared.missing_refunds)[:200],
+        attention=attention,
+    )
+    logger.info(
+        "statement read", channel=statement.channel.slug, day=str(statement.day), found=compared.found
+    )
+
+
+def _try_later(statement: Statement, error: Exception, now: datetime) -> None:
+    pause = min(FIRST_PAUSE * 2 ** min(statement.tries, 10), LONGEST_PAUSE)
+    Statement.objects.filter(pk=statement.pk).update(
+        due_at=now + pause, last_error=f"{type(error).__name__}: {error}"[:200]
+    )
+
+
+def _lease_one(now: datetime) -> Statement | None:
+    with connection.cursor() as cursor:
+        cursor.execute(LEASE_ONE, {"now": now, "until": now + LEASE})
+        row = cursor.fetchone()
+    return Statement.objects.select_related("channel__shop").get(pk=row[0]) if row else None
