@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
+from django.utils.translation import override
 
 from payments.gateways import rsa
 from payments.gateways.alipay import DRIVERS
@@ -196,7 +197,7 @@ def test_the_sellers_account_is_checked_when_it_is_entered():
     assert not setting.is_required
     setting.check(SELLER)
     for wrong in ("2089721003899159", SELLER[:-1], SELLER + "0", "２０８８721003899159"):
-        with pytest.raises(ValueError, match="sixteen"):
+        with override("en"), pytest.raises(ValueError, match="sixteen"):
             setting.check(wrong)
 
 

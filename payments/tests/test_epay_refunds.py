@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from django.utils.translation import override
 
 from payments.gateways.base import Ability, BadNotice, GatewayError, GatewayRefused, PayPage, RefundState
 from payments.gateways.drivers import Account
@@ -134,7 +135,7 @@ def test_an_option_is_checked_when_it_is_entered(name, fits, text):
     if fits:
         settings()[name].check(text)
     else:
-        with pytest.raises(ValueError, match="Enter"):
+        with override("en"), pytest.raises(ValueError, match="Enter"):
             settings()[name].check(text)
 
 
