@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sandbox.ledger import BEIJING
+from sandbox.ledger import BEIJING, Status, Trade
 
 WINDOW_S = 600
 
@@ -38,6 +38,28 @@ def is_recent(stamp: str, *, now: float) -> bool:
     except ValueError:
         return False
     return abs(moment.timestamp() - now) <= WINDOW_S
+
+
+def stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, BEIJING).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seller_of(app_id: str) -> str:
+    """The account that an app's money goes to."""
+    return f"2088{app_id:0>12}"
+
+
+def exists(trade: Trade) -> bool:
+    """A code that nobody has scanned is no trade yet."""
+    return bool(trade.is_scanned) or trade.status is not Status.UNPAID
+
+
+def status_of(trade: Trade) -> str:
+    """Refunded as a whole it is closed, in part it is a success as before."""
+    if trade.status is Status.UNPAID:
+        return "WAIT_BUYER_PAY"
+    is_over = trade.status is Status.CLOSED or trade.refunded_fen == trade.money_fen
+    return "TRADE_CLOSED" if is_over else "TRADE_SUCCESS"
 
 
 def answer(method: str, said: Mapping[str, object], key: rsa.RSAPrivateKey) -> bytes:

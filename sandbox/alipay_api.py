@@ -5,7 +5,7 @@ import re
 import time
 from http import HTTPStatus
 
-from sandbox import alipay, epay, loopback
+from sandbox import alipay, alipay_bill, epay, loopback
 from sandbox.gateway import Gateway
 from sandbox.ledger import ALIPAY, Bill, Refused, Status, Trade
 from sandbox.web import Answer, HttpError, Request, redirect
@@ -25,13 +25,12 @@ class Failed(Exception):
 def call(gateway: Gateway, request: Request) -> Answer:
     """From server to server."""
     form = request.form
-    acts = {"alipay.trade.precreate": _precreate, "alipay.trade.query": _query}
     method = form.get("method", "")
     try:
         _check(gateway, form)
-        if method not in acts:
+        if method not in ACTS:
             raise Failed("isv.invalid-method", "不存在的方法名")
-        said = {"code": "10000", "msg": "Success", **acts[method](gateway, form, _content(form))}
+        said = {"code": "10000", "msg": "Success", **ACTS[method](gateway, form, _content(form))}
     except Failed as failed:
         said = {
             "code": "40004",
@@ -88,20 +87,101 @@ def _precreate(gateway: Gateway, form: dict[str, str], content: dict[str, str]) 
 
 
 def _query(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> dict[str, object]:
+    trade = _trade(gateway, form, content)
+    said: dict[str, object] = {
+        "trade_no": trade.trade_no,
+        "out_trade_no": trade.bill.out_trade_no,
+        "trade_status": alipay.status_of(trade),
+        "total_amount": epay.as_decimal(trade.money_fen),
+        "buyer_logon_id": "san***@example.com",
+    }
+    return {**said, "send_pay_date": alipay.stamp(trade.paid_at)} if trade.paid_at else said
+
+
+def _close(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> dict[str, object]:
+    """Once: closed again, it is not waiting for its buyer any more."""
+    trade = _trade(gateway, form, content)
+    if trade.status is not Status.UNPAID or gateway.ledger.close(trade.trade_no) is not Status.CLOSED:
+        raise Failed("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
+    return {"trade_no": trade.trade_no, "out_trade_no": trade.bill.out_trade_no}
+
+
+def _refund(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> dict[str, object]:
+    """Once for each number; whoever comes again with it is told that no money moved."""
+    trade = _trade(gateway, form, content)
+    number = content.get("out_request_no") or trade.bill.out_trade_no
+    again = gateway.ledger.refund_called(form["app_id"], number) is not None
+    try:
+        gateway.ledger.refund(
+            trade.trade_no,
+            money_fen=_fen(content, "refund_amount"),
+            now=time.time(),
+            out_refund_no=number,
+        )
+    except Refused as exc:
+        raise Failed("ACQ.TRADE_NOT_ALLOW_REFUND", str(exc)) from exc
+    if not again:
+        gateway.notify(trade.trade_no)
+    left = gateway.ledger.trade(trade.trade_no) or trade
+    return {
+        "trade_no": trade.trade_no,
+        "out_trade_no": trade.bill.out_trade_no,
+        "buyer_logon_id": "san***@example.com",
+        "fund_change": "N" if again else "Y",
+        "refund_fee": epay.as_decimal(left.refunded_fen),
+    }
+
+
+def _refund_query(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> dict[str, object]:
+    """A success, whether there is such a refund or not."""
+    trade = _trade(gateway, form, content)
+    refund = gateway.ledger.refund_called(form["app_id"], content.get("out_request_no", ""))
+    if refund is None or refund.trade_no != trade.trade_no:
+        return {}
+    return {
+        "trade_no": trade.trade_no,
+        "out_trade_no": trade.bill.out_trade_no,
+        "out_request_no": refund.out_refund_no,
+        "total_amount": epay.as_decimal(trade.money_fen),
+        "refund_amount": epay.as_decimal(refund.money_fen),
+        "refund_status": "REFUND_SUCCESS",
+    }
+
+
+def _bill_address(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> dict[str, object]:
+    if content.get("bill_type") != "trade":
+        raise Failed("isv.invalid-arguments", "bill_type")
+    url = alipay_bill.address(gateway, app_id=form["app_id"], day=content.get("bill_date", ""))
+    if url is None:
+        raise Failed("isp.bill_not_exist", "账单不存在")
+    return {"bill_download_url": url}
+
+
+ACTS = {
+    "alipay.trade.precreate": _precreate,
+    "alipay.trade.query": _query,
+    "alipay.trade.close": _close,
+    "alipay.trade.refund": _refund,
+    "alipay.trade.fastpay.refund.query": _refund_query,
+    "alipay.data.dataservice.bill.downloadurl.query": _bill_address,
+}
+
+
+def _trade(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> Trade:
     if trade_no := content.get("trade_no"):
         trade = gateway.ledger.trade(trade_no)
     else:
         trade = gateway.ledger.trade_of_bill(form["app_id"], content.get("out_trade_no", ""))
-    # A code that nobody has scanned is no trade yet.
-    if trade is None or trade.bill.pid != form["app_id"] or trade.status is Status.UNPAID:
+    if trade is None or trade.bill.pid != form["app_id"] or not alipay.exists(trade):
         raise Failed("ACQ.TRADE_NOT_EXIST", "交易不存在")
-    return {
-        "trade_no": trade.trade_no,
-        "out_trade_no": trade.bill.out_trade_no,
-        "trade_status": "TRADE_SUCCESS",
-        "total_amount": epay.as_decimal(trade.money_fen),
-        "buyer_logon_id": "san***@example.com",
-    }
+    return trade
+
+
+def _fen(content: dict[str, str], name: str) -> int:
+    try:
+        return epay.to_fen(content.get(name, ""))
+    except epay.BadMoney as exc:
+        raise Failed("ACQ.INVALID_PARAMETER", name) from exc
 
 
 def _open(gateway: Gateway, form: dict[str, str], content: dict[str, str]) -> Trade:
@@ -118,17 +198,16 @@ def _bill(form: dict[str, str], content: dict[str, str]) -> Bill:
     if not OUT_TRADE_NO.fullmatch(content["out_trade_no"]):
         raise Failed("ACQ.INVALID_PARAMETER", "out_trade_no")
     try:
-        asked_fen = epay.to_fen(content["total_amount"])
         loopback.check(form.get("notify_url", ""))
-    except ValueError as exc:
-        raise Failed("ACQ.INVALID_PARAMETER", f"total_amount or notify_url: {exc}") from exc
+    except loopback.NotLoopback as exc:
+        raise Failed("ACQ.INVALID_PARAMETER", f"notify_url: {exc}") from exc
     return Bill(
         protocol=ALIPAY,
         pid=form["app_id"],
         out_trade_no=content["out_trade_no"],
         type="alipay",
         name=content["subject"],
-        asked_fen=asked_fen,
+        asked_fen=_fen(content, "total_amount"),
         param="",
         notify_url=form["notify_url"],
         return_url=form.get("return_url", ""),

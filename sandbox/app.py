@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox import alipay_api, cashier, control, epay_api, epay_v2_api
+from sandbox import alipay_api, alipay_bill, cashier, control, epay_api, epay_v2_api
 from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
@@ -57,8 +57,12 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/api\.php", {"GET": api, "POST": api}),
     (r"/api/pay/create", {"POST": faulty(epay_v2_api.create)}),
     (r"/api/pay/query", {"POST": faulty(epay_v2_api.query)}),
+    (r"/api/pay/close", {"POST": faulty(epay_v2_api.close)}),
+    (r"/api/pay/refund", {"POST": faulty(epay_v2_api.refund)}),
+    (r"/api/pay/refundquery", {"POST": faulty(epay_v2_api.refund_query)}),
     (r"/api/merchant/orders", {"POST": faulty(epay_v2_api.orders)}),
     (r"/alipay/gateway\.do", {"POST": faulty(alipay_api.call), "GET": alipay_api.page}),
+    (r"/alipay/bill", {"GET": faulty(alipay_bill.download)}),
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
     (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
     (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),

@@ -26,6 +26,8 @@ def show_trade(gateway: Gateway, request: Request, trade_no: str) -> Answer:
     trade = _trade(gateway, trade_no)
     if trade is None:
         return _problem(request, HTTPStatus.NOT_FOUND, "no such trade")
+    if not trade.is_scanned:
+        gateway.ledger.scan(trade_no)
     leads_to = gateway.return_url(trade) if _can_return(trade) else None
     return _page(pages.pay_page(trade, back=leads_to, lang=_lang(request)))
 

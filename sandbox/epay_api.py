@@ -150,18 +150,23 @@ def _orders(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
 
 def _refund(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
     """Success is code 0 here, and nowhere else. There is no key against doing it twice."""
+    return {"code": 0, **make_refund(gateway, form, out_refund_no=None)}
+
+
+def make_refund(gateway: Gateway, form: dict[str, str], *, out_refund_no: str | None) -> dict[str, object]:
     try:
         money_fen = epay.to_fen(form.get("money", "").strip(epay.PHP_BLANKS))
     except epay.BadMoney as exc:
         raise Rejected(-1, "金额输入错误") from exc
     trade = named_trade(gateway, form)
     try:
-        refund = gateway.ledger.refund(trade.trade_no, money_fen=money_fen, now=time.time())
+        refund = gateway.ledger.refund(
+            trade.trade_no, money_fen=money_fen, now=time.time(), out_refund_no=out_refund_no
+        )
     except Refused as exc:
         raise Rejected(-1, str(exc)) from exc
     money = epay.as_decimal(money_fen)
     return {
-        "code": 0,
         "msg": f"退款成功！退款金额¥{money}",
         "refund_no": refund.refund_no,
         "trade_no": trade.trade_no,
@@ -196,7 +201,8 @@ def shown(trade: Trade) -> dict[str, object]:
         "money": epay.as_decimal(trade.money_fen),
         "param": trade.bill.param,
         "buyer": "sandbox-buyer" if paid else "",
-        "status": trade.status,
+        # The original closes a trade at the provider behind it, and leaves it unpaid in its own books.
+        "status": Status.UNPAID if trade.status is Status.CLOSED else trade.status,
     }
 
 

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 
-from sandbox import epay_api, epay_v2
+from sandbox import epay, epay_api, epay_v2
 from sandbox.epay_api import PAGE, Rejected
 from sandbox.gateway import Gateway
-from sandbox.ledger import EPAY_V2, Refused
+from sandbox.ledger import EPAY_V2, Refused, Status
 from sandbox.web import Answer, Request, json_answer
+
+CLOSING = ("alipay", "wxpay", "bank")  # types whose provider can close a trade
 
 Act = Callable[[Gateway, dict[str, str]], dict[str, object]]
 
@@ -57,6 +59,40 @@ def _orders(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
     return {"data": [epay_api.shown(trade) for trade in trades]}
 
 
+def _close(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
+    trade = epay_api.named_trade(gateway, form)
+    if trade.status not in (Status.UNPAID, Status.CLOSED):
+        raise Rejected(-1, "该订单状态不支持关闭！")
+    if trade.bill.type not in CLOSING or gateway.ledger.close(trade.trade_no) is not Status.CLOSED:
+        raise Rejected(-1, "当前支付通道不支持关闭订单")
+    return {"msg": "订单关闭成功"}
+
+
+def _refund(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
+    """Under a number of more than five characters it is made once. What was made is told as it was made."""
+    number = form.get("out_refund_no", "")
+    return {
+        **epay_api.make_refund(gateway, form, out_refund_no=number if len(number) > 5 else None),
+        "out_refund_no": number,
+    }
+
+
+def _refund_query(gateway: Gateway, form: dict[str, str]) -> dict[str, object]:
+    refund = gateway.ledger.refund_called(form["pid"], form.get("out_refund_no", ""))
+    if refund is None:
+        raise Rejected(-1, "退款记录不存在")
+    return {
+        "refund_no": refund.refund_no,
+        "out_refund_no": refund.out_refund_no,
+        "trade_no": refund.trade_no,
+        "money": epay.as_decimal(refund.money_fen),
+        "status": 1,
+    }
+
+
 create = _endpoint(_create)
 query = _endpoint(_query)
 orders = _endpoint(_orders)
+close = _endpoint(_close)
+refund = _endpoint(_refund)
+refund_query = _endpoint(_refund_query)

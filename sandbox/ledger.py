@@ -35,6 +35,7 @@ SCHEMA = """
         more TEXT NOT NULL DEFAULT '{}',
         money_fen INTEGER NOT NULL CHECK (money_fen > 0),
         status INTEGER NOT NULL DEFAULT 0,
+        is_scanned INTEGER NOT NULL DEFAULT 0,
         created_at REAL NOT NULL,
         paid_at REAL,
         refunded_fen INTEGER NOT NULL DEFAULT 0 CHECK (refunded_fen BETWEEN 0 AND money_fen),
@@ -69,6 +70,7 @@ LATER = {
         "protocol": "TEXT NOT NULL DEFAULT 'epay_v1'",
         "currency": "TEXT NOT NULL DEFAULT 'CNY'",
         "more": "TEXT NOT NULL DEFAULT '{}'",
+        "is_scanned": "INTEGER NOT NULL DEFAULT 0",
     },
     "refunds": {"pid": "TEXT NOT NULL DEFAULT ''", "out_refund_no": "TEXT"},
 }
@@ -114,12 +116,15 @@ class Bill:
 
 @dataclass(frozen=True, kw_only=True)
 class Trade:
-    """A bill in the books. `money_fen` is what was asked until it is what was captured."""
+    """A bill in the books. `money_fen` is what was asked until it is what was captured; `is_scanned` once a
+    buyer has seen it.
+    """
 
     trade_no: str
     bill: Bill
     money_fen: int
     status: Status
+    is_scanned: int
     created_at: float
     paid_at: float | None
     refunded_fen: int
@@ -242,6 +247,11 @@ class Ledger:
             pid=pid,
         )
         return row[0], row[1]
+
+    def scan(self, trade_no: str) -> None:
+        """Somebody looks at it: where a bill is no trade until then, it is one now."""
+        with self._transaction() as db:
+            db.execute("UPDATE trades SET is_scanned = 1 WHERE trade_no = ?", [trade_no])
 
     def close(self, trade_no: str) -> Status:
         """Take no money for it any more. Returns what it is now: closed, or paid before that."""

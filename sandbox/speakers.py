@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 from urllib.parse import urlencode
 
 from sandbox import alipay, epay
-from sandbox.ledger import BEIJING, Trade
+from sandbox.ledger import Trade
 from sandbox.merchants import Merchants
 
 FORM = "application/x-www-form-urlencoded;charset=utf-8"
@@ -109,19 +108,21 @@ class AlipaySpeaker:
 
     def _claim(self, trade: Trade, word: str) -> dict[str, str]:
         assert self.merchants.platform is not None
-        paid_at = datetime.fromtimestamp(trade.paid_at or 0, BEIJING).strftime("%Y-%m-%d %H:%M:%S")
         said = {
             "notify_type": "trade_status_sync",
             "notify_id": f"N{trade.trade_no}",
             "app_id": trade.bill.pid,
+            "seller_id": alipay.seller_of(trade.bill.pid),
             "trade_no": trade.trade_no,
             "out_trade_no": trade.bill.out_trade_no,
             "subject": trade.bill.name,
             "total_amount": epay.as_decimal(trade.money_fen),
-            "trade_status": word,
-            "gmt_payment": paid_at,
+            "trade_status": alipay.status_of(trade) if word == "TRADE_SUCCESS" else word,
+            "gmt_payment": alipay.stamp(trade.paid_at or 0),
             "buyer_logon_id": "san***@example.com",
         }
+        if trade.refunded_fen:
+            said["refund_fee"] = epay.as_decimal(trade.refunded_fen)
         return alipay.signed_notice(said, self.merchants.platform)
 
 

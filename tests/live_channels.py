@@ -29,7 +29,13 @@ class LiveChannel:
 
 
 _RSA = {"secrets": {"secret": OURS}, "provider_key": public_of(THEIRS)}
-_ALIPAY = {"method": "alipay", "merchant_id": APP_ID, "path": "alipay/gateway.do", **_RSA}
+_ALIPAY = {
+    "method": "alipay",
+    "merchant_id": APP_ID,
+    "path": "alipay/gateway.do",
+    "options": {"seller_id": f"2088{APP_ID:0>12}"},
+    **_RSA,
+}
 LIVE = {
     "epay_v1": LiveChannel(method="alipay", secrets={"secret": KEY}),
     "epay_v2": LiveChannel(

@@ -6,12 +6,16 @@ Sources: the platform's documents of `alipay.trade.*`, and fzlee/alipay@fd838d5.
   can be paid all the same. So everything carries an absolute end.
 - The clock is that of Beijing, whatever the server's.
 - TRADE_SUCCESS comes again with every partial refund, and TRADE_FINISHED after it: it is the same money.
+  TRADE_CLOSED is said of what was never paid, and of what was refunded as a whole.
+- Code 10000 means of a refund that it was accepted. Its money has left when `fund_change` is Y; repeated
+  under its number it is N, and one has to ask. `refund_fee` is the sum of all refunds of the trade.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -20,8 +24,8 @@ from urllib.parse import quote, urlencode
 import httpx
 from django.utils.translation import gettext_lazy as _
 
-from cardshop.common.money import to_text
-from payments.gateways import rsa
+from cardshop.common.money import to_minor, to_text
+from payments.gateways import alipay_bill, rsa
 from payments.gateways.base import (
     Ability,
     BadNotice,
@@ -34,6 +38,9 @@ from payments.gateways.base import (
     PayPage,
     PayRequest,
     RawCall,
+    RefundEvidence,
+    RefundRequest,
+    RefundState,
     Trade,
     Unreachable,
     read_evidence,
@@ -46,8 +53,19 @@ BEIJING = timezone(timedelta(hours=8))
 PAID = {"TRADE_SUCCESS", "TRADE_FINISHED"}
 LONGEST_SUBJECT = 256  # characters
 _APP = "alipays://platformapi/startapp?saId=10000007&qrcode="
+# When the bill of the day before is there at the latest; before, that there is none says nothing.
+_BILL_BY = time(10, tzinfo=BEIJING)
 # Said of what may be well again in a moment, and of what nobody knows how it ended.
 _TROUBLE = {"20000", "10003"}
+# Of a trade that is not waiting for its buyer: paid, or closed before.
+_NOT_WAITING = {"ACQ.TRADE_STATUS_ERROR", "ACQ.REASON_TRADE_STATUS_INVALID", "ACQ.TRADE_HAS_SUCCESS"}
+# The documents have another name for it than the platform.
+_NO_BILL = {"isp.bill_not_exist", "BILL_NOT_EXIST"}
+_REFUND_STATES = {
+    "REFUND_SUCCESS": RefundState.DONE,
+    "REFUND_PROCESSING": RefundState.UNDER_WAY,
+    "REFUND_FAIL": RefundState.FAILED,
+}
 
 
 def signed_text(params: Mapping[str, str], *, without: frozenset[str] = frozenset({"sign"})) -> str:
@@ -57,19 +75,25 @@ def signed_text(params: Mapping[str, str], *, without: frozenset[str] = frozense
 
 @dataclass(frozen=True, kw_only=True)
 class AlipayGateway(Lacking):
-    """`merchant_id` is the app's id, `secret` its private key, `provider_key` Alipay's public key."""
+    """`merchant_id` is the app's id, `secret` its private key, `provider_key` Alipay's public key.
+
+    With `seller_id`, notices have to be of that account's money.
+    """
 
     base_url: str
     merchant_id: str
     secret: str = field(repr=False)
     provider_key: str
+    seller_id: str = ""
     has_pages: bool
     http: httpx.Client = field(repr=False)
     clock: Callable[[], datetime]
 
     notice_is_proof = True
     acknowledgement = "success"
-    can = frozenset[Ability]()
+    can = frozenset(
+        {Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND, Ability.STATEMENT}
+    )
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -89,6 +113,23 @@ class AlipayGateway(Lacking):
         return PayPage(qr=qr, app_url=_APP + quote(qr, safe="") if qr else "")
 
     def query(self, trade: Trade) -> Evidence | None:
+        said = self._ask(trade)
+        return _evidence(said, came_in=bool(said.get("send_pay_date"))) if said else None
+
+    def close(self, trade: Trade) -> bool:
+        said = self._call("alipay.trade.close", _named(trade))
+        if said.get("code") == "10000":
+            return True
+        if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
+            return False
+        if said.get("sub_code") not in _NOT_WAITING:
+            raise GatewayError(_why(said))
+        found = self._ask(trade) or {}
+        if found.get("trade_status") in PAID or found.get("send_pay_date"):
+            raise GatewayRefused("paid")
+        return found.get("trade_status") == "TRADE_CLOSED"
+
+    def _ask(self, trade: Trade) -> dict[str, Any] | None:
         said = self._call("alipay.trade.query", _named(trade))
         if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
             return None
@@ -96,7 +137,50 @@ class AlipayGateway(Lacking):
             raise GatewayError(_why(said))
         if said.get("out_trade_no") != trade.out_trade_no:
             raise GatewayError("answered about another trade")
-        return _evidence(said)
+        return said
+
+    def refund(self, wanted: RefundRequest) -> RefundState:
+        about = {
+            **_named(wanted.trade),
+            "refund_amount": to_text(wanted.amount_minor, CURRENCY),
+            "out_request_no": wanted.out_refund_no,
+            "refund_reason": wanted.reason[:LONGEST_SUBJECT],
+        }
+        said = self._call("alipay.trade.refund", about)
+        if said.get("code") != "10000":
+            raise GatewayRefused(_why(said))
+        _expect_trade(said, wanted.trade)
+        return RefundState.DONE if said.get("fund_change") == "Y" else RefundState.UNDER_WAY
+
+    def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        about = {**_named(wanted.trade), "out_request_no": wanted.out_refund_no}
+        said = self._call("alipay.trade.fastpay.refund.query", about)
+        if said.get("sub_code") in ("ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"):
+            return None
+        if said.get("code") != "10000":
+            raise GatewayError(_why(said))
+        if "refund_amount" not in said:
+            return _REFUND_STATES.get(str(said.get("refund_status")))
+        _expect_trade(said, wanted.trade)
+        if said.get("out_request_no") != wanted.out_refund_no:
+            raise GatewayError("answered about another refund")
+        if _minor(said["refund_amount"]) != wanted.amount_minor:
+            raise GatewayError("says that it refunded another amount")
+        # Older answers have no state: that there is a refund means that it is made.
+        return _REFUND_STATES.get(str(said.get("refund_status", "REFUND_SUCCESS")), RefundState.UNDER_WAY)
+
+    def statement(self, day: date) -> Iterator[Evidence | RefundEvidence]:
+        about = {"bill_type": "trade", "bill_date": day.isoformat()}
+        said = self._call("alipay.data.dataservice.bill.downloadurl.query", about)
+        if said.get("sub_code") in _NO_BILL:
+            # So it is of a day without trades, too.
+            if self.clock() < datetime.combine(day + timedelta(days=1), _BILL_BY):
+                raise GatewayError(f"has no bill of {day} yet")
+            return
+        if said.get("code") != "10000":
+            raise GatewayError(_why(said))
+        url = alipay_bill.checked_url(str(said.get("bill_download_url", "")), base_url=self.base_url)
+        yield from alipay_bill.read(alipay_bill.fetch_bill(self.http, url))
 
     def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
         params = call.single_params(of=call.body)
@@ -105,6 +189,8 @@ class AlipayGateway(Lacking):
             raise BadNotice("bad signature")
         if params.get("app_id") != self.merchant_id:
             raise BadNotice("for another merchant")
+        if self.seller_id and params.get("seller_id") != self.seller_id:
+            raise BadNotice("for another account")
         try:
             evidence = _evidence(params)
         except GatewayError as error:
@@ -136,7 +222,7 @@ class AlipayGateway(Lacking):
             raise GatewayError("answered what cannot be read, or without a signature") from None
         if not isinstance(said, dict) or not self._is_theirs(node, signature):
             raise GatewayError("answered without a valid signature")
-        if str(said.get("code")) in _TROUBLE or said.get("sub_code") in ("ACQ.SYSTEM_ERROR", "SYSTEM_ERROR"):
+        if str(said.get("code")) in _TROUBLE or str(said.get("sub_code")).endswith("SYSTEM_ERROR"):
             raise GatewayError(_why(said))
         return said
 
@@ -170,13 +256,30 @@ def _make(account: Account, *, has_pages: bool) -> Gateway:
         merchant_id=account.merchant_id,
         secret=account.secrets["secret"],
         provider_key=account.provider_key,
+        seller_id=account.options.get("seller_id", ""),
         has_pages=has_pages,
         http=account.http,
         clock=account.clock,
     )
 
 
-_SETTINGS = (Setting(name="merchant_id", label=_("App id")), PROVIDER_KEY, PRIVATE_KEY)
+def _check_seller_id(text: str) -> None:
+    if not re.fullmatch(r"2088[0-9]{12}", text, re.ASCII):
+        raise ValueError(_("It has sixteen digits, and begins with 2088."))
+
+
+_SETTINGS = (
+    Setting(name="merchant_id", label=_("App id")),
+    PROVIDER_KEY,
+    PRIVATE_KEY,
+    Setting(
+        name="seller_id",
+        label=_("Account of the seller (PID)"),
+        help_text=_("If entered, notices about money of another account are refused."),
+        is_required=False,
+        check=_check_seller_id,
+    ),
+)
 _ADDRESS = "https://openapi.alipay.com/gateway.do"
 DRIVERS = (
     Driver(
@@ -214,9 +317,24 @@ def raw_node(answer: str, name: str) -> str:
     return rest.lstrip()[:end] if found else ""
 
 
-def _evidence(said: Mapping[str, Any]) -> Evidence:
-    is_paid = said.get("trade_status") in PAID
+def _evidence(said: Mapping[str, Any], *, came_in: bool = False) -> Evidence:
+    """`came_in`: of a closed trade, that it was paid before. Raises GatewayError."""
+    status = said.get("trade_status")
+    is_paid = status in PAID or (came_in and status == "TRADE_CLOSED")
     return read_evidence(said, amount="total_amount", currency=CURRENCY, paid=is_paid)
+
+
+def _expect_trade(said: Mapping[str, Any], trade: Trade) -> None:
+    """A signed yes to another call of ours is no yes to this one. Raises GatewayError."""
+    if said.get("out_trade_no") != trade.out_trade_no:
+        raise GatewayError("answered about another trade")
+
+
+def _minor(amount: object) -> int:
+    try:
+        return to_minor(str(amount), CURRENCY)
+    except ValueError:
+        raise GatewayError("answered with an unreadable amount") from None
 
 
 def _why(said: Mapping[str, Any]) -> str:

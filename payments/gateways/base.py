@@ -91,7 +91,8 @@ def read_evidence(said: Mapping[str, Any], *, amount: str, currency: str, paid: 
         out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
     except (KeyError, ValueError) as error:
         raise GatewayError("answered without a readable amount or number") from error
-    if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64):
+    # What is signed is not encoded: a number with "&" has swallowed the pair behind it.
+    if not (0 < len(out_trade_no) <= 32 and 0 < len(txn) <= 64) or "&" in out_trade_no + txn:
         raise GatewayError("answered with an unreadable number")
     return Evidence(
         out_trade_no=out_trade_no,

@@ -4,6 +4,9 @@ Protocol as read in the original's source (v03413/Epay@ee05bf1). Its traps:
 - Only answers with code 0 are signed, so a "no" is anybody's; a "yes" that is not signed is none.
 - The platform takes MD5, too, for who has not set the account to RSA only. What comes here has to be RSA.
 - The list of orders is an array, and arrays are not signed: a statement is no proof of money.
+- Few of the providers behind a platform can close a trade. The trade stays "unpaid" in either case.
+- A refund is one under its number only once the platform has booked it. Asked twice at the same time, or
+  again after the provider behind it did not answer, it is made twice.
 """
 
 import json
@@ -29,6 +32,8 @@ from payments.gateways.base import (
     PayPage,
     PayRequest,
     RawCall,
+    RefundRequest,
+    RefundState,
     Trade,
     Unreachable,
 )
@@ -39,6 +44,7 @@ from payments.gateways.epay import (
     cut_bytes,
     evidence_of,
     exchange,
+    expect_refund,
     named,
     notice_of,
     pages_of,
@@ -49,6 +55,8 @@ WINDOW = timedelta(seconds=300)  # that a time stamp may be off, as on the platf
 # Refunded and frozen money did come: what follows from that is no business of a query for payment.
 CAME_IN = {"1", "2", "3"}
 _UNKNOWN = "订单号不存在"
+_NOT_OPEN = "该订单状态不支持关闭"
+_NO_SUCH_REFUND = "退款记录不存在"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +73,7 @@ class EpayV2Gateway(Lacking):
 
     notice_is_proof = True
     acknowledgement = "success"
-    can = frozenset({Ability.LIST})
+    can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND, Ability.LIST})
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -106,6 +114,44 @@ class EpayV2Gateway(Lacking):
             raise GatewayError("answered about another trade")
         return evidence_of(said, paid=str(said.get("status")) in CAME_IN)
 
+    def close(self, trade: Trade) -> bool:
+        said = self._call("api/pay/close", named(trade))
+        if not _is_yes(said) and str(said.get("msg", "")).startswith(_NOT_OPEN):
+            raise GatewayRefused("no longer unpaid")
+        return _is_yes(said)
+
+    def refund(self, wanted: RefundRequest) -> RefundState:
+        params = {
+            **named(wanted.trade),
+            "money": to_text(wanted.amount_minor, CURRENCY),
+            "out_refund_no": wanted.out_refund_no,
+        }
+        said = self._call("api/pay/refund", params, once=True)
+        if not _is_yes(said):
+            if not str(said.get("code")).startswith("-"):
+                raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
+            # Also when it speaks for the provider behind it, that may have timed out: refunding anew is for
+            # a person to decide then, who reads this.
+            raise GatewayRefused(str(said.get("msg", ""))[:200])
+        _expect_number(said, wanted)
+        expect_refund(said, wanted)
+        return RefundState.DONE
+
+    def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        said = self._call("api/pay/refundquery", {"out_refund_no": wanted.out_refund_no})
+        if not _is_yes(said):
+            if said.get("msg") == _NO_SUCH_REFUND:
+                return None
+            raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
+        _expect_number(said, wanted)
+        expect_refund(said, wanted)
+        match str(said.get("status")):
+            case "1":
+                return RefundState.DONE
+            case "0":
+                return RefundState.UNDER_WAY
+        raise GatewayError("answered with another state of a refund")
+
     def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
         params = call.single_params()
         if params.get("sign_type") != "RSA":
@@ -123,7 +169,7 @@ class EpayV2Gateway(Lacking):
             raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
         return [evidence_of(row, paid=str(row.get("status")) in CAME_IN) for row in said.get("data") or []]
 
-    def _call(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+    def _call(self, path: str, params: dict[str, str], *, once: bool = False) -> dict[str, Any]:
         """The answer; a yes only with the platform's signature under it. Raises GatewayError."""
         params = {**params, "pid": self.merchant_id, "timestamp": str(int(self.clock().timestamp()))}
         try:
@@ -131,7 +177,7 @@ class EpayV2Gateway(Lacking):
         except rsa.BadKey as error:
             raise Unreachable(f"our own key is {error}") from error
         params |= {"sign": signature, "sign_type": "RSA"}
-        said = exchange(self.http, "POST", urljoin(self.base_url, path), data=params)
+        said = exchange(self.http, "POST", urljoin(self.base_url, path), data=params, once=once)
         if _is_yes(said) and not self._is_theirs(_texts(said), self.clock()):
             raise GatewayError("answered without a valid signature")
         return said
@@ -172,6 +218,12 @@ DRIVER = Driver(
 
 def _is_yes(said: Mapping[str, Any]) -> bool:
     return said.get("code") == 0
+
+
+def _expect_number(said: Mapping[str, Any], wanted: RefundRequest) -> None:
+    """A signed yes to another call of ours is no yes to this one. Raises GatewayError."""
+    if said.get("out_refund_no") != wanted.out_refund_no:
+        raise GatewayError("answered about another refund")
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from payments.gateways.base import PayRequest, Trade
+from payments.gateways.base import PayRequest, RefundRequest, Trade
 from tests.factories import NOON
 
 WANTED = PayRequest(
@@ -18,3 +18,12 @@ WANTED = PayRequest(
     expires_at=NOON + timedelta(minutes=15),
 )
 A1 = Trade(out_trade_no="A1")
+REFUND = RefundRequest(
+    out_refund_no="R" * 32,
+    trade=Trade(out_trade_no="A1", provider_txn_id="T1"),
+    paid_minor=990,
+    amount_minor=90,
+    currency="CNY",
+    reason="sold out",
+    requested_at=NOON,
+)

@@ -5,6 +5,7 @@ import time
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from sandbox import alipay
+from sandbox.ledger import Bill, Status, Trade
 
 MERCHANT, STRANGER = generate_private_key(65537, 2048), generate_private_key(65537, 2048)
 
@@ -35,3 +36,33 @@ def test_a_call_is_stamped_by_beijings_clock() -> None:
 
 def test_no_time_is_not_now() -> None:
     assert not alipay.is_recent("now", now=time.time())
+
+
+def trade(status: Status, **changes: int) -> Trade:
+    bill = Bill(
+        protocol="alipay",
+        pid="2021001",
+        out_trade_no="A1",
+        type="alipay",
+        name="x",
+        asked_fen=990,
+        param="",
+        notify_url="",
+        return_url="",
+    )
+    facts = {"money_fen": 990, "refunded_fen": 0, "is_scanned": 0, **changes}
+    return Trade(trade_no="1", bill=bill, status=status, created_at=0, paid_at=None, repeat_of=None, **facts)
+
+
+def test_a_trade_exists_once_it_is_scanned_or_paid() -> None:
+    assert not alipay.exists(trade(Status.UNPAID))
+    assert alipay.exists(trade(Status.UNPAID, is_scanned=1))
+    assert alipay.exists(trade(Status.PAID))
+
+
+def test_what_is_refunded_as_a_whole_is_closed() -> None:
+    assert alipay.status_of(trade(Status.UNPAID)) == "WAIT_BUYER_PAY"
+    assert alipay.status_of(trade(Status.PAID)) == "TRADE_SUCCESS"
+    assert alipay.status_of(trade(Status.REFUNDED, refunded_fen=989)) == "TRADE_SUCCESS"
+    assert alipay.status_of(trade(Status.REFUNDED, refunded_fen=990)) == "TRADE_CLOSED"
+    assert alipay.status_of(trade(Status.CLOSED)) == "TRADE_CLOSED"
