@@ -51,7 +51,7 @@ UNSIGNED = {"sign", "sign_type"}
 DEVICES = ("jump", "pc", "mobile", "qq", "wechat", "alipay")
 _PHP_BLANKS = " \t\n\r\0\x0b"  # what trim() takes off: a space of another script is a value
 # What the platform says when the provider behind it did not say yes: that one may have timed out.
-_PASSED_ON = "退款失败"
+PASSED_ON = "退款失败"
 _PAGE = 50
 _MAX_PAGES = 10_000
 
@@ -151,7 +151,7 @@ class EpayGateway(Lacking):
             once=True,
         )
         code, why = str(said.get("code")), str(said.get("msg", ""))[:200]
-        if code.startswith("-") and not why.startswith(_PASSED_ON):
+        if code.startswith("-") and not why.startswith(PASSED_ON):
             raise GatewayRefused(why)
         if code != "0":  # success is 0 here, and 1 everywhere else
             raise GatewayError(why or f"answered code {code[:10]}")

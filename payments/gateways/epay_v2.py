@@ -41,6 +41,7 @@ from payments.gateways.drivers import MERCHANT_ID, PRIVATE_KEY, PROVIDER_KEY, Ac
 from payments.gateways.epay import (
     CURRENCY,
     METHODS,
+    PASSED_ON,
     cut_bytes,
     evidence_of,
     exchange,
@@ -73,7 +74,7 @@ class EpayV2Gateway(Lacking):
 
     notice_is_proof = True
     acknowledgement = "success"
-    can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND, Ability.LIST})
+    can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.ASK_REFUND, Ability.LIST})
 
     def create(self, wanted: PayRequest) -> PayPage:
         if wanted.currency != CURRENCY:
@@ -128,11 +129,10 @@ class EpayV2Gateway(Lacking):
         }
         said = self._call("api/pay/refund", params, once=True)
         if not _is_yes(said):
-            if not str(said.get("code")).startswith("-"):
-                raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
-            # Also when it speaks for the provider behind it, that may have timed out: refunding anew is for
-            # a person to decide then, who reads this.
-            raise GatewayRefused(str(said.get("msg", ""))[:200])
+            why = str(said.get("msg", ""))[:200]
+            if not str(said.get("code")).startswith("-") or why.startswith(PASSED_ON):
+                raise GatewayError(why or f"answered code {str(said.get('code'))[:10]}")
+            raise GatewayRefused(why)
         _expect_number(said, wanted)
         expect_refund(said, wanted)
         return RefundState.DONE

@@ -61,6 +61,12 @@ def test_a_clear_no_is_told_in_the_platforms_words():
         says_no("商户余额不足，请先充值").refund(REFUND)
 
 
+def test_what_is_said_of_the_provider_behind_it_is_no_clear_no():
+    """That one may have refunded and answered too late: it must not be refunded again unseen."""
+    with pytest.raises(GatewayError, match="timed out"):
+        says_no("退款失败：Operation timed out").refund(REFUND)
+
+
 @pytest.mark.parametrize("code", [500, None, "0", 1])
 def test_what_is_neither_yes_nor_no_is_an_error(code):
     with pytest.raises(GatewayError):
