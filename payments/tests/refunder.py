@@ -1,5 +1,7 @@
 """A provider that refunds as a test tells it to, behind the seam where drivers are chosen."""
 
+from collections.abc import Iterator
+from datetime import date
 from threading import Lock
 
 import pytest
@@ -8,7 +10,9 @@ from payments.gateways import DRIVERS
 from payments.gateways.base import (
     Ability,
     Evidence,
+    GatewayError,
     Lacking,
+    RefundEvidence,
     RefundRequest,
     RefundState,
     Trade,
@@ -24,7 +28,8 @@ class Refunder(Lacking):
     """Its `answers` come one after the other, exceptions are raised; when they are used up it simply refunds.
 
     `refunds` is what it really refunded, in minor units by our number; `asked` every number that it was asked
-    to refund. `closing` is what it says when it is told to close. Threads may share it.
+    to refund. `closing` is what it says when it is told to close; `booked` its statements, by day. Threads may
+    share it.
     """
 
     notice_is_proof = True
@@ -35,9 +40,10 @@ class Refunder(Lacking):
         self.answers: list[RefundState | Exception] = []
         self.refunds: dict[str, int] = {}
         self.asked: list[str] = []
-        self.trades: dict[str, Evidence] = {}
+        self.paid: dict[str, Evidence] = {}
         self.closing: bool | Exception = False
         self.closed: list[str] = []
+        self.booked: dict[date, list[Evidence | RefundEvidence]] = {}
         self._lock = Lock()
 
     def refund(self, wanted: RefundRequest) -> RefundState:
@@ -59,8 +65,13 @@ class Refunder(Lacking):
             raise self.closing
         return self.closing
 
+    def statement(self, day: date) -> Iterator[Evidence | RefundEvidence]:
+        if day not in self.booked:
+            raise GatewayError("is not to be had yet")
+        yield from self.booked[day]
+
     def query(self, trade: Trade) -> Evidence | None:
-        return self.trades.get(trade.out_trade_no)
+        return self.paid.get(trade.out_trade_no)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_an_order_that_ends_closes_its_trade_and_need_not_ask(refunder):
 def test_what_is_paid_already_cannot_be_closed_and_is_found(refunder):
     order, attempt = expiring()
     refunder.closing = GatewayRefused("ORDERPAID")
-    refunder.trades[attempt.out_trade_no] = paid_evidence(attempt)
+    refunder.paid[attempt.out_trade_no] = paid_evidence(attempt)
 
     finish_closing([order.pk], order.reserved_until)
 
@@ -85,7 +85,7 @@ def test_what_was_paid_through_the_other_attempt_all_the_same_is_recorded(refund
     order = make_order(make_variant(keys=1))
     paid, other = make_attempt(order, refunding_channel()), make_attempt(order, refunding_channel())
     settle_evidence(paid.channel, paid_evidence(paid))
-    refunder.trades[other.out_trade_no] = paid_evidence(other)
+    refunder.paid[other.out_trade_no] = paid_evidence(other)
 
     call_off_attempts()
 

@@ -1,0 +1,234 @@
+"""Daily statements against our books."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from orders.models import Order
+from orders.services.delivery import deliver_orders
+from payments.gateways.base import Ability, Evidence, RefundEvidence
+from payments.models import PaymentAttempt, Receipt, Refund, Statement
+from payments.services.evidence import CONTRADICTS, UNKNOWN
+from payments.services.reconciling import (
+    DAYS_BACK,
+    MISSING_REFUND,
+    NOT_IN_STATEMENT,
+    UNKNOWN_REFUND,
+    plan_statements,
+    read_due_statements,
+)
+from payments.services.refunds import request_refund
+from payments.tasks import send_refunds, settle_receipts
+from payments.tests.refunder import refunding_channel
+from tests.factories import make_attempt, make_order, make_variant, paid_evidence, settle_evidence
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY = date(2026, 3, 1)
+MORNING = datetime(2026, 3, 1, 8, tzinfo=UTC)
+NEXT_DAY = datetime(2026, 3, 2, 11, tzinfo=UTC)
+
+
+@pytest.fixture
+def books(refunder):
+    refunder.can |= {Ability.STATEMENT}
+    refunder.booked = {DAY - timedelta(days=1): [], DAY: []}
+    return refunder.booked[DAY]
+
+
+def begun():
+    attempt = make_attempt(make_order(make_variant(keys=1), now=MORNING), refunding_channel())
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(started_at=MORNING, next_query_at=None)
+    return attempt
+
+
+def bought():
+    attempt = begun()
+    return attempt, settle_evidence(attempt.channel, paid_evidence(attempt), now=MORNING)
+
+
+def reconcile(now=NEXT_DAY):
+    read_due_statements(clock=lambda: now)
+    settle_receipts()
+    return Statement.objects.get(day=DAY)
+
+
+def test_a_day_that_agrees_is_written_down_and_raises_nothing(books):
+    attempt, receipt = bought()
+    books.append(paid_evidence(attempt))
+
+    statement = reconcile()
+
+    assert (statement.trades, statement.found, statement.missing) == (1, 0, 0)
+    assert (statement.read_at, statement.due_at, statement.attention) == (NEXT_DAY, None, "")
+    receipt.refresh_from_db()
+    assert receipt.attention == ""
+
+
+def test_money_that_only_the_statement_tells_of_is_applied(books):
+    attempt = begun()
+    books.append(paid_evidence(attempt))
+
+    assert reconcile().found == 1
+
+    receipt = Receipt.objects.get()
+    assert (receipt.source, receipt.status) == ("statement", "applied")
+    assert Order.objects.get().status == "paid"
+
+
+def test_money_of_somebody_else_is_recorded_and_put_before_a_person(books):
+    attempt, _receipt = bought()
+    books += [paid_evidence(attempt), replace(paid_evidence(attempt, txn="T9"), out_trade_no="elsewhere")]
+
+    reconcile()
+
+    assert Receipt.objects.get(provider_txn_id="T9").attention == UNKNOWN
+
+
+def test_money_that_the_statement_lacks_is_put_before_a_person_once(books):
+    _attempt, receipt = bought()
+
+    assert reconcile().missing == 1
+
+    receipt.refresh_from_db()
+    assert (receipt.status, receipt.attention) == ("applied", NOT_IN_STATEMENT)
+    Receipt.objects.update(resolved_at=NEXT_DAY, resolved_by="lin")
+    Statement.objects.update(due_at=NEXT_DAY)
+    reconcile()
+    receipt.refresh_from_db()
+    assert receipt.resolved_by == "lin"
+
+
+def test_another_amount_in_the_statement_is_a_contradiction(books):
+    attempt, receipt = bought()
+    books.append(paid_evidence(attempt, amount_minor=980))
+
+    reconcile()
+
+    receipt.refresh_from_db()
+    assert (receipt.amount_minor, receipt.attention) == (990, CONTRADICTS)
+
+
+@pytest.mark.parametrize("hour", [0, 4, 11, 12, 16, 23])
+def test_every_hour_of_every_day_is_looked_for_in_the_statements_of_some_day(refunder, hour):
+    refunder.can |= {Ability.STATEMENT}
+    refunder.booked = {DAY + timedelta(days=back): [] for back in range(-9, 3)}
+    _attempt, receipt = bought()
+    moment = datetime(2026, 3, 1, hour, 30, tzinfo=UTC)
+    PaymentAttempt.objects.update(started_at=moment)
+    Receipt.objects.update(received_at=moment)
+
+    read_due_statements(clock=lambda: NEXT_DAY + timedelta(days=2))
+
+    receipt.refresh_from_db()
+    assert receipt.attention == NOT_IN_STATEMENT
+    assert sum(Statement.objects.values_list("missing", flat=True)) == 1
+
+
+def refunded():
+    attempt, receipt = bought()
+    deliver_orders([attempt.payment.order_id], MORNING)
+    refund = request_refund(receipt, amount_minor=300, reason="", actor="lin", now=MORNING)
+    send_refunds()
+    Refund.objects.update(sent_at=MORNING, ended_at=MORNING)
+    line = RefundEvidence(
+        out_refund_no=refund.out_refund_no,
+        provider_txn_id=receipt.provider_txn_id,
+        amount_minor=300,
+        currency="CNY",
+    )
+    return paid_evidence(attempt), line
+
+
+def test_refunds_that_agree_raise_nothing(books):
+    books += refunded()
+
+    statement = reconcile()
+
+    assert (statement.refunds, statement.attention) == (1, "")
+
+
+def test_a_refund_that_nobody_made_here_is_put_before_a_person(books):
+    trade, line = refunded()
+    books += [trade, line, replace(line, out_refund_no="R-elsewhere")]
+
+    statement = reconcile()
+
+    assert (statement.attention, statement.last_error) == (UNKNOWN_REFUND, "R-elsewhere")
+
+
+def test_a_refund_of_ours_that_the_statement_lacks_is_put_before_a_person(books):
+    trade, line = refunded()
+    books.append(trade)
+
+    statement = reconcile()
+
+    assert (statement.attention, statement.last_error) == (MISSING_REFUND, line.out_refund_no)
+
+
+def test_a_refund_of_which_nobody_knew_is_found_in_the_statement(books):
+    books += refunded()
+    Refund.objects.update(status="sent", ended_at=None)
+
+    reconcile()
+
+    assert Refund.objects.get().status == "done"
+
+
+def test_a_statement_that_cannot_be_had_is_asked_for_again(refunder):
+    refunder.can |= {Ability.STATEMENT}
+    bought()
+
+    statement = reconcile()
+    assert statement.read_at is None
+    assert "not to be had" in statement.last_error
+    assert statement.due_at > NEXT_DAY
+
+    refunder.booked = {DAY - timedelta(days=1): [], DAY: []}
+    assert reconcile(statement.due_at).read_at is not None
+
+
+def test_a_list_of_everything_is_read_back_to_what_is_long_known(refunder, monkeypatch):
+    refunder.can |= {Ability.LIST}
+    attempt, _old = bought()
+    Receipt.objects.update(received_at=MORNING - timedelta(days=5))
+    newer = begun()
+    asked = []
+
+    def trades() -> "list[Evidence]":
+        for evidence in (paid_evidence(newer), paid_evidence(attempt), paid_evidence(attempt, txn="older")):
+            asked.append(evidence.provider_txn_id)
+            yield evidence
+
+    monkeypatch.setattr(refunder, "trades", trades, raising=False)
+
+    assert reconcile().found == 1
+    assert "older" not in asked
+
+
+def test_days_before_the_account_was_used_here_are_nobodys_business(books):
+    bought()
+
+    plan_statements(NEXT_DAY + timedelta(days=3))
+
+    assert Statement.objects.order_by("day").first().day == DAY
+    assert Statement.objects.count() == 4 <= DAYS_BACK
+
+
+def test_planning_twice_reads_once(books):
+    bought()
+
+    assert plan_statements(NEXT_DAY) == 1
+    assert plan_statements(NEXT_DAY) == 0
+
+
+def test_channels_of_one_account_share_their_statement(books):
+    attempt, _receipt = bought()
+    twin = attempt.channel
+    twin.pk, twin.slug = None, "twin"
+    twin.save()
+    books.append(paid_evidence(attempt))
+
+    assert reconcile().missing == 0
+    assert Statement.objects.count() == 1
