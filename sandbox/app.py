@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox import alipay_api, alipay_bill, cashier, control, epay_api, epay_v2_api
+from sandbox import alipay_api, alipay_bill, cashier, control, epay_api, epay_v2_api, usdt_api
 from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
@@ -23,11 +23,11 @@ View = Callable[..., Answer]  # (gateway, request, **what the path names)
 def faulty(view: View) -> View:
     """The view, as the api_… knobs let it be seen."""
 
-    def seen(gateway: Gateway, request: Request) -> Answer:
+    def seen(gateway: Gateway, request: Request, **named: str) -> Answer:
         time.sleep(gateway.board.now.api_delay_s)
         if gateway.board.take("api_error"):
             raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error")
-        answer = view(gateway, request)
+        answer = view(gateway, request, **named)
         if gateway.board.take("api_lost"):
             raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "api_lost")
         return answer
@@ -63,6 +63,12 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/api/merchant/orders", {"POST": faulty(epay_v2_api.orders)}),
     (r"/alipay/gateway\.do", {"POST": faulty(alipay_api.call), "GET": alipay_api.page}),
     (r"/alipay/bill", {"GET": faulty(alipay_bill.download)}),
+    (r"/epusdt/api/v1/order/create-transaction", {"POST": faulty(usdt_api.epusdt_create)}),
+    (r"/epusdt/pay/check-status/(?P<trade_id>[0-9]+)", {"GET": faulty(usdt_api.epusdt_status)}),
+    (r"/bepusdt/api/v1/order/create-transaction", {"POST": faulty(usdt_api.bepusdt_create)}),
+    (r"/bepusdt/api/v1/pay/info", {"POST": faulty(usdt_api.bepusdt_info)}),
+    (r"/tokenpay/CreateOrder", {"POST": faulty(usdt_api.tokenpay_create)}),
+    (r"/tokenpay/Query", {"GET": faulty(usdt_api.tokenpay_query)}),
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
     (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
     (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),

@@ -21,6 +21,7 @@ class Knobs:
     api_error: int = 0  # calls by merchants answered 500, nothing done
     api_lost: int = 0  # calls of the same that are done, and then answered 500
     answer_corrupt: int = 0  # answers of EPay v2 with a wrong sign
+    usdt_full: int = 0  # trades in USDT refused, as no amount is free
     api_delay_s: float = 0.0  # before each of those calls is looked at
     create_delay_s: float = 0.0  # after a trade is recorded, before the answer
     time_scale: float = 1.0  # on the retry schedule, for retries planned from now on
@@ -36,6 +37,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "api_error": (FOREVER, 1_000_000),
     "api_lost": (FOREVER, 1_000_000),
     "answer_corrupt": (FOREVER, 1_000_000),
+    "usdt_full": (FOREVER, 1_000_000),
     "api_delay_s": (0, 60),
     "create_delay_s": (0, 60),
     "time_scale": (0.0001, 10),

@@ -1,4 +1,4 @@
-"""Who may call by EPay's and Alipay's protocols, and what they and we sign with."""
+"""Who may call by which protocol, and what they and we sign with."""
 
 import time
 from collections.abc import Mapping
@@ -12,12 +12,14 @@ from sandbox import epay_v2
 @dataclass(frozen=True, kw_only=True)
 class Merchants:
     """`keys` are EPay v1's shared secrets; `rsa` the public keys of merchants of EPay v2 and Alipay, with
-    `platform`, our own key, for them.
+    `platform`, our own key, for them. `usdt` are the keys of the USDT gateways, each of which has one
+    merchant, by protocol.
     """
 
     keys: Mapping[str, str] = field(repr=False)
     rsa: Mapping[str, RSAPublicKey] = field(default_factory=dict)
     platform: RSAPrivateKey | None = field(default=None, repr=False)
+    usdt: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def signed(self, said: Mapping[str, object]) -> dict[str, object]:
         """By the platform, now."""

@@ -1,12 +1,13 @@
 """The HTML, in Simplified Chinese and English. Everything that comes from outside is escaped."""
 
+import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Literal
 
 from sandbox import epay
-from sandbox.ledger import Status, Trade
+from sandbox.ledger import Bill, Status, Trade
 
 Lang = Literal["zh", "en"]
 
@@ -70,7 +71,7 @@ def pay_page(trade: Trade, *, back: str | None, lang: Lang) -> str:
         f"<dt>{_word(label, lang)}</dt><dd>{escape(value)}</dd>"
         for label, value in (
             ("order", bill.out_trade_no),
-            ("method", WORDS[bill.type][lang]),
+            ("method", _method(bill, lang)),
             ("trade", trade.trade_no),
         )
     )
@@ -122,6 +123,12 @@ def problem_page(message: str, *, lang: Lang) -> str:
         f'<p class="problem" role="alert">{escape(message)}</p></section>',
         lang=lang,
     )
+
+
+def _method(bill: Bill, lang: Lang) -> str:
+    """With the network, where money goes over one."""
+    network = json.loads(bill.more).get("network")
+    return f"{WORDS[bill.type][lang]} ({network})" if network else WORDS[bill.type][lang]
 
 
 def _symbol(trade: Trade) -> str:

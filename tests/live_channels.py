@@ -1,5 +1,6 @@
 """Every driver as a channel of the running sandbox, for tests that go over real HTTP in both directions."""
 
+import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from tests.factories import the_shop
 
 OURS, THEIRS = new_key(), new_key()
 APP_ID = "2021001"
+USDT_KEYS = {name: f"canary-of-{name}" for name in ("epusdt", "bepusdt", "tokenpay")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,16 @@ LIVE = {
     ),
     "alipay_qr": LiveChannel(**_ALIPAY),
     "alipay_page": LiveChannel(**_ALIPAY),
+    **{
+        name: LiveChannel(
+            method="usdt",
+            merchant_id="",
+            secrets={"secret": key},
+            path=f"{name}/",
+            environment={"SANDBOX_USDT": json.dumps(USDT_KEYS)},
+        )
+        for name, key in USDT_KEYS.items()
+    },
 }
 
 

@@ -65,6 +65,16 @@ CHANNELS = [
         path="alipay/gateway.do",
         provider_key=_platform_key,
     ),
+    DemoChannel(
+        slug="usdt",
+        method="usdt",
+        name="USDT（TRC20）",
+        name_en="USDT (TRC20)",
+        driver="bepusdt",
+        secrets={"secret": "SANDBOX_USDT_KEY"},
+        merchant_id="",
+        path="bepusdt/",
+    ),
 ]
 
 

@@ -28,8 +28,8 @@ class Refunder(Lacking):
     """Its `answers` come one after the other, exceptions are raised; when they are used up it simply refunds.
 
     `refunds` is what it really refunded, in minor units by our number; `asked` every number that it was asked
-    to refund. `closing` is what it says when it is told to close; `booked` its statements, by day. Threads may
-    share it.
+    to refund. `closing` is what it says when it is told to close; `booked` its statements, by day. Threads
+    may share it.
     """
 
     notice_is_proof = True

@@ -18,6 +18,7 @@ def test_asking_and_turning_nothing_show_all_knobs_at_rest(sandbox: RunningSandb
         "api_error": 0,
         "api_lost": 0,
         "answer_corrupt": 0,
+        "usdt_full": 0,
         "api_delay_s": 0,
         "create_delay_s": 0,
         "time_scale": 1,

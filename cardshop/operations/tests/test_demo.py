@@ -1,6 +1,7 @@
 """The demo shop: complete after any start, unchanged by the next, and never with a known password."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from cardshop.operations.demo import ensure_admin, seed
 from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS
 from cardshop.operations.demo_pictures import HEIGHT, WIDTH, cover
+from cardshop.operations.management.commands.up import surroundings
 from inventory.models import CardKey, Product, ProductImage, Stock, Variant
 from inventory.selectors import available_counts
 from payments.models import PaymentChannel
@@ -71,6 +73,19 @@ def test_the_channels_follow_the_sandbox_to_its_new_port(monkeypatch):
     assert [channel.method for channel in channels] == ["alipay", "wxpay"]
     assert {channel.base_url for channel in channels} == {"http://127.0.0.1:8124/"}
     assert {channel.secret for channel in channels} == {KEY}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_usdt_is_offered_where_the_sandbox_takes_it(monkeypatch, tmp_path):
+    around = surroundings(port=1, hot_port=2, sandbox_port=3, var=tmp_path)
+    for name in ("SANDBOX_USDT", "SANDBOX_USDT_KEY"):
+        monkeypatch.setenv(name, around[name])
+
+    seed()
+
+    channel = PaymentChannel.objects.get(method="usdt")
+    assert {channel.driver: channel.secret} == json.loads(around["SANDBOX_USDT"])
+    assert channel.base_url == "http://127.0.0.1:8123/bepusdt/"
 
 
 @pytest.mark.django_db(transaction=True)

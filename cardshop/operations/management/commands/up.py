@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -85,6 +86,7 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
     merchant_rsa = env.generated_secret("SANDBOX_MERCHANT_RSA", var / "secrets", rsa.new_key)
     platform_rsa = env.generated_secret("SANDBOX_PLATFORM_KEY", var / "secrets", rsa.new_key)
     merchant_public = rsa.public_of(merchant_rsa)
+    usdt_key = env.generated_secret("SANDBOX_USDT_KEY", var / "secrets")
     return {
         "CARDSHOP_VAR": str(var),
         "WEB_PORT": str(port),
@@ -94,6 +96,8 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
         "SANDBOX_MERCHANT_RSA": merchant_rsa,
         "SANDBOX_PLATFORM_KEY": platform_rsa,
         "SANDBOX_RSA_MERCHANTS": f"{MERCHANT_ID}:{merchant_public},{APP_ID}:{merchant_public}",
+        "SANDBOX_USDT_KEY": usdt_key,
+        "SANDBOX_USDT": json.dumps({"bepusdt": usdt_key}),
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
