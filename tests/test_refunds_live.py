@@ -1,0 +1,138 @@
+"""Money back and trades closed, at every provider that can, by the shop's own services over real HTTP."""
+
+import httpx
+import pytest
+
+from cardshop.common.clock import db_now
+from orders.models import Order
+from payments.gateways import gateway_for
+from payments.gateways.base import Ability
+from payments.ledgers import ledger_differences
+from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, WebhookEvent
+from payments.services.closing import begin_closing, finish_closing
+from payments.services.refund_sending import UNKNOWN, follow_refunds
+from payments.services.refunds import NotRefundable, request_refund
+from payments.tasks import apply_notices, send_refunds
+from sandbox.tests.actors import RunningSandbox, wait_until
+from tests.live_channels import LIVE, make_live, trade_of
+from tests.test_channels_live import begin, sandbox, settle, site
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+__all__ = ["sandbox", "site"]  # fixtures
+
+
+@pytest.fixture(params=LIVE)
+def channel(request: pytest.FixtureRequest, sandbox: RunningSandbox, site: None) -> PaymentChannel:
+    return make_live(request.param, sandbox)
+
+
+def can(channel: PaymentChannel, ability: Ability) -> bool:
+    return ability in gateway_for(channel).can
+
+
+def delivered(channel: PaymentChannel, sandbox: RunningSandbox) -> tuple[PaymentAttempt, Receipt]:
+    attempt = begin(channel)
+    sandbox.pay(trade_of(attempt))
+    wait_until(WebhookEvent.objects.exists)
+    apply_notices()
+    assert settle(attempt).status == "delivered"
+    return attempt, Receipt.objects.get()
+
+
+def ask(receipt: Receipt, amount_minor: int, *, with_line: bool = False) -> Refund:
+    attempt = receipt.attempt
+    assert attempt is not None
+    return request_refund(
+        receipt,
+        amount_minor=amount_minor,
+        item=attempt.payment.order.items.get() if with_line else None,
+        reason="as agreed",
+        actor="lin",
+        now=db_now(),
+    )
+
+
+def follow() -> None:
+    """As if the time to look had come, as often as a refund may be under way."""
+    for _ in range(3):
+        Refund.objects.filter(status="sent", attention="").update(next_query_at=db_now())
+        follow_refunds(clock=db_now)
+
+
+def given_back(sandbox: RunningSandbox, attempt: PaymentAttempt) -> list[int]:
+    trade = trade_of(attempt)
+    refunds = sandbox.http.get("/_sandbox/refunds").json()
+    return sorted(refund["money_fen"] for refund in refunds if refund["trade_no"] == trade)
+
+
+def test_parts_and_then_the_rest_go_back(channel: PaymentChannel, sandbox: RunningSandbox):
+    attempt, receipt = delivered(channel, sandbox)
+    if not can(channel, Ability.REFUND):
+        with pytest.raises(NotRefundable):
+            ask(receipt, 300)
+        return
+
+    ask(receipt, 300)
+    send_refunds()
+    follow()
+    ask(receipt, 690, with_line=True)
+    send_refunds()
+    follow()
+
+    assert given_back(sandbox, attempt) == [300, 690]
+    assert sorted(Refund.objects.values_list("status", flat=True)) == ["done", "done"]
+    assert Order.objects.get().status == "refunded"
+    differences = [row for row in ledger_differences(settled=True) if trade_of(attempt) in row]
+    assert differences == []
+
+
+def test_a_refund_whose_answer_is_lost_is_made_once(channel: PaymentChannel, sandbox: RunningSandbox):
+    if not can(channel, Ability.REFUND):
+        return
+    attempt, receipt = delivered(channel, sandbox)
+    sandbox.turn(api_lost=1)
+
+    ask(receipt, 990, with_line=True)
+    send_refunds()
+    follow()
+
+    assert given_back(sandbox, attempt) == [990]
+    refund = Refund.objects.get()
+    if can(channel, Ability.ASK_REFUND) or can(channel, Ability.REPEAT_REFUND):
+        assert refund.status == "done"
+    else:
+        assert (refund.status, refund.attention) == ("sent", UNKNOWN)
+
+
+def test_an_order_that_ends_is_closed_where_that_can_be_done(
+    channel: PaymentChannel, sandbox: RunningSandbox
+):
+    attempt = begin(channel)
+    httpx.get(f"{sandbox.base_url}/pay/{trade_of(attempt)}", trust_env=False)  # the buyer looks at it
+    order, now = attempt.payment.order, db_now()
+
+    begin_closing(order, "cancelled", reason="cancelled by the buyer", actor="buyer", now=now)
+    assert finish_closing([order.pk], now) == {}
+
+    attempt.refresh_from_db()
+    assert Order.objects.get().status == "cancelled"
+    captured = sandbox.pay(trade_of(attempt)).json()["captured"]
+    if attempt.status == "closed":
+        assert can(channel, Ability.CLOSE)
+        assert captured is False
+    else:
+        assert attempt.next_query_at is not None
+
+
+def test_an_order_that_is_paid_in_the_last_moment_is_not_closed(
+    channel: PaymentChannel, sandbox: RunningSandbox
+):
+    attempt = begin(channel)
+    sandbox.turn(notice_drop=-1)
+    sandbox.pay(trade_of(attempt))
+    order, now = attempt.payment.order, db_now()
+
+    begin_closing(order, "expired", reason="not paid in time", actor="system", now=now)
+    finish_closing([order.pk], now)
+
+    assert settle(attempt).status == "delivered"
