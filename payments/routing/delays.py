@@ -6,7 +6,7 @@ only the cohorts that are old enough to have shown it are asked, and the share u
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -24,49 +24,44 @@ _GUESS_WEIGHT, _ALL_WEIGHT = 10.0, 30.0  # payments that a guess, and all channe
 class Curve:
     """`shares[j]`: of the payments that will be made, so many are heard of within DELAYS[j] seconds.
 
-    `fine[age]` is that share of a fine cohort which began `age` whole seconds ago.
+    `by_second[age]` is the same for whole seconds, and `fine[age]` for a fine cohort which began so long ago.
     """
 
     shares: tuple[float, ...]
-    fine: tuple[float, ...]
+    by_second: list[float]
+    fine: list[float]
 
     def heard(self, age: float, lasts: int) -> float:
         """The share that is heard of by now of a cohort that began `age` seconds ago and lasts so long."""
-        second = int(age)
-        if lasts == FINE and second < _FINE_SECONDS:
-            here = self.fine[second]
-            return here + (self.fine[second + 1] - here) * (age - second)
-        return self._share(age - lasts / 2)
-
-    def _share(self, seconds: float) -> float:
-        """Straight between the edges of bins."""
-        where = bisect_left(DELAYS, seconds)
-        if where >= len(DELAYS):
-            return 1.0
-        before, low = (DELAYS[where - 1], self.shares[where - 1]) if where else (0, 0.0)
-        return low + (self.shares[where] - low) * max(seconds - before, 0.0) / (DELAYS[where] - before)
+        if lasts == FINE:
+            second = int(age)
+            if second < _FINE_SECONDS:
+                here = self.fine[second]
+                return here + (self.fine[second + 1] - here) * (age - second)
+        second = int(age - lasts / 2)
+        return self.by_second[max(second, 0)] if second < DELAYS[-1] else 1.0
 
 
 def curve_of(shares: Sequence[float]) -> Curve:
-    return Curve(tuple(shares), tuple(_of_fine_cohorts(shares)))
-
-
-def _of_fine_cohorts(shares: Sequence[float]) -> list[float]:
-    """Averaged over the payments of a cohort, which came evenly while it lasted and may still be coming."""
     by_second = list(_by_second(shares))
+    return Curve(tuple(shares), by_second, _of_fine_cohorts(by_second[: _FINE_SECONDS + 1]))
+
+
+def _of_fine_cohorts(by_second: Sequence[float]) -> list[float]:
+    """Averaged over the payments of a cohort, which came evenly while it lasted and may still be coming."""
     area = list(accumulate(((low + high) / 2 for low, high in pairwise(by_second)), initial=0.0))
     young = [0.0, *(area[age] / age for age in range(1, FINE))]
     return young + [(area[age] - area[age - FINE]) / FINE for age in range(FINE, len(area))]
 
 
 def _by_second(shares: Sequence[float]) -> Iterator[float]:
-    """At 0, 1, … _FINE_SECONDS, straight between the edges of bins."""
+    """From 0 on, straight between the edges of bins."""
     yield 0.0
     before, low = 0, 0.0
     for edge, high in zip(DELAYS, shares, strict=True):
         step = (high - low) / (edge - before)
-        for second in range(before + 1, min(edge, _FINE_SECONDS) + 1):
-            yield low + step * (second - before)
+        for seconds in range(1, edge - before + 1):
+            yield low + step * seconds
         before, low = edge, high
 
 

@@ -99,19 +99,22 @@ def estimate(cohorts: Sequence[Cohort], now: float, curves: Curves, knobs: Knobs
         heard_of_all = curves.all.heard(age, lasts)
         rows: dict[int, Row] = {}
         for channel, tally in cohort.tallies.items():
-            own, sent, paid = curves.own.get(channel), tally.sent, tally.paid
+            own, sent, paid, errors = curves.own.get(channel), tally.sent, tally.paid, tally.errors
             heard = own.heard(age, lasts) if own else heard_of_all
             in_flight[channel] = in_flight.get(channel, 0.0) + sent * (1 - heard)
             if not knobs.learns_delays:
                 heard = 1.0
-            # Who came sooner than anybody was expected to has come all the same.
-            possible = max(sent * heard, paid) + tally.errors
-            rows[channel] = (paid, possible, sent * heard * heard + tally.errors, fade)
+            possible = sent * heard
+            squares = possible * heard
+            if possible < paid:  # who came sooner than anybody was expected to has come all the same
+                squares += paid - possible
+                possible = paid
+            rows[channel] = (paid, possible + errors, squares + errors, fade)
             if cohort.begins >= recent_from:
                 recent += sent
         table.append(rows)
     by_channel: dict[int, list[Row]] = {channel: [] for channel in in_flight}
-    for rows in _without_what_befell_all(table):
+    for rows in _without_what_befell_all(table) if _something_befell_all(table) else table:
         for channel, row in rows.items():
             by_channel[channel].append(row)
     paid, possible = _faded(row for of_one in by_channel.values() for row in of_one)
@@ -151,28 +154,31 @@ def _faded(rows: Iterable[Row]) -> tuple[float, float]:
 def since_change(rows: Sequence[Row], surprise: float) -> Sequence[Row]:
     """The newest rows, as far back as one rate explains them all.
 
-    Splits where the two sides differ most, as long as that is more than `surprise` standard deviations: of
-    what the older side predicts for the newer one, its own uncertainty included.
+    Splits where the newer side is the least likely to have come from the older side's rate, as long as that
+    is rarer than chance is in `surprise` standard deviations.
     """
     paid = list(accumulate(row[0] for row in rows))
     possible = list(accumulate(row[1] for row in rows))
     squares = list(accumulate(row[2] for row in rows))
     size = len(rows)
     for _ in range(_CHANGES):
-        best, cut = surprise, 0
+        best, cut = surprise * surprise / 2, 0
+        all_paid, all_possible = paid[size - 1], possible[size - 1]
         for split in range(1, size):
-            newer, older = possible[split - 1], possible[size - 1] - possible[split - 1]
+            newer = possible[split - 1]
             if newer < _LEAST_NEWER:
                 continue
+            older = all_possible - newer
             if older < _LEAST_OLDER:
                 break
-            rate = (paid[size - 1] - paid[split - 1] + 0.5) / (older + 1)
-            rate = min(max(rate, 0.05), 0.95)
-            spread = rate * newer - rate * rate * squares[split - 1]
-            spread += newer * newer * rate * (1 - rate) / (older + 1)
-            apart = abs(paid[split - 1] - rate * newer) / math.sqrt(spread)
-            if apart > best:
-                best, cut = apart, split
+            came = paid[split - 1]
+            rate = (all_paid - came + 0.5) / (older + 1)
+            if abs(came - rate * newer) < 1 + 0.1 * newer:
+                continue  # far from unlikely, or of no consequence
+            # The older side's rate is not known exactly either.
+            evidence = _unlikely(came, newer, squares[split - 1], rate) / (1 + newer / older)
+            if evidence > best:
+                best, cut = evidence, split
         if not cut:
             break
         size = cut
@@ -181,6 +187,33 @@ def since_change(rows: Sequence[Row], surprise: float) -> Sequence[Row]:
 
 _CHANGES = 4  # that are looked for, newest last
 _LEAST_NEWER, _LEAST_OLDER = 2.0, 5.0  # payments on either side of a change
+
+
+def _unlikely(paid: float, possible: float, squares: float, rate: float) -> float:
+    """By how much the logarithm of the likelihood is better with the rate that was seen than with `rate`.
+
+    As if all payments had the same share heard of by now: then their number is `possible` by that share.
+    """
+    heard = min(max(squares / possible, 1e-6), 1.0)
+    count = possible / heard
+    expected = min(max(rate, 0.05), 0.95) * heard
+    seen = min(max(paid / count, 1e-9), 1 - 1e-9)
+    missed = max(count - paid, 0.0)
+    return paid * math.log(seen / expected) + missed * math.log((1 - seen) / (1 - expected))
+
+
+def _something_befell_all(table: Sequence[dict[int, Row]]) -> bool:
+    """Whether there is a stretch to be looked into: most of the time there is none, and this is cheap."""
+    paid = possible = 0.0
+    for rows in table:
+        for came, might, _, _ in rows.values():
+            paid += came
+            possible += might
+        if possible >= _WITNESSES:
+            if paid < _DOWN * possible:
+                return True
+            paid = possible = 0.0
+    return False
 
 
 def _without_what_befell_all(table: list[dict[int, Row]]) -> list[dict[int, Row]]:
