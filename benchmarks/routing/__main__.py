@@ -15,7 +15,7 @@ from benchmarks.results import save
 from benchmarks.routing import picture, table
 from benchmarks.routing.scenarios import REPORTED_ON, SCENARIOS
 from benchmarks.routing.simulate import Run, run
-from benchmarks.routing.tuning import tune, tuned
+from benchmarks.routing.tuning import ABLATIONS, UNBOUND, tune, tuned
 
 ROUTERS = [
     "oracle",
@@ -25,22 +25,27 @@ ROUTERS = [
     "success rate",
     "success rate + provisional",
     "cohorts",
-    "without delays",
-    "without caps",
-    "with a breaker",
 ]
-UNBOUND = "without bounds on buyers"  # ours, too
-ATTACKS = ("adversary", "botnet")
+# Where there is something to be seen: each costs as much as ours.
+ABLATED_ON = ("silent outage", "flash burst", "correlated outage", "other delays", "adversary")
+UNBOUND_ON = ("adversary", "botnet")
 
 
 def _run_all(seed: int) -> list[tuple[str, str, Run]]:
     """Every router through the very same worlds."""
-    done = []
+    done: list[tuple[str, str, Run]] = []
     for scenario in SCENARIOS:
         world = scenario.world(seed)
-        routers = [*ROUTERS, UNBOUND] if scenario.name in ATTACKS else ROUTERS
-        done.extend((scenario.name, router, run(router, tuned(router), world, seed)) for router in routers)
+        done += [
+            (scenario.name, router, run(router, tuned(router), world, seed))
+            for router in _routers_for(scenario.name)
+        ]
     return done
+
+
+def _routers_for(scenario: str) -> list[str]:
+    ablations = [name for name in ABLATIONS if scenario in (UNBOUND_ON if name == UNBOUND else ABLATED_ON)]
+    return [*ROUTERS, *ablations]
 
 
 def measure(seeds: list[int], processes: int) -> table.Runs:
@@ -76,7 +81,7 @@ def main() -> int:
         "lost_to": table.lost_to(runs),
         "rows": table.rows(runs),
     }
-    save("routing", figures, table.rows(runs), picture.draw(runs, seeds=len(seeds)))
+    save("routing", figures, table.single_runs(runs, seeds), picture.draw(runs, seeds=len(seeds)))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -97,6 +97,17 @@ def rows(runs: Runs) -> list[dict[str, Any]]:
         {"scenario": scenario, "router": router, **_figures(of_one)}
         for scenario, by_router in runs.items()
         for router, of_one in by_router.items()
+    ]
+
+
+def single_runs(runs: Runs, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """One for each scenario, router and seed."""
+    return [
+        {"scenario": scenario, "router": router, "seed": seed}
+        | {name: value for name, value in asdict(run).items() if name != "minutes"}
+        for scenario, by_router in runs.items()
+        for router, of_one in by_router.items()
+        for seed, run in zip(seeds, of_one, strict=True)
     ]
 
 

@@ -32,7 +32,8 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "cohorts": _COHORTS,
 }
 # One thing taken away from ours, or added to it, and nothing else changed.
-ABLATIONS = ("without delays", "without caps", "with a breaker", "without bounds on buyers")
+UNBOUND = "without bounds on buyers"
+ABLATIONS = ("without delays", "without caps", "with a breaker", UNBOUND)
 
 
 def settings_to_try(kind: str) -> list[Settings]:
