@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run test check demo-load storm bench soak lock
+.PHONY: help run test check demo-load storm bench bench-routing soak lock
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -16,7 +16,7 @@ DEV := $(VENV)/.dev-installed
 PIP := $(PY) -m pip --quiet --disable-pip-version-check --no-input
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNTIME) ## the whole shop on http://127.0.0.1:8000 (PORT=… changes it); Ctrl-C stops it
 	@$(PY) -m cardshop.embedded -- $(PY) manage.py up
@@ -55,6 +55,9 @@ soak: $(DEV) ## 20 storms while processes are killed with -9 (ARGS="--help" tell
 bench: $(DEV) ## stock strategies, allocator and admission view beside bare baselines (ten minutes)
 	@$(PY) -m benchmarks.strategies
 	@$(PY) -m benchmarks.admission_view
+
+bench-routing: $(DEV) ## which channel first? routers on simulated channels (ten minutes; ARGS="--quick": one)
+	@$(PY) -m benchmarks.routing $(ARGS)
 
 COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)
