@@ -7,7 +7,8 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
-from payments.services import closing, evidence, notices, polling
+from orders.tasks import MAIL_LEASE
+from payments.services import channel_mail, closing, evidence, notices, polling
 
 # A call to a provider with all its time-outs, after those that were quick; after a crash still made good
 # within a minute.
@@ -29,6 +30,12 @@ def settle_receipts() -> None:
 def finish_closing() -> None:
     finish = partial(closing.finish_closing, silent=set())
     drain("payments.finish_closing", finish, clock=db_now, batch=100, lease=PROVIDER_LEASE)
+
+
+@shared_task(name="payments.mail_channel_changes")
+def mail_channel_changes() -> None:
+    send = channel_mail.mail_changes
+    drain("payments.mail_channel_changes", send, clock=db_now, batch=10, lease=MAIL_LEASE)
 
 
 @shared_task(name="payments.close_due_orders")

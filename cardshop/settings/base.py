@@ -201,6 +201,7 @@ CELERY_TASK_ROUTES = {
     "orders.mail_delivery": {"queue": "mail"},
     "orders.deliver_isolated": {"queue": "isolated"},
     "orders.mail_turn": {"queue": "mail"},
+    "payments.mail_channel_changes": {"queue": "mail"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
     "payments.poll_attempts": {"queue": "polling"},
