@@ -1,4 +1,4 @@
-"""Adding and changing ways to pay: a form for each driver, a fresh code, and word of it to those concerned."""
+"""Adding and changing ways to pay: a form for each driver, a fresh code, and word of it to people."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, URLField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -32,6 +32,7 @@ EVERYBODYS = [
     "method",
 ]
 IN_THE_SHOP = (_("In the shop"), {"fields": [("is_enabled", "position"), "is_pinned"]})
+METHODS = dict(PaymentChannel.METHODS)
 # Long, or nobody's business: told by name alone.
 HIDDEN = {"provider_key"}
 
@@ -40,6 +41,8 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
     """Shop, short name and driver are fixed at creation: providers hold the address that is made of the first
     two, and other drivers ask for other settings.
     """
+
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -58,10 +61,7 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
             "title": gettext("Which provider?"),
             "opts": self.opts,
             "drivers": [
-                {
-                    "driver": driver,
-                    "methods": [label for name, label in PaymentChannel.METHODS if name in driver.methods],
-                }
+                {"driver": driver, "methods": [METHODS[method] for method in driver.methods]}
                 for driver in DRIVERS.values()
             ],
         }
@@ -235,10 +235,10 @@ def changes_of(form: Any, *, is_new: bool) -> list[Change]:
 
 
 def _label(form: Any, name: str) -> Any:
-    """As the source has it: Django begins those of a model's fields with a capital, which nobody translates."""
+    """As the source has it: to those of a model's fields Django gives a capital, which is not translated."""
     if name in form.declared_fields:
         return form.fields[name].label
-    return PaymentChannel._meta.get_field(name).verbose_name
+    return getattr(PaymentChannel._meta.get_field(name), "verbose_name", name)
 
 
 def _chosen_driver(request: HttpRequest) -> Driver | None:

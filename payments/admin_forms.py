@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.forms.models import ModelFormMetaclass
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
@@ -24,7 +25,7 @@ from payments.gateways.drivers import Driver, Setting
 from payments.models import PaymentChannel
 
 COLUMNS = {"merchant_id", "provider_key"}
-LONGEST_KEY, LONGEST_SECRET, LONGEST_OPTION = 2000, 5000, 500
+LONGEST_MERCHANT_ID, LONGEST_KEY, LONGEST_SECRET, LONGEST_OPTION = 120, 2000, 5000, 500
 MOST = 10**9  # minor units, of a fee or a limit; less than any of the columns can hold
 AMOUNTS = {"fee_fixed": "fee_fixed_minor", "least": "least_minor", "most": "most_minor"}
 
@@ -50,18 +51,18 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     driver: Driver
 
     base_url = forms.URLField(
-        label=gettext_lazy("address of the provider"),
+        label=gettext_lazy("Address of the provider"),
         help_text=gettext_lazy("Such as https://pay.example.com/"),
         assume_scheme="https",
         widget=UnfoldAdminURLInputWidget,
     )
     method = forms.ChoiceField(
-        label=gettext_lazy("method"),
+        label=gettext_lazy("Method"),
         help_text=gettext_lazy("What the buyer pays with. Of one method the shop takes the way that works."),
         widget=UnfoldAdminSelectWidget,
     )
     fee_percent = forms.DecimalField(
-        label=gettext_lazy("fee in percent"),
+        label=gettext_lazy("Fee in percent"),
         help_text=gettext_lazy("What the provider keeps of each payment, such as 0.6."),
         required=False,
         min_value=0,
@@ -70,15 +71,15 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminDecimalFieldWidget({"step": "0.01"}),
     )
     fee_fixed = _amount(
-        gettext_lazy("fixed fee"),
-        gettext_lazy("What it keeps besides, in the shop's currency, such as 0.30."),
+        gettext_lazy("Fixed fee"),
+        gettext_lazy("What it keeps besides, in the shop's currency."),
     )
     least = _amount(
-        gettext_lazy("least amount"),
-        gettext_lazy("Smaller orders are not offered this way. Empty: no limit."),
+        gettext_lazy("Least amount"),
+        gettext_lazy("Smaller orders are not offered it. Empty: no limit."),
     )
     most = _amount(
-        gettext_lazy("largest amount"), gettext_lazy("Larger orders are not offered it. Empty: no limit.")
+        gettext_lazy("Largest amount"), gettext_lazy("Larger orders are not offered it. Empty: no limit.")
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,6 +89,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         self._offer_methods()
         if channel.pk:
             self._show(channel)
+            self._say_what_is_kept()
         else:
             channel.driver = self.driver.name
             self.initial.setdefault("base_url", self.driver.base_url)
@@ -107,6 +109,11 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         for setting in self.driver.settings:
             if not setting.is_secret and setting.name not in COLUMNS:
                 self.initial[field_name(setting)] = channel.options.get(setting.name, "")
+
+    def _say_what_is_kept(self) -> None:
+        for name in self.secret_fields & set(self.fields):
+            field, kept = self.fields[name], _("Empty keeps what is stored.")
+            field.help_text = f"{field.help_text} {kept}" if field.help_text else kept
 
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"])
@@ -173,9 +180,9 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         """All the secrets that there must be."""
         for setting in self.driver.settings:
             name = field_name(setting)
-            if setting.is_secret and setting.is_required and not self.cleaned_data.get(name):
-                if name not in self.errors:
-                    self.add_error(name, why)
+            is_missing = not self.cleaned_data.get(name) and name not in self.errors
+            if setting.is_secret and setting.is_required and is_missing:
+                self.add_error(name, why)
 
     def _read_money(self, cleaned: dict[str, Any]) -> None:
         channel: PaymentChannel = self.instance
@@ -223,23 +230,23 @@ def _minor(text: str, currency: str) -> int:
 
 
 def form_for(driver: Driver) -> type[ChannelForm]:
-    fields = {field_name(setting): _field_for(setting) for setting in driver.settings}
-    return type(ChannelForm)("ChannelForm", (ChannelForm,), {"driver": driver, **fields})
+    body: dict[str, Any] = {field_name(setting): _field_for(setting) for setting in driver.settings}
+    # Not `type`: Django's metaclass gathers the fields.
+    made: type[ChannelForm] = ModelFormMetaclass("ChannelForm", (ChannelForm,), {**body, "driver": driver})  # type: ignore[assignment]
+    return made
 
 
 def _field_for(setting: Setting) -> forms.CharField:
-    said = {"label": setting.label, "help_text": setting.help_text, "required": setting.is_required}
+    said: dict[str, Any] = {
+        "label": setting.label,
+        "help_text": setting.help_text,
+        "required": setting.is_required and not setting.is_secret,  # see _take_secrets
+    }
+    widget: forms.Widget = UnfoldAdminTextInputWidget({"autocomplete": "off"})
     if setting.is_secret:
-        return forms.CharField(
-            **{**said, "required": False, "help_text": setting.help_text or _KEEPS},
-            max_length=LONGEST_SECRET,
-            widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
-        )
+        widget = UnfoldAdminPasswordWidget({"autocomplete": "new-password"})
+        return forms.CharField(**said, max_length=LONGEST_SECRET, widget=widget)
     if setting.name == "provider_key":
         return KeyField(**said, max_length=LONGEST_KEY, widget=UnfoldAdminTextareaWidget({"rows": 5}))
-    longest = 120 if setting.name == "merchant_id" else LONGEST_OPTION
-    widget = UnfoldAdminTextInputWidget({"autocomplete": "off"})
+    longest = LONGEST_MERCHANT_ID if setting.name == "merchant_id" else LONGEST_OPTION
     return forms.CharField(**said, max_length=longest, widget=widget)
-
-
-_KEEPS = gettext_lazy("Empty keeps what is stored.")

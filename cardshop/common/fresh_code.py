@@ -1,13 +1,13 @@
 """A one-time code, entered a few minutes ago: what somebody at a borrowed or stolen session does not have."""
 
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from cardshop.common.admin import MerchantAdmin
@@ -37,7 +37,7 @@ def has_fresh_code(request: HttpRequest) -> bool:
 
 def ask_for_code(request: HttpRequest) -> HttpResponse:
     """On the way to a form, the page that asks for a code. Where a form was sent, a page that says so."""
-    confirm = f"{reverse('admin:confirm')}?{urlencode({'next': request.get_full_path()})}"
+    confirm = f"{reverse('admin:confirm')}?next={quote(request.get_full_path())}"
     if request.method == "GET":
         return redirect(confirm)
     context = {**admin.site.each_context(request), "title": _("Nothing was saved"), "confirm": confirm}
@@ -74,7 +74,10 @@ class FreshCodeAdmin(MerchantAdmin):
             return ask_for_code(request)
         return super().delete_view(request, object_id, extra_context)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Model]) -> Any:
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
         if self.needs_code(request):
             return ask_for_code(request)
-        return super().response_action(request, queryset)
+        done: HttpResponse | None = super().response_action(request, queryset, *args, **kwargs)
+        return done

@@ -44,6 +44,7 @@ class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    add_fieldsets = UserAdmin.add_fieldsets  # which unfold's own, of no fields, would hide
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         if self.needs_code(request):
@@ -54,9 +55,7 @@ class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Whoever has done something stays: what they did is told under their name, and goes with it."""
         if count := LogEntry.objects.filter(user__in=objs).count():
-            entries = ngettext(
-                "%(count)d entry of the histories", "%(count)d entries of the histories", count
-            )
+            entries = ngettext("%(count)d entry of a history", "%(count)d entries of histories", count)
             return [], {}, set(), [entries % {"count": count}]
         return super().get_deleted_objects(objs, request)
 

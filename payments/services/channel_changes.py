@@ -64,19 +64,21 @@ def record_changes(
     """
     changes = list(changes)
     told = [change.as_told() for change in changes]
-    summary: dict[str, Any] = {
+    summaries: dict[int, dict[str, Any]] = {
         ADDITION: {"added": {}},
         CHANGE: {"changed": {"fields": [label for label, *_values in told]}},
-        DELETION: {"deleted": {"name": "payment channel", "object": _plain(channel)}},
-    }[action]
+        DELETION: {"deleted": {"name": "payment channel", "object": _line(channel)}},
+    }
     entry = LogEntry.objects.create(
         user_id=user_id,
         content_type=ContentType.objects.get_for_model(PaymentChannel),
         object_id=str(channel.pk),
-        object_repr=_plain(channel),
+        object_repr=_line(channel),
         action_flag=action,
         action_time=now,
-        change_message=json.dumps([{**summary, "changes": told, "from": address, "shop": channel.shop_id}]),
+        change_message=json.dumps(
+            [{**summaries[action], "changes": told, "from": address, "shop": channel.shop_id}]
+        ),
     )
     if action != CHANGE or any(change.is_decisive for change in changes):
         promise("payments.mail_channel_changes", [entry.pk], shop_id=channel.shop_id, now=now)
@@ -113,7 +115,9 @@ def _shown(value: object) -> str:
 
 
 def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, bool) else _line(value)
+
+
+def _line(value: object) -> str:
     """On one line: nobody can write further lines, or headers, of the mail by what they enter."""
-    if value is None or isinstance(value, bool):
-        return value
     return " ".join(str(value).split())[:LONGEST]
