@@ -105,6 +105,7 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
         driver = _driver_of(obj) if obj else _chosen_driver(request)
         if driver and self._may_edit(request, obj):
             kwargs["form"] = form_for(driver)
+            kwargs["help_texts"] = {"is_pinned": _("While it works it goes before the others of its method.")}
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
@@ -117,7 +118,10 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
             fees = [("fee_basis_points", "fee_fixed_minor"), ("least_minor", "most_minor")]
         return [
             (None, {"fields": EVERYBODYS}),
-            (_("Account at the provider"), {"fields": ["base_url", *settings, "notify_address"]}),
+            (
+                _("Account at the provider"),
+                {"fields": ["base_url", *settings, *(["notify_address"] if obj else [])]},
+            ),
             (_("Fees and limits"), {"fields": fees}),
             IN_THE_SHOP,
         ]

@@ -15,7 +15,6 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
-    UnfoldAdminURLInputWidget,
 )
 
 from cardshop.common.money import to_minor, to_text
@@ -54,7 +53,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         label=gettext_lazy("Address of the provider"),
         help_text=gettext_lazy("Such as https://pay.example.com/"),
         assume_scheme="https",
-        widget=UnfoldAdminURLInputWidget,
+        widget=UnfoldAdminTextInputWidget({"inputmode": "url", "autocomplete": "off"}),
     )
     method = forms.ChoiceField(
         label=gettext_lazy("Method"),
@@ -93,6 +92,8 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         else:
             channel.driver = self.driver.name
             self.initial.setdefault("base_url", self.driver.base_url)
+            for setting in self.driver.settings:
+                self.fields[field_name(setting)].required = setting.is_required
 
     def _offer_methods(self) -> None:
         field = self.fields.get("method")
@@ -161,14 +162,10 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         have somebody else's notices believed. Whoever changes any of that enters them all again.
         """
         secrets = {s.name: cleaned.get(field_name(s), "") for s in self.driver.settings if s.is_secret}
-        is_moved = bool(self.identity & set(self.changed_data))
-        if not self.instance.pk or is_moved:
-            self._demand(
-                _("Enter it again: it was for what you have changed.")
-                if self.instance.pk
-                else _("Enter the provider's secret.")
-            )
-        elif any(secrets.values()) and not all(secrets.values()):
+        is_new, is_moved = not self.instance.pk, bool(self.identity & set(self.changed_data))
+        if is_moved and not is_new:
+            self._demand(_("Enter it again: it was for what you have changed."))
+        elif not is_new and any(secrets.values()) and not all(secrets.values()):
             try:
                 secrets = {**secrets_of(self.instance), **{n: text for n, text in secrets.items() if text}}
             except Unreachable:

@@ -298,7 +298,7 @@ class RefusedNotice(models.Model):
     channel = models.ForeignKey(
         PaymentChannel, on_delete=models.CASCADE, related_name="refused", verbose_name=_("payment channel")
     )
-    at = models.DateTimeField(_("received at"))
+    at = models.DateTimeField(_("refused at"))
     why = models.CharField(_("refused because"), max_length=200)
     method = models.CharField(_("HTTP method"), max_length=8)
     size = models.PositiveIntegerField(_("size"))

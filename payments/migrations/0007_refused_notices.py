@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name='RefusedNotice',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='received at')),
+                ('at', models.DateTimeField(verbose_name='refused at')),
                 ('why', models.CharField(max_length=200, verbose_name='refused because')),
                 ('method', models.CharField(max_length=8, verbose_name='HTTP method')),
                 ('size', models.PositiveIntegerField(verbose_name='size')),
