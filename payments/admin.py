@@ -4,24 +4,27 @@ import math
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, IntegerField, Model, URLField, Value, When
+from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.debug import sensitive_variables
 
-from cardshop.common.admin import AttentionFilter, GuardedDeleteAdmin, ReadOnlyAdmin
+from cardshop.common.admin import AttentionFilter, ReadOnlyAdmin
 from cardshop.common.clock import db_now
-from cardshop.common.links import absolute_url
 from cardshop.common.money import display
-from cardshop.shops.models import Shop
-from payments.admin_forms import ChannelForm
+from payments.admin_channels import ChannelPages
 from payments.checkout.admin import OrderAdmin
 from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.reasons import in_words, why_it_waits
 from payments.gateways import left_alone
-from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
+from payments.models import (
+    Payment,
+    PaymentAttempt,
+    PaymentChannel,
+    Receipt,
+    RefusedNotice,
+    WebhookEvent,
+)
 from payments.selectors import WAITS_FOR_PERSON
 from payments.services.resolving import DEALT_WITH, resolve_receipt
 
@@ -35,44 +38,13 @@ class ShowsAmount:
 
 
 @admin.register(PaymentChannel)
-class PaymentChannelAdmin(GuardedDeleteAdmin):
-    """Shop and short name are fixed at creation: providers hold the address that is made of them."""
+class PaymentChannelAdmin(ChannelPages):
+    """The list; `ChannelPages` has the form."""
 
-    form = ChannelForm
-    formfield_overrides = {URLField: {"assume_scheme": "https"}}
     list_display = ["name", "shop", "method", "merchant_id", "answers", "is_enabled", "position"]
     list_select_related = ["shop"]
     list_filter = ["is_enabled", "shop"]
     list_editable = ["is_enabled", "position"]
-    fields = [
-        "shop",
-        "slug",
-        ("name", "name_en"),
-        ("driver", "method"),
-        "base_url",
-        "merchant_id",
-        "provider_key",
-        "secret",
-        "notify_address",
-        ("is_enabled", "position"),
-    ]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return ["notify_address", *(["shop", "slug"] if obj else [])]
-
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        if self.has_change_permission(request, obj) or self.has_add_permission(request):
-            return self.fields
-        return [field for field in self.fields if field != "secret"]
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"shop": Shop.objects.order_by("pk").first(), **super().get_changeform_initial_data(request)}
-
-    @sensitive_variables()
-    def save_model(self, request: HttpRequest, obj: PaymentChannel, form: Any, change: bool) -> None:
-        if secret := form.cleaned_data.get("secret"):
-            obj.seal_secret(secret)
-        super().save_model(request, obj, form, change)
 
     @admin.display(description=_("answers"))
     def answers(self, channel: PaymentChannel) -> str:
@@ -81,13 +53,6 @@ class PaymentChannelAdmin(GuardedDeleteAdmin):
                 "seconds": math.ceil(max(waits.values()))
             }
         return gettext("yes")
-
-    @admin.display(description=_("address for notices"))
-    def notify_address(self, channel: PaymentChannel) -> str:
-        """What to enter at the provider, where it asks for one."""
-        if not channel.pk:
-            return "-"
-        return absolute_url(channel.shop, reverse("notify", args=[channel.slug]))
 
 
 @admin.register(Payment)
@@ -179,3 +144,16 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("digest"))
     def short_digest(self, event: WebhookEvent) -> str:
         return event.digest[:12]
+
+
+@admin.register(RefusedNotice)
+class RefusedNoticeAdmin(ReadOnlyAdmin):
+    list_display = ["at", "channel", "why", "method", "size", "address", "short_digest"]
+    list_filter = ["channel", "at"]
+    list_select_related = ["channel"]
+    fields = ["channel", "at", "why", "method", "size", "address", "digest"]
+    show_full_result_count = False
+
+    @admin.display(description=_("digest"))
+    def short_digest(self, notice: RefusedNotice) -> str:
+        return notice.digest[:12]

@@ -326,3 +326,28 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel} {self.digest[:8]}"
+
+
+class RefusedNotice(models.Model):
+    """A call that no driver could verify: when and why, and nothing of what it said.
+
+    `size` is that of query and body together in characters. Of each channel the last ones only.
+    """
+
+    channel = models.ForeignKey(
+        PaymentChannel, on_delete=models.CASCADE, related_name="refused", verbose_name=_("payment channel")
+    )
+    at = models.DateTimeField(_("refused at"))
+    why = models.CharField(_("refused because"), max_length=200)
+    method = models.CharField(_("HTTP method"), max_length=8)
+    size = models.PositiveIntegerField(_("size"))
+    address = models.CharField(_("from address"), max_length=45, blank=True)
+    digest = models.CharField(_("digest"), max_length=64)
+
+    class Meta:
+        verbose_name = _("refused notice")
+        verbose_name_plural = _("refused notices")
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.digest[:8]}"

@@ -7,8 +7,10 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
+from orders.tasks import MAIL_LEASE
 from payments.services import (
     calling_off,
+    channel_mail,
     closing,
     evidence,
     notices,
@@ -59,12 +61,18 @@ def reconcile() -> None:
 
 @shared_task(name="payments.mail_refund")
 def mail_refunds() -> None:
-    drain("payments.mail_refund", refund_mail.mail_refunds, clock=db_now, batch=10, lease=PROVIDER_LEASE)
+    drain("payments.mail_refund", refund_mail.mail_refunds, clock=db_now, batch=10, lease=MAIL_LEASE)
 
 
 @shared_task(name="payments.follow_refunds")
 def follow_refunds() -> None:
     refund_sending.follow_refunds(clock=db_now)
+
+
+@shared_task(name="payments.mail_channel_changes")
+def mail_channel_changes() -> None:
+    send = channel_mail.mail_changes
+    drain("payments.mail_channel_changes", send, clock=db_now, batch=10, lease=MAIL_LEASE)
 
 
 @shared_task(name="payments.close_due_orders")

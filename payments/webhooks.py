@@ -11,6 +11,7 @@ from cardshop.shops.middleware import shop_of
 from payments.gateways.base import BadNotice, RawCall
 from payments.selectors import channel_called
 from payments.services.notices import receive_notice
+from payments.services.refused import note_refused
 
 logger = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
     except BadNotice as error:
         # Neither query nor body: they belong to a stranger, or hold a buyer's data.
         logger.warning("notice refused", channel=channel.slug, why=str(error))
+        note_refused(channel, call, why=str(error), address=request.META.get("REMOTE_ADDR", ""))
         return HttpResponse("fail", status=400, content_type="text/plain")
     return HttpResponse(acknowledgement, content_type="text/plain")
 

@@ -38,3 +38,19 @@ def code_of(device: TOTPDevice, *, steps: int = 0) -> str:
     totp = TOTP(device.bin_key, device.step, device.t0, device.digits)
     totp.time = time.time() + steps * device.step
     return f"{totp.token():06d}"
+
+
+def confirmed(user: User) -> Client:
+    """Logged in with password and code, the code just now."""
+    device = make_device(user)
+    client = logged_in(user)
+    entered = client.post("/admin/code/", {"code": code_of(device)})
+    assert entered.status_code == 302
+    return client
+
+
+def let_code_age(client: Client, seconds: float) -> None:
+    """As if the code had been entered so many seconds earlier."""
+    session = client.session
+    session["code_passed_at"] -= seconds
+    session.save()

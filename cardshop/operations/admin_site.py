@@ -20,6 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.sites import UnfoldAdminSite
 
+from cardshop.common.fresh_code import has_fresh_code
 from cardshop.operations.dashboard import figures
 from cardshop.operations.second_factor import (
     CodeForm,
@@ -28,6 +29,7 @@ from cardshop.operations.second_factor import (
     has_device,
     pending_device,
     qr_code,
+    refuse,
     safe_next,
     secret_text,
     start_enrolment,
@@ -66,6 +68,7 @@ class CardshopAdminSite(UnfoldAdminSite):
     def get_urls(self) -> list[URLPattern]:
         return [
             path("code/", self.code_page, name="code"),
+            path("confirm/", self.confirm_page, name="confirm"),
             path("enrol/", self.enrol_page, name="enrol"),
             *super().get_urls(),
         ]
@@ -98,12 +101,32 @@ class CardshopAdminSite(UnfoldAdminSite):
         return self._private_page(request, "admin/code.html", _("Enter your code"), form=form)
 
     @method_decorator(private_page)
+    def confirm_page(self, request: HttpRequest) -> HttpResponse:
+        """A code once more, for what nobody may do in a session that somebody else has left open."""
+        if not self.has_permission(request):
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        if not has_device(request.user):
+            return redirect_to_login(safe_next(request), reverse("admin:enrol"))
+        form = CodeForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            device, problem = verify_code(request.user, form.cleaned_data["code"])
+            if device:
+                enter(request, device)
+                return redirect(safe_next(request))
+            if refuse(request):
+                return redirect_to_login(safe_next(request), reverse("admin:login"))
+            form.add_error("code", problem)
+        return self._private_page(request, "admin/code.html", _("Is it still you?"), form=form, confirms=True)
+
+    @method_decorator(private_page)
     def enrol_page(self, request: HttpRequest) -> HttpResponse:
-        """Sets up a device: the first one after a password alone, another one only when verified."""
+        """Sets up a device: the first one after a password alone, another one with a fresh code."""
         if not self.knows_password(request):
             return redirect_to_login(safe_next(request), reverse("admin:login"))
         if missing_step(request) == "admin:code":
             return redirect_to_login(safe_next(request), reverse("admin:code"))
+        if has_device(request.user) and not has_fresh_code(request):
+            return redirect_to_login(request.get_full_path(), reverse("admin:confirm"))
         form = CodeForm(request.POST or None)
         device = pending_device(request) if request.method == "POST" else None
         if device and form.is_valid():

@@ -3,18 +3,26 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import ngettext
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from cardshop.common.admin import MerchantAdmin
+from cardshop.common.fresh_code import FreshCodeAdmin, ask_for_code
+from cardshop.operations.second_factor import has_device
 
 
-class SuperusersOnly(MerchantAdmin):
-    """Whoever may edit users could make themselves a superuser; so only those who are one may."""
+class SuperusersOnly(FreshCodeAdmin):
+    """Whoever may edit users could make themselves a superuser; so only those who are one may, and, where
+    they have codes, with a fresh one: a new account would be a way around all other codes.
+    """
+
+    def needs_code(self, request: HttpRequest) -> bool:
+        return has_device(request.user) and super().needs_code(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
@@ -36,6 +44,20 @@ class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    add_fieldsets = UserAdmin.add_fieldsets  # which unfold's own, of no fields, would hide
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        if self.needs_code(request):
+            return ask_for_code(request)
+        changed: HttpResponse = super().user_change_password(request, id, form_url)
+        return changed
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Whoever has done something stays: what they did is told under their name, and goes with it."""
+        if count := LogEntry.objects.filter(user__in=objs).count():
+            entries = ngettext("%(count)d entry of a history", "%(count)d entries of histories", count)
+            return [], {}, set(), [entries % {"count": count}]
+        return super().get_deleted_objects(objs, request)
 
 
 class RoleAdmin(SuperusersOnly, GroupAdmin):

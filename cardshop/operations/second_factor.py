@@ -6,7 +6,7 @@ from typing import Any
 import segno
 import structlog
 from django import forms
-from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
@@ -18,9 +18,12 @@ from django_otp import login as otp_login
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from cardshop.common.fresh_code import note_code
+
 logger = structlog.get_logger(__name__)
 
-_PENDING = "enrolling_device"
+_PENDING, _REFUSED = "enrolling_device", "codes_refused"
+_MOST_REFUSED = 5  # codes in one session, as many as passwords at the login
 
 
 class CodeForm(forms.Form):
@@ -86,8 +89,22 @@ def confirm_enrolment(pending: TOTPDevice, code: str) -> tuple[TOTPDevice | None
 def enter(request: HttpRequest, device: TOTPDevice) -> None:
     """From now on this session is verified, under a name that nobody has seen before."""
     request.session.pop(_PENDING, None)
+    request.session.pop(_REFUSED, None)
     request.session.cycle_key()
     otp_login(request, device)
+    note_code(request)
+
+
+def refuse(request: HttpRequest) -> bool:
+    """Count a wrong code; True if that was one too many and has ended the session.
+
+    Whoever guesses codes in a session that was left open has to come up with the password too.
+    """
+    request.session[_REFUSED] = request.session.get(_REFUSED, 0) + 1
+    if ended := request.session[_REFUSED] >= _MOST_REFUSED:
+        logger.warning("session ended by wrong second factors", user=request.user.pk)
+        logout(request)
+    return bool(ended)
 
 
 def safe_next(request: HttpRequest) -> str:

@@ -70,6 +70,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page(_("Payments"), "account_balance_wallet", "payments.payment"),
                 _page(_("Attempts"), "sync_alt", "payments.paymentattempt"),
                 _page(_("Providers' notices"), "inbox", "payments.webhookevent"),
+                _page(_("Refused notices"), "block", "payments.refusednotice"),
                 _page(_("Ways to pay"), "credit_card", "payments.paymentchannel"),
             ],
         },

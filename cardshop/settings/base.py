@@ -202,6 +202,7 @@ CELERY_TASK_ROUTES = {
     "orders.deliver_isolated": {"queue": "isolated"},
     "orders.mail_turn": {"queue": "mail"},
     "payments.mail_refund": {"queue": "mail"},
+    "payments.mail_channel_changes": {"queue": "mail"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
     "payments.call_off_attempts": {"queue": "polling"},

@@ -40,11 +40,7 @@ def mail_delivered_orders(order_ids: list[int], now: datetime) -> Failures:
 def send_all(
     orders: QuerySet[Order], message_of: Callable[[Order], EmailMessage], *, within: float
 ) -> Failures:
-    """Send each order's message, as long as `within` (seconds) allows; returns the orders that failed.
-
-    All go over one connection, since opening one costs more than the mail. When it fails, so do all that
-    were still to go: asking a dead server again for each would take its time-outs again for each.
-    """
+    """Send each order's message, as long as `within` (seconds) allows; returns the orders that failed."""
     failed: dict[int, Exception] = {}
     to_send: dict[int, EmailMessage] = {}
     for order in orders.select_related("shop").order_by("pk"):
@@ -52,19 +48,30 @@ def send_all(
             to_send[order.pk] = message_of(order)
         except Exception as error:  # noqa: BLE001  a key that does not open is no other buyer's trouble
             failed[order.pk] = error
-    if not to_send:
-        return failed
+    return {**failed, **post(to_send, within=within)}
+
+
+def post(messages: Mapping[int, EmailMessage], *, within: float) -> Failures:
+    """Send the messages, told by their subjects, within so many seconds; returns the subjects that failed.
+
+    All go over one connection, since opening one costs more than the mail. When it fails, so do all that
+    were still to go: asking a dead server again for each would take its time-outs again for each.
+    """
+    if not messages:
+        return {}
+    to_send = dict(messages)
+    failed: dict[int, Exception] = {}
     why_not: Exception = NotReached()
     began = time.monotonic()
     try:
         with _post_office() as post_office:
             while to_send and time.monotonic() - began < within:
-                order_id = next(iter(to_send))
+                subject_id = next(iter(to_send))
                 try:
-                    post_office.send_messages([to_send[order_id]])
+                    post_office.send_messages([to_send[subject_id]])
                 except (SMTPRecipientsRefused, SMTPResponseException) as error:
-                    failed[order_id] = error  # a no to this one
-                del to_send[order_id]
+                    failed[subject_id] = error  # a no to this one
+                del to_send[subject_id]
     except Exception as error:  # noqa: BLE001  each backend raises what its server makes it
         why_not = error
     return {**failed, **dict.fromkeys(to_send, why_not)}

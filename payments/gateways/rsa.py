@@ -1,5 +1,6 @@
 """SHA256 with RSA (PKCS #1 v1.5), with keys as providers hand them out: base64 without a PEM header."""
 
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from functools import lru_cache
@@ -74,8 +75,9 @@ def verify(text: str, signature: str, key: RSAPublicKey) -> bool:
 
 
 def _der(text: str) -> bytes:
-    lines = [line.strip() for line in text.strip().splitlines() if not line.startswith("-----")]
+    # The frame by itself, not its lines: a browser's field for passwords has made one line of them.
+    bare = re.sub(r"-----[^-]*-----", "", text)
     try:
-        return b64decode("".join(lines), validate=True)
+        return b64decode("".join(bare.split()), validate=True)
     except (Base64Error, ValueError):
         raise BadKey("not base64") from None

@@ -7,38 +7,23 @@ from django.test.utils import CaptureQueriesContext
 from cardshop.common.crypto import CannotOpen
 from payments.gateways.rsa import new_key, public_of
 from payments.models import PaymentChannel, Receipt, WebhookEvent
+from payments.tests.channel_forms import CHANNELS, OURS, THEIRS, add_address, channel_form
 from tests.factories import SECRET, make_channel, make_order, make_shop, make_variant, pay_order
-from tests.staff import logged_in, make_boss, make_clerk
+from tests.staff import confirmed, logged_in, make_boss, make_clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CHANNELS = "/admin/payments/paymentchannel/"
-OURS, THEIRS = new_key(), new_key()
+RSA = add_address("epay_v2")
 
 
 @pytest.fixture
 def boss():
-    return logged_in(make_boss())
-
-
-def channel_form(**changes):
-    return {
-        "slug": "alipay",
-        "name": "支付宝",
-        "driver": "epay_v1",
-        "method": "alipay",
-        "base_url": "https://pay.example.com/",
-        "merchant_id": "1001",
-        "secret": "CANARY-secret",
-        "is_enabled": "on",
-        "position": 0,
-        **changes,
-    }
+    return confirmed(make_boss())
 
 
 def test_a_channel_keeps_its_secret_sealed_and_shows_where_notices_go(boss):
     shop = make_shop()
-    assert boss.post(f"{CHANNELS}add/", channel_form(shop=shop.pk)).status_code == 302
+    assert boss.post(add_address(), channel_form(shop=shop.pk)).status_code == 302
     channel = PaymentChannel.objects.get()
     assert channel.secret == "CANARY-secret"
     for address in (CHANNELS, f"{CHANNELS}{channel.pk}/change/", f"{CHANNELS}{channel.pk}/history/"):
@@ -48,36 +33,44 @@ def test_a_channel_keeps_its_secret_sealed_and_shows_where_notices_go(boss):
 
 
 def test_a_refused_form_does_not_show_the_secret(boss):
-    page = boss.post(f"{CHANNELS}add/", channel_form(shop=make_shop().pk, merchant_id=""))
+    page = boss.post(add_address(), channel_form(shop=make_shop().pk, merchant_id=""))
     assert page.status_code == 200
     assert "CANARY" not in page.content.decode()
 
 
 def test_an_empty_secret_keeps_the_old_one(boss):
     channel = make_channel(base_url="https://pay.example.com/")
-    answer = boss.post(f"{CHANNELS}{channel.pk}/change/", channel_form(secret="", merchant_id="2002"))
+    answer = boss.post(f"{CHANNELS}{channel.pk}/change/", channel_form(secret_secret="", name="又一个"))
     assert answer.status_code == 302
     channel.refresh_from_db()
-    assert (channel.merchant_id, channel.secret) == ("2002", SECRET)
+    assert (channel.name, channel.secret) == ("又一个", SECRET)
 
 
-def test_another_address_needs_the_secret_again(boss):
+@pytest.mark.parametrize(
+    "moved", [{"base_url": "https://other.example.com/"}, {"merchant_id": "2002"}], ids=["address", "account"]
+)
+def test_another_address_or_account_needs_the_secret_again(boss, moved):
     channel = make_channel(base_url="https://pay.example.com/")
-    address, elsewhere = f"{CHANNELS}{channel.pk}/change/", "https://other.example.com/"
-    page = boss.post(address, channel_form(secret="", base_url=elsewhere))
-    assert "Enter the provider&#x27;s secret." in page.content.decode()
+    address = f"{CHANNELS}{channel.pk}/change/"
+    page = boss.post(address, channel_form(secret_secret="", **moved))
+    assert "it was for what you have changed" in page.content.decode()
     channel.refresh_from_db()
-    assert channel.secret == SECRET
-    assert boss.post(address, channel_form(base_url=elsewhere)).status_code == 302
+    assert (channel.base_url, channel.merchant_id, channel.secret) == (
+        "https://pay.example.com/",
+        "1001",
+        SECRET,
+    )
+    assert boss.post(address, channel_form(**moved)).status_code == 302
     channel.refresh_from_db()
-    assert (channel.base_url, channel.secret) == (elsewhere, "CANARY-secret")
+    assert moved.items() <= vars(channel).items()
+    assert channel.secret == "CANARY-secret"
     channel.base_url = "https://thief.example.com/"
     with pytest.raises(CannotOpen):
         _ = channel.secret
 
 
 def test_a_new_channel_needs_a_secret(boss):
-    assert boss.post(f"{CHANNELS}add/", channel_form(shop=make_shop().pk, secret="")).status_code == 200
+    assert boss.post(add_address(), channel_form(shop=make_shop().pk, secret_secret="")).status_code == 200
     assert not PaymentChannel.objects.exists()
 
 
@@ -93,7 +86,7 @@ def test_providers_are_spoken_to_over_https_outside_of_development(boss, setting
     settings.PROVIDERS_ON_LOOPBACK = False
     shop = make_shop()
     for address in ("http://pay.example.com/", "ftp://pay.example.com/", "javascript:alert(1)"):
-        assert boss.post(f"{CHANNELS}add/", channel_form(shop=shop.pk, base_url=address)).status_code == 200
+        assert boss.post(add_address(), channel_form(shop=shop.pk, base_url=address)).status_code == 200
     assert not PaymentChannel.objects.exists()
 
 
@@ -110,7 +103,8 @@ def test_staff_who_may_only_look_see_no_secret_field():
     clerk = logged_in(make_clerk("payments.view_paymentchannel"))
     page = clerk.get(f"{CHANNELS}{channel.pk}/change/")
     assert page.status_code == 200
-    assert 'name="secret"' not in page.content.decode()
+    assert 'name="secret_' not in page.content.decode()
+    assert "1001" in page.content.decode()
 
 
 @pytest.fixture
@@ -171,12 +165,12 @@ def test_receipts_that_need_a_person_come_first(boss):
 
 
 def rsa_form(**changes):
-    keys = {"provider_key": public_of(THEIRS), "secret": OURS}
-    return channel_form(slug="bank", driver="epay_v2", method="bank", **{**keys, **changes})
+    keys = {"provider_key": public_of(THEIRS), "secret_secret": OURS}
+    return channel_form(slug="bank", method="bank", **{**keys, **changes})
 
 
 def test_a_channel_that_signs_with_rsa_takes_our_private_key_and_their_public_one(boss):
-    assert boss.post(f"{CHANNELS}add/", rsa_form(shop=make_shop().pk)).status_code == 302
+    assert boss.post(RSA, rsa_form(shop=make_shop().pk)).status_code == 302
 
     channel = PaymentChannel.objects.get()
     assert (channel.secret, channel.provider_key) == (OURS, public_of(THEIRS))
@@ -185,24 +179,29 @@ def test_a_channel_that_signs_with_rsa_takes_our_private_key_and_their_public_on
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"provider_key": ""}, {"provider_key": "no key"}, {"provider_key": OURS}, {"secret": public_of(OURS)}],
+    [
+        {"provider_key": ""},
+        {"provider_key": "no key"},
+        {"provider_key": OURS},
+        {"secret_secret": public_of(OURS)},
+    ],
     ids=["none of theirs", "no key", "a private one", "a public one of ours"],
 )
 def test_what_is_no_rsa_key_is_not_taken(boss, wrong):
-    page = boss.post(f"{CHANNELS}add/", rsa_form(shop=make_shop().pk, **wrong))
+    page = boss.post(RSA, rsa_form(shop=make_shop().pk, **wrong))
 
     assert page.status_code == 200
-    assert "2048" in page.content.decode()
+    assert ("2048" if any(wrong.values()) else "required") in page.content.decode()
     assert OURS not in page.content.decode() or wrong.get("provider_key") == OURS
     assert not PaymentChannel.objects.exists()
 
 
 def test_who_is_believed_can_only_be_changed_with_the_secret(boss):
-    boss.post(f"{CHANNELS}add/", rsa_form(shop=make_shop().pk))
+    boss.post(RSA, rsa_form(shop=make_shop().pk))
     channel = PaymentChannel.objects.get()
     thief = public_of(new_key())
 
-    refused = boss.post(f"{CHANNELS}{channel.pk}/change/", rsa_form(secret="", provider_key=thief))
+    refused = boss.post(f"{CHANNELS}{channel.pk}/change/", rsa_form(secret_secret="", provider_key=thief))
 
     assert refused.status_code == 200
     channel.refresh_from_db()
