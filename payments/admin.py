@@ -5,11 +5,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, IntegerField, Model, URLField, Value, When
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 
 from cardshop.common.admin import AttentionFilter, GuardedDeleteAdmin, ReadOnlyAdmin
 from cardshop.common.clock import db_now
@@ -17,6 +20,7 @@ from cardshop.common.links import absolute_url
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from payments.admin_forms import ChannelForm
+from payments.channel_health import channel_page
 from payments.checkout.admin import OrderAdmin
 from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.reasons import in_words, why_it_waits
@@ -44,6 +48,7 @@ class PaymentChannelAdmin(GuardedDeleteAdmin):
     list_select_related = ["shop"]
     list_filter = ["is_enabled", "shop"]
     list_editable = ["is_enabled", "position"]
+    actions_detail = ["health"]
     fields = [
         "shop",
         "slug",
@@ -81,6 +86,17 @@ class PaymentChannelAdmin(GuardedDeleteAdmin):
                 "seconds": math.ceil(max(waits.values()))
             }
         return gettext("yes")
+
+    @action(
+        description=_("How it does"),
+        url_path="health",
+        permissions=["view"],
+        icon="monitor_heart",
+        variant=ActionVariant.PRIMARY,
+    )
+    def health(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        channel = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return channel_page(request, self, channel)
 
     @admin.display(description=_("address for notices"))
     def notify_address(self, channel: PaymentChannel) -> str:

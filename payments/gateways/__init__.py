@@ -8,6 +8,7 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
+from cardshop.traffic.breakers import Transition
 from cardshop.traffic.bulkheads import bulkhead_of
 from payments.gateways import alipay, epay, epay_v2
 from payments.gateways.base import Gateway, Unreachable
@@ -77,6 +78,17 @@ def left_alone(channel: PaymentChannel) -> dict[str, float]:
     """
     waits = {operation: breaker_of(_name(channel.pk), operation).open_for() for operation in OPERATIONS}
     return {operation: seconds for operation, seconds in waits.items() if seconds is not None}
+
+
+def breaker_history(channel: PaymentChannel) -> list[tuple[str, Transition]] | None:
+    """What the channel's breakers did, newest first, each with its operation; None while Redis cannot say."""
+    done: list[tuple[str, Transition]] = []
+    for operation in OPERATIONS:
+        history = breaker_of(_name(channel.pk), operation).history()
+        if history is None:
+            return None
+        done += [(operation, transition) for transition in history]
+    return sorted(done, key=lambda each: each[1].at, reverse=True)
 
 
 def is_slow(channel_id: int) -> bool:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from cardshop.common.clock import db_now
-from cardshop.traffic import bulkheads
+from cardshop.traffic import breakers, bulkheads
 from cardshop.traffic.bulkheads import bulkhead_of
 from orders.models import Order
 from payments.errors import ChannelUnavailable
@@ -22,7 +22,7 @@ from payments.services.notices import apply_notices, receive_notice
 from payments.services.polling import poll_due_attempts
 from payments.tests.wanted import A1
 from tests.factories import make_attempt, make_channel, make_order, make_variant, notice_query
-from tests.staff import logged_in, make_boss
+from tests.staff import logged_in, make_boss, make_clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,6 +111,85 @@ def test_the_merchant_sees_who_does_not_answer(provider):
     let_it_fail(provider, channel)
 
     assert "again and again" in boss.get("/admin/payments/paymentchannel/").content.decode()
+
+
+def health_page(channel, language="en"):
+    boss = logged_in(make_boss())
+    page = boss.get(
+        f"/admin/payments/paymentchannel/{channel.pk}/health/", headers={"accept-language": language}
+    )
+    return page.status_code, page.content.decode()
+
+
+def test_the_merchant_sees_when_and_why_it_was_left_alone(provider):
+    channel = make_channel()
+    let_it_fail(provider, channel)
+
+    status, page = health_page(channel)
+
+    assert status == 200
+    for words in (
+        "left alone for another",
+        "Left alone for 5 seconds.",
+        "Five calls in a row had no answer.",
+    ):
+        assert words in page
+    assert page.count("Asking about a payment") == 2
+    assert page.count("is asked as usual") == 3
+
+
+def test_the_merchant_reads_it_in_chinese(provider):
+    channel = make_channel()
+    let_it_fail(provider, channel)
+
+    assert "连续五次调用无应答。" in health_page(channel, "zh-hans")[1]
+
+
+def test_a_channel_that_never_failed_has_no_history(provider):
+    assert "it was never left alone" in health_page(make_channel())[1]
+
+
+def test_nobody_sees_it_who_may_not_see_channels(client):
+    channel, clerk = make_channel(), logged_in(make_clerk("orders.view_order"))
+
+    assert clerk.get(f"/admin/payments/paymentchannel/{channel.pk}/health/").status_code == 403
+
+
+# While Redis is away
+
+
+@pytest.fixture
+def _no_redis(settings, monkeypatch):
+    settings.ADMISSION_REDIS_URL = "redis://127.0.0.1:9/0"
+    for attribute in ("client", "rests_until"):
+        monkeypatch.delattr(breakers._here, attribute, raising=False)
+    yield
+    for attribute in ("client", "rests_until"):
+        if hasattr(breakers._here, attribute):
+            delattr(breakers._here, attribute)
+
+
+@pytest.mark.usefixtures("_no_redis")
+def test_without_redis_a_channel_that_does_not_answer_is_left_alone_by_the_process_and_asked_again(
+    provider, monkeypatch
+):
+    channel, other = make_channel(), make_channel(slug="other")
+    let_it_fail(provider, channel)
+    asked = len(provider.calls)
+    with pytest.raises(Unreachable, match="left alone"):
+        gateway_for(channel).query(A1)
+    assert len(provider.calls) == asked
+
+    provider.broken = None
+    assert gateway_for(other).query(A1) is None
+    assert start(make_order(make_variant(keys=1)), channel).pay_url
+    breakers._seen_of(f"channel:{channel.pk}:query").open_until = 0.0
+    assert gateway_for(channel).query(A1) is None
+
+
+@pytest.mark.usefixtures("_no_redis")
+def test_without_redis_the_merchant_is_told_that_nobody_knows(provider):
+    assert "Redis does not answer" in health_page(make_channel())[1]
 
 
 # The bulkhead
