@@ -156,8 +156,8 @@ def report(
         and len(set(received)) == before.bought + during.bought,
         "verify --settled is clean": not found,
     }
-    for line in [*bars, *(Bar(claim, holds) for claim, holds in sound.items())]:
-        say(str(line))
+    for bar in [*bars, *(Bar(claim, holds) for claim, holds in sound.items())]:
+        say(str(bar))
     for line in [*(f"{times} × {what}" for what, times in wrong.items()), *found[:12]]:
         say(f"  {line}")
     saved = {"figures": figures, "calls": provider.calls, "most_held": provider.most_held, "rates": RATES}
