@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,41 +31,44 @@ class Records:
 
 class Crowd:
     def __init__(self, url: str) -> None:
-        self.records = Records()
-        self._number = 0
+        self._come_so_far = 0
         limits = httpx.Limits(max_connections=400, max_keepalive_connections=100)
         self._http = httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, trust_env=False)
 
     async def come(self, seconds: float) -> Records:
         """All of them, for that long; ends once the last of them has gone. What was measured meanwhile."""
-        self.records = Records()
-        began = time.monotonic()
-        people: dict[str, Callable[[float], Awaitable[None]]] = {
-            "look": self._look,
-            "buy": self._buy,
-            "leave": self._leave,
-            "try": self._try_the_trickling_one,
-        }
-        lives = [
-            asyncio.create_task(self._live(people[kind], began + number / rate))
-            for kind, rate in RATES.items()
-            for number in range(int(seconds * rate))
-        ]
+        records, lives, began = Records(), [], time.monotonic()
+        for kind, rate in RATES.items():
+            for number in range(int(seconds * rate)):
+                self._come_so_far += 1
+                person = Person(self._http, self._come_so_far, records)
+                lives.append(asyncio.create_task(person.live(kind, began + number / rate)))
         await asyncio.gather(*lives)
-        return self.records
+        return records
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _live(self, act: Callable[[float], Awaitable[None]], intended: float) -> None:
+
+class Person:
+    """Somebody whom nobody has seen before, with an address of their own."""
+
+    def __init__(self, http: httpx.AsyncClient, number: int, records: Records) -> None:
+        self._http, self._number, self._records = http, number, records
+        self._address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+    async def live(self, kind: str, intended: float) -> None:
         await asyncio.sleep(intended - time.monotonic())
+        act = {"look": self._look, "buy": self._buy, "leave": self._leave, "try": self._try_there}[kind]
         try:
             await act(intended)
+        except httpx.HTTPStatusError as error:
+            self._records.wrong[f"{kind}: {error.response.status_code} {error.response.text[:80]}"] += 1
         except (httpx.HTTPError, TimeoutError) as error:
-            self.records.wrong[f"{act.__name__}: {type(error).__name__} {error}"[:120]] += 1
+            self._records.wrong[f"{kind}: {type(error).__name__} {error}"] += 1
 
     def _measured(self, what: str, since: float) -> None:
-        self.records.seconds[what].append(time.monotonic() - since)
+        self._records.seconds[what].append(time.monotonic() - since)
 
     async def _look(self, intended: float) -> None:
         (await self._http.get(f"/p/{GOODS}/")).raise_for_status()
@@ -84,24 +86,23 @@ class Crowd:
                 raise TimeoutError("no key")
             await asyncio.sleep(LOOK_EVERY)
         for line in (await self._call("GET", f"{order}keys/"))["lines"]:
-            self.records.keys += line["keys"]
+            self._records.keys += line["keys"]
         self._measured(BOUGHT, intended)
-        self.records.bought += 1
+        self._records.bought += 1
 
-    async def _leave(self, intended: float) -> None:
+    async def _leave(self, _intended: float) -> None:
         """Chooses how to pay, and goes away."""
         await self._call("POST", f"{await self._order()}payments/", {"channel": SOUND})
 
-    async def _try_the_trickling_one(self, intended: float) -> None:
+    async def _try_there(self, _intended: float) -> None:
         order = await self._order()
         pressed = time.monotonic()
         answer = await self._http.post(f"{order}payments/", json={"channel": TRICKLING})
         self._measured(TURNED_AWAY, pressed)
-        self.records.answers[str(answer.status_code)] += 1
+        self._records.answers[str(answer.status_code)] += 1
 
     async def _order(self) -> str:
-        """The API's address of a new order, by somebody whom nobody has seen before."""
-        self._number += 1
+        """The API's address of a new order."""
         minted = await self._call("POST", "/api/v1/passes/", {"variant": GOODS})
         contact = f"buyer{self._number}@example.org"
         wanted = {"variant": GOODS, "quantity": 1, "contact_email": contact, **minted}
@@ -109,9 +110,8 @@ class Crowd:
         return f"/api/v1/orders/{order['token']}/"
 
     async def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        number = self._number
-        address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-        answer = await self._http.request(method, path, json=body, headers={"X-Forwarded-For": address})
+        headers = {"X-Forwarded-For": self._address}
+        answer = await self._http.request(method, path, json=body, headers=headers)
         answer.raise_for_status()
         said: dict[str, Any] = answer.json()
         return said

@@ -30,7 +30,7 @@ class TricklingProvider:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := (await reader.readuntil(b"\r\n\r\n")).decode():
                 if length := re.search(r"(?im)^content-length: *(\d+)", head):
                     await reader.readexactly(int(length[1]))
