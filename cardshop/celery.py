@@ -5,15 +5,23 @@ and a sweep finds it.
 """
 
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, task_prerun
+from celery.signals import task_postrun, task_prerun, worker_init
+
+from cardshop.traffic.bulkheads import pool_has
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cardshop.settings.development")
 
 app = Celery("cardshop")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def tell_bulkheads(sender: Any, **_: object) -> None:
+    pool_has(sender.concurrency)
 
 
 @task_prerun.connect

@@ -33,3 +33,9 @@ accesslog = None
 logger_class = PathlessLogger
 # Lower levels quote request lines that gunicorn cannot read.
 loglevel = "error"
+
+
+def post_worker_init(worker: Any) -> None:
+    from cardshop.traffic.bulkheads import pool_has
+
+    pool_has(worker.cfg.threads)

@@ -5,14 +5,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, IntegerField, Value, When
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 
 from cardshop.common.admin import AttentionFilter, ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.money import display
 from payments.admin_channels import ChannelPages
+from payments.channel_health import channel_page
 from payments.checkout.admin import OrderAdmin
 from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.reasons import in_words, why_it_waits
@@ -45,6 +49,7 @@ class PaymentChannelAdmin(ChannelPages):
     list_select_related = ["shop"]
     list_filter = ["is_enabled", "shop"]
     list_editable = ["is_enabled", "position"]
+    actions_detail = ["health"]
 
     @admin.display(description=_("answers"))
     def answers(self, channel: PaymentChannel) -> str:
@@ -53,6 +58,17 @@ class PaymentChannelAdmin(ChannelPages):
                 "seconds": math.ceil(max(waits.values()))
             }
         return gettext("yes")
+
+    @action(
+        description=_("How it does"),
+        url_path="health",
+        permissions=["view"],
+        icon="monitor_heart",
+        variant=ActionVariant.PRIMARY,
+    )
+    def health(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        channel = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return channel_page(request, self, channel)
 
 
 @admin.register(Payment)

@@ -104,6 +104,7 @@ def make_channel(
     slug: str = "alipay",
     shop: Shop | None = None,
     base_url: str = "http://127.0.0.1:9/",
+    merchant_id: str = "1001",
     **fields: object,
 ) -> PaymentChannel:
     channel = PaymentChannel(
@@ -112,7 +113,7 @@ def make_channel(
         name="支付宝",
         name_en="Alipay",
         base_url=base_url,
-        merchant_id="1001",
+        merchant_id=merchant_id,
         **fields,
     )
     channel.seal_secret(SECRET)

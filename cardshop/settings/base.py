@@ -262,3 +262,5 @@ PRESSURE_FROM = 3000
 STOCK_STRATEGY = env.read("STOCK_STRATEGY") or "prededuct"
 PROVIDER_CONNECT_TIMEOUT = 3.0
 PROVIDER_READ_TIMEOUT = 8.0
+# Of a call with all that belongs to it, however the provider spreads its answer over time.
+PROVIDER_TOTAL_TIMEOUT = 10.0

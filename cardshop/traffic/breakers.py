@@ -5,6 +5,8 @@ minute, ten calls of which half failed open it, and so do five in a row that nob
 first, twice as long each time after that, 300 s at most. Then three probes at a time are let through, each
 on a lease, so that a crash cannot keep the place; three that go well close it, one that fails opens it.
 
+The script also keeps what it did for a month, the last fifty times, so that people can see why.
+
 While Redis is away every process goes by what it sees itself: five failures in a row open it for 5 s.
 """
 
@@ -13,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock, local
@@ -55,6 +58,18 @@ class _Seen:
     lock: Lock = field(default_factory=Lock)
 
 
+@dataclass(frozen=True)
+class Transition:
+    """What a breaker did `at` that moment: it opened `until` another one, or closed when that is None.
+
+    `why` it opened: "row" (a few in a row that nobody answered), "share" (of a minute's calls) or "probe".
+    """
+
+    at: datetime
+    until: datetime | None = None
+    why: str = ""
+
+
 class Breaker:
     """The breaker of that name. `failures` are the errors that count; of those, `no_answer` are the ones of
     which a few in a row are enough.
@@ -65,7 +80,7 @@ class Breaker:
     ) -> None:
         self.name, self._failures, self._no_answer = name, failures, no_answer
         tag = f"breaker:{{{name}}}:"
-        self._keys = [f"{tag}state", f"{tag}probes"]
+        self._keys = [f"{tag}state", f"{tag}probes", f"{tag}history"]
         self._seen = _seen_of(name)
 
     @contextmanager
@@ -98,6 +113,16 @@ class Breaker:
         if state is None or state == b"closed":
             return None
         return max(0.0, int(until) / 1000 - float(seconds) - float(micros) / 1e6)
+
+    def history(self) -> list[Transition] | None:
+        """What it did, newest first; None if nobody can say. Nothing of what processes did without Redis."""
+        if _redis_rests():
+            return None
+        try:
+            return [_transition(text.decode()) for text in _connect().lrange(self._keys[2], 0, -1)]
+        except redis.RedisError:
+            _let_redis_rest()
+            return None
 
     def _ask(self, token: str) -> None:
         now = time.monotonic()
@@ -137,6 +162,18 @@ class Breaker:
         except redis.RedisError:
             _let_redis_rest()
             return None
+
+
+def _transition(text: str) -> Transition:
+    what, at, *more = text.split()
+    if what == "closed":
+        return Transition(_moment(at))
+    until, why = more
+    return Transition(_moment(at), _moment(until), why)
+
+
+def _moment(milliseconds: str) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
 def _redis_rests() -> bool:

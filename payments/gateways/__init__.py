@@ -8,8 +8,11 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
+from cardshop.traffic.breakers import Transition
+from cardshop.traffic.bulkheads import bulkhead_of
 from payments.gateways import alipay, bepusdt, epay, epay_v2, epusdt, tokenpay
 from payments.gateways.base import Gateway, NotAsked
+from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
@@ -31,6 +34,7 @@ DRIVERS: dict[str, Driver] = {
 def http_client() -> httpx.Client:
     """One connection pool a process. No proxies from the environment, no redirects followed."""
     return httpx.Client(
+        transport=DeadlineTransport(),
         timeout=httpx.Timeout(settings.PROVIDER_READ_TIMEOUT, connect=settings.PROVIDER_CONNECT_TIMEOUT),
         trust_env=False,
         follow_redirects=False,
@@ -55,7 +59,7 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
         http=http_client(),
         clock=_now,
     )
-    return GuardedGateway(driver.make(account), name=_name(channel))
+    return GuardedGateway(driver.make(account), name=_name(channel.pk))
 
 
 def secrets_of(channel: PaymentChannel) -> dict[str, str]:
@@ -80,12 +84,28 @@ def left_alone(channel: PaymentChannel) -> dict[str, float]:
 
     Empty while all is well, and while Redis cannot say.
     """
-    waits = {operation: breaker_of(_name(channel), operation).open_for() for operation in OPERATIONS}
+    waits = {operation: breaker_of(_name(channel.pk), operation).open_for() for operation in OPERATIONS}
     return {operation: seconds for operation, seconds in waits.items() if seconds is not None}
 
 
-def _name(channel: PaymentChannel) -> str:
-    return f"channel:{channel.pk}"
+def breaker_history(channel: PaymentChannel) -> list[tuple[str, Transition]] | None:
+    """What the channel's breakers did, newest first, each with its operation; None while Redis cannot say."""
+    done: list[tuple[str, Transition]] = []
+    for operation in OPERATIONS:
+        history = breaker_of(_name(channel.pk), operation).history()
+        if history is None:
+            return None
+        done += [(operation, transition) for transition in history]
+    return sorted(done, key=lambda each: each[1].at, reverse=True)
+
+
+def is_slow(channel_id: int) -> bool:
+    """Whether the channel keeps this process waiting, or did so the last time."""
+    return bulkhead_of(_name(channel_id)).is_slow
+
+
+def _name(channel_id: int) -> str:
+    return f"channel:{channel_id}"
 
 
 def _now() -> datetime:

@@ -1,10 +1,16 @@
-"""A driver behind breakers, one for each operation: who does not answer is not asked for a while."""
+"""A driver behind breakers and a bulkhead: who does not answer is not asked for a while, and who answers
+slowly holds a part of a process's threads.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, datetime
+from threading import BoundedSemaphore
+
+from django.conf import settings
 
 from cardshop.traffic.breakers import Breaker, BreakerOpen
+from cardshop.traffic.bulkheads import NoPlace, bulkhead_of
 from payments.gateways.base import (
     Evidence,
     Gateway,
@@ -20,8 +26,13 @@ from payments.gateways.base import (
     Trade,
     Unreachable,
 )
+from payments.gateways.deadline import within
 
 OPERATIONS = ("create", "query", "close", "refund")
+COUNTER_PLACES = 6  # of the web's eight threads; no slow channel alone holds more than four, soon two
+COUNTER_PATIENCE = 1.0
+_COUNTER = BoundedSemaphore(COUNTER_PLACES)
+_NO_COUNTER = nullcontext()
 
 
 def breaker_of(name: str, operation: str) -> Breaker:
@@ -29,7 +40,11 @@ def breaker_of(name: str, operation: str) -> Breaker:
 
 
 class GuardedGateway:
-    """Raises NotAsked where a breaker is open. Only technical failures count: a clear no is an answer."""
+    """Raises NotAsked where a breaker is open, or the channel has no place left in this process. Only
+    technical failures of the provider count: a clear no is an answer, and a call that was not made is none.
+
+    Each operation ends within PROVIDER_TOTAL_TIMEOUT, however many calls it makes.
+    """
 
     def __init__(self, gateway: Gateway, *, name: str) -> None:
         self._gateway, self._name = gateway, name
@@ -38,7 +53,7 @@ class GuardedGateway:
         self.can = gateway.can
 
     def create(self, wanted: PayRequest) -> PayPage:
-        with self._guarded("create"):
+        with self._guarded("create", _place_at_the_counter()):
             return self._gateway.create(wanted)
 
     def query(self, trade: Trade) -> Evidence | None:
@@ -69,9 +84,24 @@ class GuardedGateway:
         return self._gateway.statement(day)
 
     @contextmanager
-    def _guarded(self, operation: str) -> Iterator[None]:
+    def _guarded(self, operation: str, counter: AbstractContextManager[None] = _NO_COUNTER) -> Iterator[None]:
+        place, breaker = bulkhead_of(self._name).place(), breaker_of(self._name, operation)
         try:
-            with breaker_of(self._name, operation).around():
+            with place, counter, breaker.around(), within(settings.PROVIDER_TOTAL_TIMEOUT):
                 yield
-        except BreakerOpen as error:
+        except (BreakerOpen, NoPlace) as error:
             raise NotAsked(str(error)) from error
+
+
+@contextmanager
+def _place_at_the_counter() -> Iterator[None]:
+    """Only so many of a process's threads may wait for providers; the others serve the shop.
+
+    Raises NoPlace when none becomes free in a moment.
+    """
+    if not _COUNTER.acquire(timeout=COUNTER_PATIENCE):
+        raise NoPlace("too many are waiting for providers")
+    try:
+        yield
+    finally:
+        _COUNTER.release()

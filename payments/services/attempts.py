@@ -1,10 +1,7 @@
 """Starting a payment: record the attempt, then ask the provider, then record what it said."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from threading import BoundedSemaphore
 
 import structlog
 from django.db import transaction
@@ -25,9 +22,6 @@ from payments.states import AttemptStatus
 logger = structlog.get_logger(__name__)
 
 LAST_CALL = timedelta(seconds=60)
-COUNTER_PLACES = 4  # half of the web's threads
-COUNTER_PATIENCE = 1.0
-_COUNTER = BoundedSemaphore(COUNTER_PLACES)
 
 
 def start_attempt(
@@ -68,8 +62,7 @@ def start_attempt(
         expires_at=order.reserved_until,
     )
     try:
-        with _place_at_the_counter():
-            page = gateway_for(channel).create(wanted)
+        page = gateway_for(channel).create(wanted)
     except GatewayRefused as error:
         # A clear no: there is nothing to ask about, and another try needs another number.
         _record_failure(attempt, str(error), next_query_at=None)
@@ -103,20 +96,6 @@ def last_call(order: Order) -> datetime:
     """From then on no new attempt: the last fifth of the hold, at most LAST_CALL."""
     hold = order.reserved_until - order.placed_at
     return order.reserved_until - min(LAST_CALL, hold / 5)
-
-
-@contextmanager
-def _place_at_the_counter() -> Iterator[None]:
-    """Only so many of a process's threads may wait for providers; the others serve the shop.
-
-    Raises GatewayError when no place becomes free in a moment.
-    """
-    if not _COUNTER.acquire(timeout=COUNTER_PATIENCE):
-        raise GatewayError("too many are waiting for providers")
-    try:
-        yield
-    finally:
-        _COUNTER.release()
 
 
 @transaction.atomic(durable=True)

@@ -1,7 +1,7 @@
 """How an unpaid order ends: `closing` first, then its trades are called off, then expired or cancelled."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,7 +15,7 @@ from orders.services.transitions import SYSTEM, transition_all
 from orders.states import OrderStatus
 from payments.gateways.base import GatewayError
 from payments.models import Payment, PaymentAttempt, Receipt
-from payments.services.asking import Round
+from payments.services.asking import Round, slow_ones_last
 from payments.services.calling_off import call_off
 from payments.services.evidence import settle_receipts
 from payments.states import PaymentStatus, ReceiptStatus, Source
@@ -92,9 +92,18 @@ def finish_closing(order_ids: Sequence[int], now: datetime, *, silent: set[int] 
     to_ask = _attempts_to_ask_about(orders, now)
     failed: dict[int, Exception] = {}
     questions = Round(seconds=ASKING, silent=silent)
+    for together in slow_ones_last(orders, lambda order: {each.channel_id for each in to_ask[order.pk]}):
+        failed |= _end(together, to_ask, questions, now)
+    return failed
+
+
+def _end(
+    orders: Sequence[Order], to_ask: Mapping[int, list[PaymentAttempt]], questions: Round, now: datetime
+) -> dict[int, Exception]:
+    failed: dict[int, Exception] = {}
     for order in orders:
         try:
-            _ask_about(to_ask.get(order.pk, []), questions, now)
+            _ask_about(to_ask[order.pk], questions, now)
         except Exception as error:  # noqa: BLE001  whatever is odd about it keeps no other waiting
             failed[order.pk] = error
     left = [order.pk for order in orders if order.pk not in failed]
@@ -103,8 +112,8 @@ def finish_closing(order_ids: Sequence[int], now: datetime, *, silent: set[int] 
     return failed
 
 
-def _attempts_to_ask_about(orders: Sequence[Order], now: datetime) -> dict[int, list[PaymentAttempt]]:
-    """By order; what has been asked about for long enough is left out."""
+def _attempts_to_ask_about(orders: Sequence[Order], now: datetime) -> Mapping[int, list[PaymentAttempt]]:
+    """By order, also where there are none; what has been asked about for long enough is left out."""
     waited = {order for order in orders if order.closing_since and now >= order.closing_since + ASK_FOR}
     if waited:
         logger.warning("closed without asking the provider again", orders=[o.number for o in waited])

@@ -12,7 +12,7 @@ from cardshop.outbox.services import Failures, promise, wake
 from payments.gateways import gateway_for
 from payments.gateways.base import Evidence, GatewayError, RawCall, Trade
 from payments.models import PaymentChannel, WebhookEvent
-from payments.services.asking import Round
+from payments.services.asking import Round, slow_ones_last
 from payments.services.evidence import News, record_receipts
 from payments.states import EventOutcome, Source
 
@@ -62,11 +62,19 @@ def apply_notices(event_ids: Sequence[int], now: datetime, *, silent: set[int] |
     has no time left for, within ASKING, is not reached; `silent` is as in Round. Repeating it is a no-op.
     """
     failed: dict[int, Exception] = {}
+    events = WebhookEvent.objects.select_related("channel").filter(pk__in=event_ids)
+    waiting = events.filter(outcome=EventOutcome.WAITING).order_by("pk")
+    questions = Round(seconds=ASKING, silent=silent)
+    for together in slow_ones_last(waiting, lambda event: [event.channel_id]):
+        failed |= _apply(together, questions, now)
+    return failed
+
+
+def _apply(events: Sequence[WebhookEvent], questions: Round, now: datetime) -> dict[int, Exception]:
+    failed: dict[int, Exception] = {}
     news: list[News] = []
     said: dict[EventOutcome, list[int]] = defaultdict(list)
-    waiting = WebhookEvent.objects.select_related("channel").filter(pk__in=event_ids)
-    questions = Round(seconds=ASKING, silent=silent)
-    for event in waiting.filter(outcome=EventOutcome.WAITING).order_by("pk"):
+    for event in events:
         try:
             outcome, evidence = _outcome(event, questions, now)
         except Exception as error:  # noqa: BLE001  whatever is odd about it keeps no other waiting

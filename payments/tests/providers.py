@@ -17,12 +17,14 @@ class Provider:
 
     def __init__(self) -> None:
         self.trades: dict[str, tuple[str, int, bool]] = {}
+        self._owners: dict[str, str] = {}  # merchants, by our number
         self.calls: list[str] = []
         self.asked: list[str] = []
         self.broken: Callable[[httpx.Request], httpx.Response] | None = None
 
     def knows(self, attempt, *, paid=True, amount_minor=None, txn=None):
         number = attempt.out_trade_no
+        self._owners[number] = attempt.channel.merchant_id
         self.trades[number] = (txn or f"T{number}"[:60], amount_minor or attempt.amount_minor, paid)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -36,13 +38,21 @@ class Provider:
         if request.url.path.endswith("mapi.php"):
             return httpx.Response(200, json={"code": 1, "payurl": "http://127.0.0.1:9/pay/1"})
         asked = request.url.params
+        if asked.get("act") == "orders":
+            start = int(asked["offset"])
+            own = [number for number in list(self.trades) if self._owners.get(number) == asked["pid"]]
+            listed = own[start : start + int(asked["limit"])]
+            return httpx.Response(200, json={"code": 1, "data": [self._row(number) for number in listed]})
         self.asked.append(asked.get("out_trade_no", ""))
-        for number, (txn, fen, paid) in list(self.trades.items()):
+        for number, (txn, _fen, _paid) in list(self.trades.items()):
             if asked.get("out_trade_no") == number or asked.get("trade_no") == txn:
-                money = to_text(fen, "CNY").rstrip("0").rstrip(".")
-                row = {"out_trade_no": number, "trade_no": txn, "money": money, "status": int(paid)}
-                return httpx.Response(200, json={"code": 1, **row})
+                return httpx.Response(200, json={"code": 1, **self._row(number)})
         return httpx.Response(200, json={"code": -1, "msg": "no such order"})
+
+    def _row(self, number: str) -> dict[str, object]:
+        txn, fen, paid = self.trades[number]
+        money = to_text(fen, "CNY").rstrip("0").rstrip(".")
+        return {"out_trade_no": number, "trade_no": txn, "money": money, "status": int(paid)}
 
 
 def dead_at(

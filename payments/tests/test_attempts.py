@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from payments.errors import ChannelUnavailable, NotPayable, TooLate
+from payments.gateways import guarded
 from payments.models import PaymentAttempt
-from payments.services import attempts
 from payments.services.attempts import LAST_CALL, start_attempt
 from payments.services.closing import close_due_orders
 from tests.factories import make_channel, make_order, make_variant, pay_order
@@ -113,10 +113,10 @@ def test_a_provider_that_keeps_failing_does_not_pile_up_attempts(provider):
 
 def test_when_too_many_wait_for_providers_the_next_one_hears_so_at_once(provider, monkeypatch):
     order, channel = make_order(make_variant(keys=1)), make_channel()
-    monkeypatch.setattr("payments.services.attempts._COUNTER", BoundedSemaphore(1))
-    monkeypatch.setattr("payments.services.attempts.COUNTER_PATIENCE", 0.01)
+    monkeypatch.setattr("payments.gateways.guarded._COUNTER", BoundedSemaphore(1))
+    monkeypatch.setattr("payments.gateways.guarded.COUNTER_PATIENCE", 0.01)
 
-    with attempts._place_at_the_counter(), pytest.raises(ChannelUnavailable):
+    with guarded._place_at_the_counter(), pytest.raises(ChannelUnavailable):
         start(order, channel)
 
     assert provider.calls == []

@@ -1,5 +1,5 @@
 -- One breaker, by Redis' clock: may a call be made, and how did one end?
--- KEYS: state (hash), probes (sorted set of leases)
+-- KEYS: state (hash), probes (sorted set of leases), history (list of what it did, newest first, for people)
 -- ARGV: 'ask' | 'ok' | 'failed' | 'nobody' (failed, and nobody was there), token, answers to be counted
 -- Answers an ask with {1} for a call, {2} for a probe, {0, milliseconds until the next may be tried};
 -- what a call came to with {state}.
@@ -7,6 +7,7 @@ local SLOT, SLOTS = 10, 6 -- seconds, and how many of them are looked at
 local LEAST, SHARE, IN_A_ROW = 10, 0.5, 5
 local FIRST, LONGEST, QUIET = 5000, 300000, 600000 -- milliseconds open, at first and at most; until it counts anew
 local PROBES, LEASE, ENOUGH = 3, 15000, 3
+local KEPT, KEPT_FOR = 50, 30 * 24 * 3600 * 1000 -- of the history: how many, and milliseconds from the last one
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local slot = math.floor(time[1] / SLOT)
@@ -22,13 +23,20 @@ local function forget_counts()
     redis.call('HDEL', KEYS[1], 'row')
 end
 
-local function open()
+local function note(...)
+    redis.call('LPUSH', KEYS[3], table.concat({...}, ' '))
+    redis.call('LTRIM', KEYS[3], 0, KEPT - 1)
+    redis.call('PEXPIRE', KEYS[3], KEPT_FOR)
+end
+
+local function open(why)
     local trips = number('trips')
     if state == 'closed' and now - number('closed_at') > QUIET then
         trips = 0
     end
-    redis.call('HSET', KEYS[1], 'state', 'open', 'trips', trips + 1,
-        'until', now + math.min(FIRST * 2 ^ trips, LONGEST))
+    local again = now + math.min(FIRST * 2 ^ trips, LONGEST)
+    redis.call('HSET', KEYS[1], 'state', 'open', 'trips', trips + 1, 'until', again)
+    note('opened', now, again, why)
     redis.call('DEL', KEYS[2])
     redis.call('PEXPIRE', KEYS[1], 2 * QUIET)
     forget_counts()
@@ -60,10 +68,11 @@ if state == 'half' then
         return {state} -- begun before it opened: it says nothing of now
     end
     if ARGV[1] ~= 'ok' then
-        return open()
+        return open('probe')
     end
     if redis.call('HINCRBY', KEYS[1], 'good', 1) >= ENOUGH then
         redis.call('HSET', KEYS[1], 'state', 'closed', 'closed_at', now)
+        note('closed', now)
         return {'closed'}
     end
     return {state}
@@ -93,7 +102,10 @@ for back = 0, SLOTS - 1 do
     good = good + number('ok:' .. slot - back)
     bad = bad + number('failed:' .. slot - back)
 end
-if row >= IN_A_ROW or (good + bad >= LEAST and bad >= SHARE * (good + bad)) then
-    return open()
+if row >= IN_A_ROW then
+    return open('row')
+end
+if good + bad >= LEAST and bad >= SHARE * (good + bad) then
+    return open('share')
 end
 return {state}

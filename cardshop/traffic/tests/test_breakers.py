@@ -139,6 +139,58 @@ def test_what_began_before_it_opened_neither_closes_nor_opens_it(name):
     assert state(name)["state"] == "half"
 
 
+def did(name):
+    """Newest first: seconds that it opened for and why, or "closed"."""
+    return [
+        (round((done.until - done.at).total_seconds()), done.why) if done.until else "closed"
+        for done in breaker(name).history()
+    ]
+
+
+def test_what_it_did_is_kept_with_the_reason(name):
+    assert did(name) == []
+    trip(name)
+    state(name, until=0)
+    call_and_forgive(name, Failed())
+    state(name, until=0)
+    for _ in range(3):
+        call(name)
+    for number in range(10):
+        call_and_forgive(name, Failed()) if number % 2 else call(name)
+
+    assert did(name) == [(20, "share"), "closed", (10, "probe"), (5, "row")]
+    assert did("another") == []
+    moments = [done.at for done in breaker(name).history()]
+    assert moments == sorted(moments, reverse=True)
+
+
+def test_what_sixteen_see_at_once_happened_once(name):
+    together = Barrier(16)
+
+    def fail(_):
+        one = Breaker(name, failures=Failed, no_answer=Nobody)
+        with one.around():
+            together.wait()
+            raise Nobody
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = [pool.submit(fail, number) for number in range(16)]
+        assert {type(outcome.exception()) for outcome in outcomes} == {Nobody}
+
+    assert did(name) == [(5, "row")]
+
+
+def test_the_last_fifty_times_are_kept_for_a_month(name):
+    trip(name)
+    for _ in range(60):
+        state(name, until=0)
+        call_and_forgive(name, Failed())
+
+    assert did(name) == [(300, "probe")] * 50
+    month = 30 * 24 * 3600
+    assert month - 60 < breakers._connect().ttl(f"breaker:{{{name}}}:history") <= month
+
+
 def probes(name, ask=None):
     """How many of sixteen that come at once are let through."""
     barrier = Barrier(16)
@@ -220,6 +272,7 @@ def test_without_redis_each_process_goes_by_what_it_sees(name):
     with pytest.raises(BreakerOpen):
         attempt()
     assert alone.open_for() is None
+    assert alone.history() is None
 
 
 def test_in_a_rush_redis_is_asked_and_told_now_and_then_and_misses_nothing(name, monkeypatch):
