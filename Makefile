@@ -54,7 +54,7 @@ soak: $(DEV) ## 20 storms while processes are killed with -9 (ARGS="--help" tell
 
 soak-money: $(DEV) ## money that meets itself: 1,000 rounds of each race (ROUNDS=… changes it)
 	@MONEY_ROUNDS=$(or $(ROUNDS),1000) DJANGO_SETTINGS_MODULE=cardshop.settings.test \
-		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest tests/race/test_money.py --show-capture=no $(ARGS)
+		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest tests/race/test_money.py tests/race/test_refunding.py --show-capture=no $(ARGS)
 
 bench-trickle: $(DEV) ## a provider that sends a byte a second: who notices? (ARGS="--minutes 10")
 	@$(PY) -m benchmarks.trickle $(ARGS)

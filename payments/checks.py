@@ -44,6 +44,23 @@ CHECKS = [
               AND count(*) FILTER (WHERE receipt.attention <> '') = 0""",
     ),
     Check(
+        "payments.who_waits_for_keys_has_paid",
+        # Money alone may go back once the keys are out; before that only what came on top of the price.
+        """SELECT 'order ' || number || ' waits for keys, and ' || payment.amount_minor || ' are owed, '
+                  || money.applied || ' came and ' || money.back || ' went back'
+           FROM orders_order AS "order" JOIN payments_payment AS payment ON payment.order_id = "order".id
+           CROSS JOIN LATERAL (
+               SELECT coalesce(sum(receipt.amount_minor), 0) AS applied, coalesce(sum((
+                   SELECT sum(refund.amount_minor) FROM payments_refund AS refund
+                   WHERE refund.receipt_id = receipt.id AND refund.item_id IS NULL
+                     AND refund.status NOT IN ('failed', 'declined'))), 0) AS back
+               FROM payments_receipt AS receipt JOIN payments_paymentattempt AS attempt
+                 ON attempt.id = receipt.attempt_id
+               WHERE attempt.payment_id = payment.id AND receipt.status = 'applied'
+           ) AS money
+           WHERE "order".status = 'paid' AND money.applied - money.back < payment.amount_minor""",
+    ),
+    Check(
         "payments.refunds_add_up",
         """SELECT 'receipt ' || provider_txn_id || ': ' || refunded_minor || ' of ' || receipt.amount_minor
                   || ' refunded, its refunds come to ' || coalesce(sum(refund.amount_minor), 0)

@@ -36,7 +36,9 @@ class Refunder(Lacking):
     acknowledgement = "success"
 
     def __init__(self) -> None:
-        self.can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND})
+        self.can = frozenset(
+            {Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND, Ability.LIST}
+        )
         self.answers: list[RefundState | Exception] = []
         self.refunds: dict[str, int] = {}
         self.asked: list[str] = []
@@ -69,6 +71,9 @@ class Refunder(Lacking):
         if day not in self.booked:
             raise GatewayError("is not to be had yet")
         yield from self.booked[day]
+
+    def trades(self) -> Iterator[Evidence]:
+        yield from list(self.paid.values())
 
     def query(self, trade: Trade) -> Evidence | None:
         return self.paid.get(trade.out_trade_no)

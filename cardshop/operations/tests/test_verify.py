@@ -59,6 +59,8 @@ DAMAGE = {
     "payments.owed_is_the_price_at_order": "UPDATE payments_payment SET amount_minor = amount_minor - 1",
     "payments.surplus_is_flagged": "UPDATE payments_receipt SET amount_minor = amount_minor + 1",
     "orders.what_is_all_refunded_is_refunded": "UPDATE orders_orderitem SET status = 'refunded'",
+    "payments.who_waits_for_keys_has_paid": """UPDATE orders_order SET status = 'paid';
+        UPDATE payments_receipt SET amount_minor = 1""",
     "payments.refunds_add_up": "UPDATE payments_receipt SET refunded_minor = 1",
     "payments.refunds_and_lines_agree": "UPDATE orders_orderitem SET status = 'refunding'",
     "payments.refunds_move_on": """INSERT INTO payments_refund (shop_id, receipt_id, out_refund_no,
