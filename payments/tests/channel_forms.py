@@ -33,9 +33,22 @@ def form_of(driver, **changes):
     return {**bare, "base_url": driver.base_url or "https://pay.example.com/", **entered, **changes}
 
 
+# What some settings want to be told in so many words.
+WORDS = ("jump", "yes", "2088" + "1" * 12, "CNY", "usdt.trc20", "USDT_TRC20")
+
+
 def _something(setting):
     plain = f"CANARY-{setting.name}" if setting.is_secret else f"plain-{setting.name}"
-    for text in (plain, OURS, public_of(THEIRS), "a" * 32, "A" * 40, "1900000001", "https://example.com/"):
+    for text in (
+        plain,
+        OURS,
+        public_of(THEIRS),
+        "a" * 32,
+        "A" * 40,
+        "1900000001",
+        "https://example.com/",
+        *WORDS,
+    ):
         try:
             if setting.check:
                 setting.check(text)
