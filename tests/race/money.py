@@ -19,7 +19,7 @@ from payments.tests.providers import Provider
 from tests.factories import notice_query
 from tests.race.racing import broken_invariants, rounds
 
-ROUNDS = int(os.environ.get("MONEY_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("MONEY_ROUNDS", "30"))
 CHUNK = 50  # rounds between two looks at all invariants and both ledgers
 
 

@@ -67,7 +67,7 @@ def refund_against_delivery(refunder: Refunder) -> MoneyRound:
 
 
 def test_a_refund_against_delivery(tell, refunder: Refunder):
-    outcomes = race_money(lambda: refund_against_delivery(refunder))
+    outcomes = race_money(lambda: refund_against_delivery(refunder), jitter=0.1)
 
     tell("refund against delivery", outcomes)
     assert sum(outcomes.values()) == ROUNDS
@@ -110,7 +110,7 @@ def refund_against_late_notice(refunder: Refunder) -> MoneyRound:
 
 
 def test_a_refund_against_a_late_notice(tell, refunder: Refunder):
-    outcomes = race_money(lambda: refund_against_late_notice(refunder))
+    outcomes = race_money(lambda: refund_against_late_notice(refunder), jitter=0.2)
 
     tell("refund against late notice", outcomes)
     assert sum(outcomes.values()) == ROUNDS
