@@ -8,14 +8,15 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
-from payments.gateways import alipay, epay, epay_v2
+from cardshop.traffic.breakers import BreakerOpen
+from payments.gateways import alipay, epay, epay_v2, wechat, wechat_login
 from payments.gateways.base import Gateway, Unreachable
 from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
 
 DRIVERS: dict[str, Driver] = {
-    driver.name: driver for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS)
+    driver.name: driver for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS, wechat.DRIVER)
 }
 
 
@@ -35,9 +36,15 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
     Raises Unreachable when they cannot be opened: the provider cannot be asked then, as if it were down,
     and whoever asks many of them goes on to the next.
     """
-    if (driver := DRIVERS.get(channel.driver)) is None:
+    account = account_of(channel)
+    return GuardedGateway(DRIVERS[channel.driver].make(account), name=_name(channel))
+
+
+def account_of(channel: PaymentChannel) -> Account:
+    """With the channel's credentials in clear. Raises Unreachable, as gateway_for() does."""
+    if channel.driver not in DRIVERS:
         raise Unreachable(f"no driver is called {channel.driver}")
-    account = Account(
+    return Account(
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,
         provider_key=channel.provider_key,
@@ -47,7 +54,18 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
         http=http_client(),
         clock=_now,
     )
-    return GuardedGateway(driver.make(account), name=_name(channel))
+
+
+def payer_of(channel: PaymentChannel, code: str) -> str:
+    """Network. Who came back from WeChat's login with that code: their openid.
+
+    Raises GatewayRefused, GatewayError.
+    """
+    try:
+        with breaker_of(_name(channel), "login").around():
+            return wechat_login.openid(account_of(channel), code)
+    except BreakerOpen as error:
+        raise Unreachable(str(error)) from error
 
 
 def secrets_of(channel: PaymentChannel) -> dict[str, str]:
