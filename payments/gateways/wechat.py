@@ -46,6 +46,7 @@ CURRENCY = "CNY"
 BEIJING = timezone(timedelta(hours=8))
 LONGEST_SUBJECT, LONGEST_REASON = 127, 80  # bytes, to be safe
 LEAST_LIFE = timedelta(seconds=70)  # WeChat wants a minute, by its own clock
+H5_LASTS = timedelta(minutes=4)  # 5 by their word
 BILL_READY = time(10)  # of the next day
 _UNKNOWN = {"ORDERNOTEXIST", "RESOURCENOTEXISTS"}
 _REFUND_STATES = {
@@ -285,6 +286,7 @@ DRIVER = Driver(
         ),
     ),
     make=_make,
+    page_lasts=H5_LASTS,
     base_url="https://api.mch.weixin.qq.com",
 )
 

@@ -8,6 +8,7 @@ from threading import BoundedSemaphore
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 
 from cardshop.common.inserts import insert_new
@@ -16,7 +17,7 @@ from cardshop.common.locks import lock_rows
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.errors import ChannelUnavailable, NotPayable, TooLate
-from payments.gateways import gateway_for
+from payments.gateways import DRIVERS, gateway_for
 from payments.gateways.base import GatewayError, GatewayRefused, PayRequest
 from payments.models import Payment, PaymentAttempt, PaymentChannel
 from payments.services.polling import FIRST_QUERY_AFTER
@@ -46,10 +47,11 @@ def start_attempt(
 
     `return_url` may hold `{attempt}`, which becomes the attempt's number.
 
-    Pressing twice continues the same attempt: its number is the provider's idempotency key. Raises
-    NotPayable, TooLate (no new attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
+    Pressing twice continues the same attempt: its number is the provider's idempotency key. Not so where
+    the one that is open can be paid elsewhere only, or not any more. Raises NotPayable, TooLate (no new
+    attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
     """
-    attempt = _open_attempt(order, channel, now)
+    attempt = _open_attempt(order, channel, now, in_app=bool(payer))
     if attempt.status == AttemptStatus.OPEN:
         return attempt
     wanted = PayRequest(
@@ -68,7 +70,7 @@ def start_attempt(
         expires_at=order.reserved_until,
     )
     try:
-        with _place_at_the_counter():
+        with place_at_the_counter():
             page = gateway_for(channel).create(wanted)
     except GatewayRefused as error:
         # A clear no: there is nothing to ask about, and another try needs another number.
@@ -106,7 +108,7 @@ def last_call(order: Order) -> datetime:
 
 
 @contextmanager
-def _place_at_the_counter() -> Iterator[None]:
+def place_at_the_counter() -> Iterator[None]:
     """Only so many of a process's threads may wait for providers; the others serve the shop.
 
     Raises GatewayError when no place becomes free in a moment.
@@ -120,7 +122,7 @@ def _place_at_the_counter() -> Iterator[None]:
 
 
 @transaction.atomic(durable=True)
-def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> PaymentAttempt:
+def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, in_app: bool) -> PaymentAttempt:
     draft = Payment(
         shop_id=order.shop_id,
         order=order,
@@ -139,7 +141,7 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
         )
     if locked.status != OrderStatus.PENDING:
         raise NotPayable
-    if not is_first and (attempt := _unfinished(payment, channel)):
+    if not is_first and (attempt := _unfinished(payment, channel, now, in_app=in_app)):
         return attempt
     if now >= last_call(locked):
         raise TooLate
@@ -154,12 +156,21 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
     )
 
 
-def _unfinished(payment: Payment, channel: PaymentChannel) -> PaymentAttempt | None:
+def _unfinished(
+    payment: Payment, channel: PaymentChannel, now: datetime, *, in_app: bool
+) -> PaymentAttempt | None:
     """Also after a failure: the number is the provider's idempotency key. Once refused, it is not asked
     about any more, and not tried again.
+
+    What was begun inside an app is of no use outside of it, and the other way round; nor is a page that the
+    provider shows no longer.
     """
+    useless = Q(app_call={}) if in_app else ~Q(app_call={})
+    driver = DRIVERS.get(channel.driver)
+    if driver and driver.page_lasts:
+        useless |= ~Q(pay_url="") & Q(started_at__lte=now - driver.page_lasts)
     unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
-    return unfinished.order_by("-pk").first()
+    return unfinished.exclude(Q(status=AttemptStatus.OPEN) & useless).order_by("-pk").first()
 
 
 def _record_failure(attempt: PaymentAttempt, error: str, *, next_query_at: datetime | None) -> None:
