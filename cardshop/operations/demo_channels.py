@@ -93,7 +93,7 @@ CHANNELS = [
 
 
 def wechat_surroundings(*, port: str, public_key: str, platform_key: str, secret: str) -> dict[str, str]:
-    """What the sandbox and the shop's channel are told of their WeChat Pay. `secret` makes both its secrets."""
+    """What the sandbox and the shop's channel know of their WeChat Pay. `secret` makes its secrets."""
     api_v3_key, app_secret = (sha256(f"{name}:{secret}".encode()).hexdigest()[:32] for name in ("v3", "app"))
     app_id, serial = "wx0000000000000000", "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
     account = {
