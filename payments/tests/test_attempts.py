@@ -116,7 +116,7 @@ def test_when_too_many_wait_for_providers_the_next_one_hears_so_at_once(provider
     monkeypatch.setattr("payments.services.attempts._COUNTER", BoundedSemaphore(1))
     monkeypatch.setattr("payments.services.attempts.COUNTER_PATIENCE", 0.01)
 
-    with attempts._place_at_the_counter(), pytest.raises(ChannelUnavailable):
+    with attempts.place_at_the_counter(), pytest.raises(ChannelUnavailable):
         start(order, channel)
 
     assert provider.calls == []
