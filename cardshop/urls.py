@@ -12,7 +12,7 @@ from inventory.views import product_image
 from orders.admission.api import TicketApi, TicketsApi
 from orders.api import OrdersApi, PassesApi
 from payments.checkout import api as checkout
-from payments.checkout.views import pay_return
+from payments.checkout.views import pay_in_wechat, pay_return
 from payments.webhooks import notify
 
 handler400 = "cardshop.traffic.errors.bad_request"
@@ -47,6 +47,7 @@ urlpatterns = [
     path("api/docs/", api_docs, name="api_docs"),
     path("pay/notify/<slug:channel_slug>/", notify, name="notify"),
     path("pay/return/<slug:out_trade_no>/", pay_return, name="pay_return"),
+    path("pay/wechat/", pay_in_wechat, name="pay_in_wechat"),
     path("media/products/<slug:digest>.<slug:suffix>", product_image),
     *i18n_patterns(
         path("", include("inventory.urls")),

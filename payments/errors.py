@@ -30,6 +30,12 @@ class ChannelUnavailable(DomainError):
     message = _("This way to pay does not answer right now. Your hold stays; try again or choose another.")
 
 
+class PayerUnknown(DomainError):
+    code = "payer_unknown"
+    http_status = 400
+    message = _("WeChat has not told us who is paying. Please go back to your order and try again.")
+
+
 class NotCancellable(DomainError):
     code = "not_cancellable"
     http_status = 409

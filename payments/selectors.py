@@ -70,9 +70,13 @@ def return_path(shop: Shop, out_trade_no: str) -> ReturnPath | None:
     return row and ReturnPath(*row)
 
 
-def to_scan(order: Order) -> PaymentAttempt | None:
-    """The newest attempt that is paid with an app and not on a page of the provider's, if there is one."""
-    return attempts_of(order).filter(status=AttemptStatus.OPEN, pay_url="").last()
+def to_scan(order: Order, *, in_wechat: bool = False) -> PaymentAttempt | None:
+    """The newest attempt that is paid with an app and not on a page of the provider's, if there is one.
+
+    What was begun for the app around the page (`app_call`) can only be paid there.
+    """
+    by_app = attempts_of(order).filter(status=AttemptStatus.OPEN, pay_url="")
+    return (by_app if in_wechat else by_app.filter(app_call={})).last()
 
 
 def attempts_of(order: Order) -> QuerySet[PaymentAttempt]:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped, unused-ignore]
 
-from sandbox import epay_v2
+from sandbox import epay_v2, wechat
 from sandbox.app import make_app
 from sandbox.gateway import Gateway
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import ALIPAY, BEPUSDT, EPAY_V1, EPAY_V2, EPUSDT, TOKENPAY, Ledger
+from sandbox.ledger import ALIPAY, BEPUSDT, EPAY_V1, EPAY_V2, EPUSDT, TOKENPAY, WECHAT, Ledger
 from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender
 from sandbox.speakers import AlipaySpeaker, EpaySpeaker, EpayV2Speaker, Speaker
 from sandbox.usdt_speakers import BepusdtSpeaker, EpusdtSpeaker, TokenPaySpeaker
+from sandbox.wechat_speaker import WechatSpeaker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -67,7 +68,7 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
 
 def _speakers(merchants: Merchants) -> dict[str, Speaker]:
     """Every protocol that is spoken here, by its name in the ledger."""
-    return {
+    speakers: dict[str, Speaker] = {
         EPAY_V1: EpaySpeaker(merchants),
         EPAY_V2: EpayV2Speaker(merchants),
         ALIPAY: AlipaySpeaker(merchants),
@@ -75,6 +76,9 @@ def _speakers(merchants: Merchants) -> dict[str, Speaker]:
         BEPUSDT: BepusdtSpeaker(merchants),
         TOKENPAY: TokenPaySpeaker(merchants),
     }
+    if merchants.wechat:
+        speakers[WECHAT] = WechatSpeaker(merchants.wechat)
+    return speakers
 
 
 def read_merchants(text: str) -> dict[str, str]:
@@ -135,10 +139,14 @@ def main() -> None:
         usdt = _read_usdt(env)
     except ValueError:
         parser.error('SANDBOX_USDT is not JSON like {"epusdt": KEY, "bepusdt": KEY, "tokenpay": KEY}')
+    try:
+        wechat_account = wechat.read_account(env["SANDBOX_WECHAT"]) if env.get("SANDBOX_WECHAT") else None
+    except ValueError as exc:
+        parser.error(f"SANDBOX_WECHAT: {exc}")
     args.db.parent.mkdir(parents=True, exist_ok=True)
     public_url = (args.public_url or f"http://127.0.0.1:{args.port}").rstrip("/")
     print(f"sandbox gateway on {public_url}, merchants {', '.join(keys)}", flush=True)
-    known = Merchants(keys=keys, rsa=rsa, platform=platform, usdt=usdt)
+    known = Merchants(keys=keys, rsa=rsa, platform=platform, usdt=usdt, wechat=wechat_account)
     Server(port=args.port, db=args.db, merchants=known, public_url=public_url).run()
 
 

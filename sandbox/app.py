@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox import alipay_api, alipay_bill, cashier, control, epay_api, epay_v2_api, usdt_api
+from sandbox import alipay_api, alipay_bill, cashier, control, epay_api, epay_v2_api, usdt_api, wechat_api
 from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
@@ -69,6 +69,9 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/bepusdt/api/v1/pay/info", {"POST": faulty(usdt_api.bepusdt_info)}),
     (r"/tokenpay/CreateOrder", {"POST": faulty(usdt_api.tokenpay_create)}),
     (r"/tokenpay/Query", {"GET": faulty(usdt_api.tokenpay_query)}),
+    *[(path, {method: faulty(view)}) for method, path, view in wechat_api.PATHS],
+    (wechat_api.LOGIN, {"GET": wechat_api.login}),
+    (wechat_api.PHONE_PAGE, {"GET": wechat_api.phone_page}),
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
     (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
     (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),

@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from sandbox import epay_v2
+from sandbox.wechat import Account
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merchants:
     """`keys` are EPay v1's shared secrets; `rsa` the public keys of merchants of EPay v2 and Alipay, with
     `platform`, our own key, for them. `usdt` are the keys of the USDT gateways, each of which has one
-    merchant, by protocol.
+    merchant, by protocol; `wechat` is the one merchant of WeChat Pay, if there is one.
     """
 
     keys: Mapping[str, str] = field(repr=False)
     rsa: Mapping[str, RSAPublicKey] = field(default_factory=dict)
     platform: RSAPrivateKey | None = field(default=None, repr=False)
     usdt: Mapping[str, str] = field(default_factory=dict, repr=False)
+    wechat: Account | None = None
 
     def signed(self, said: Mapping[str, object]) -> dict[str, object]:
         """By the platform, now."""

@@ -45,10 +45,14 @@ class Request:
         self._environ = environ
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ.get("PATH_INFO", "")
+        self.target: str = environ.get("RAW_URI", "")  # path and query as they were sent
         self.languages: str = environ.get("HTTP_ACCEPT_LANGUAGE", "")
         self.host: str = environ.get("HTTP_HOST", "").lower()
         self.origin: str = environ.get("HTTP_ORIGIN", "").lower()
         self.fetch_site: str = environ.get("HTTP_SEC_FETCH_SITE", "").lower()
+
+    def header(self, name: str) -> str:
+        return str(self._environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""))
 
     @cached_property
     def query(self) -> dict[str, str]:
@@ -67,13 +71,13 @@ class Request:
         kind = self._environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind not in ("", FORM_TYPE):
             raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {FORM_TYPE}")
-        return _form(self._body)
+        return _form(self.body)
 
     @cached_property
     def json(self) -> dict[str, object]:
         """The body, an object; an empty body is an empty one."""
         try:
-            content = json.loads(self._body or b"{}")
+            content = json.loads(self.body or b"{}")
         except (ValueError, RecursionError) as exc:
             raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not JSON") from exc
         if not isinstance(content, dict):
@@ -81,7 +85,7 @@ class Request:
         return content
 
     @cached_property
-    def _body(self) -> bytes:
+    def body(self) -> bytes:
         body: bytes = self._environ["wsgi.input"].read(BODY_BYTES + 1)
         if len(body) > BODY_BYTES:
             raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"over {BODY_BYTES} bytes")

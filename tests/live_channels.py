@@ -16,6 +16,17 @@ OURS, THEIRS = new_key(), new_key()
 APP_ID = "2021001"
 USDT_KEYS = {name: f"canary-of-{name}" for name in ("epusdt", "bepusdt", "tokenpay")}
 
+WECHAT = {
+    "mchid": "1900000001",
+    "appid": "wx8888888888888888",
+    "serial": "5157F09EFDC096DE15EBE81A47057A7232F1B8E1",
+    "merchant_key": public_of(OURS),
+    "api_v3_key": "0123456789abcdef0123456789abcdef",
+    "platform_key": THEIRS,
+    "platform_key_id": "PUB_KEY_ID_0119000000012026030100000001",
+    "app_secret": "canary-of-wechat",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveChannel:
@@ -47,6 +58,18 @@ LIVE = {
             "SANDBOX_PLATFORM_KEY": THEIRS,
             "SANDBOX_RSA_MERCHANTS": f"{PID}:{public_of(OURS)},{APP_ID}:{public_of(OURS)}",
         },
+    ),
+    "wechat": LiveChannel(
+        method="wxpay",
+        merchant_id=WECHAT["mchid"],
+        provider_key=public_of(THEIRS),
+        options={
+            "app_id": WECHAT["appid"],
+            "serial_no": WECHAT["serial"],
+            "provider_key_id": WECHAT["platform_key_id"],
+        },
+        secrets={"private_key": OURS, "api_v3_key": WECHAT["api_v3_key"]},
+        environment={"SANDBOX_WECHAT": json.dumps(WECHAT)},
     ),
     "alipay_qr": LiveChannel(**_ALIPAY),
     "alipay_page": LiveChannel(**_ALIPAY),
@@ -86,8 +109,10 @@ def make_live(driver: str, sandbox: RunningSandbox, *, slug: str = "paid") -> Pa
 
 
 def trade_of(attempt: PaymentAttempt) -> str:
-    """The sandbox's number of the trade that the buyer comes to by page or code."""
-    place = attempt.qr or attempt.pay_url
+    """The sandbox's number of the trade that the buyer comes to by page, by code or inside WeChat."""
+    place = attempt.qr or attempt.pay_url or attempt.app_call["package"]
+    if "prepay_id=wx" in place:
+        return place.partition("prepay_id=wx")[2].partition("&")[0]
     if "gateway.do" in place:
         place = bring(place)
     assert "/pay/" in place

@@ -175,7 +175,7 @@ def test_a_failed_call_is_tried_again_as_the_same_trade(
     assert settle(attempt).status == "delivered"
 
 
-@pytest.mark.parametrize("driver", ["epay_v2", "alipay_qr"])
+@pytest.mark.parametrize("driver", ["epay_v2", "alipay_qr", "wechat"])
 def test_an_answer_that_the_platform_has_not_signed_is_not_believed(
     sandbox: RunningSandbox, site: None, driver: str
 ):

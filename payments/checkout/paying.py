@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from cardshop.common.clock import db_now
 from orders.models import Order
+from payments.checkout.in_wechat import is_in_wechat
 from payments.errors import UnknownChannel
 from payments.models import PaymentAttempt
 from payments.selectors import channel_called
@@ -14,8 +15,11 @@ from payments.services.attempts import start_attempt
 RETURN_COOKIE_AGE = 2 * 3600
 
 
-def pay(request: HttpRequest, order: Order, channel_slug: str) -> PaymentAttempt:
-    """An attempt with its pay page. Raises UnknownChannel and what start_attempt raises."""
+def pay(request: HttpRequest, order: Order, channel_slug: str, *, payer: str = "") -> PaymentAttempt:
+    """An attempt with its pay page; `payer` is what WeChat calls the buyer, where it was asked.
+
+    Raises UnknownChannel and what start_attempt raises.
+    """
     channel = channel_called(order.shop, channel_slug)
     if channel is None or not channel.is_enabled:
         raise UnknownChannel
@@ -27,6 +31,8 @@ def pay(request: HttpRequest, order: Order, channel_slug: str) -> PaymentAttempt
         return_url=f"{request.scheme}://{request.get_host()}{return_path}",
         client_ip=request.META["REMOTE_ADDR"],
         on_phone="Mobi" in request.headers.get("User-Agent", ""),
+        in_wechat=is_in_wechat(request),
+        payer=payer,
         now=db_now(),
     )
 

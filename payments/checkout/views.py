@@ -18,11 +18,12 @@ from orders.models import Order
 from orders.selectors import order_by_token, revealed_keys
 from orders.services.contact import correct_contact
 from payments.checkout.cancelling import cancel_order
+from payments.checkout.in_wechat import forget_visit, is_in_wechat, payer, to_login, visit_of
 from payments.checkout.inputs import PayInput
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownChannel
-from payments.selectors import return_path, to_scan
+from payments.selectors import channel_called, return_path, to_scan
 from payments.services.polling import ask_soon
 
 
@@ -50,15 +51,41 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
     wanted = PayInput(data=request.POST.dict())
     if not wanted.is_valid():
         return _page(request, token, refusal=UnknownChannel())
+    channel = wanted.validated_data["channel"]
     try:
-        attempt = pay(request, bought, wanted.validated_data["channel"])
+        if login := to_login(request, bought, channel):
+            return login
+        attempt = pay(request, bought, channel)
     except DomainError as refusal:
         return _page(request, token, refusal=refusal)
     if not attempt.pay_url:
         return _back_to(bought)  # the page shows what to scan
     response = redirect(attempt.pay_url)
     response.status_code = 303
+    # WeChat lets nobody pass who comes from nowhere. Of the order's page, it learns the host and no more.
+    response["Referrer-Policy"] = "strict-origin"
     remember_return(response, bought, attempt)
+    return response
+
+
+@never_cache
+@require_safe
+def pay_in_wechat(request: HttpRequest) -> HttpResponse:
+    """Where WeChat's login sends the buyer back to: now that it is known who pays, the payment can begin."""
+    visit = visit_of(request)
+    bought = order_by_token(shop_of(request), visit.order_token)
+    with translation.override(bought.language):
+        try:
+            channel = channel_called(bought.shop, visit.channel_slug)
+            if channel is None:
+                raise UnknownChannel
+            attempt = pay(request, bought, channel.slug, payer=payer(request, channel))
+        except DomainError as refusal:
+            response = _page(request, bought.token, refusal=refusal)
+        else:
+            response = _back_to(bought)
+            remember_return(response, bought, attempt)
+    forget_visit(response)
     return response
 
 
@@ -117,6 +144,7 @@ def _page(
     errors: dict[str, list[str]] | None = None,
 ) -> HttpResponse:
     state = order_state(shop_of(request), token, db_now())
+    in_wechat = is_in_wechat(request)
     context = {
         "shop": state.order.shop,
         "state": state,
@@ -124,7 +152,9 @@ def _page(
         "lines": revealed_keys(state.order) if state.has_keys else [],
         "refusal": refusal,
         "errors": errors or {},
-        "scan": to_scan(state.order) if state.can_cancel else None,
+        "scan": to_scan(state.order, in_wechat=in_wechat) if state.can_cancel else None,
+        "in_wechat": in_wechat,
+        "has_alipay": any(channel.method == "alipay" for channel in state.channels),
         "api": reverse("api_order", args=[token]),
     }
     status = 400 if errors else refusal.http_status if refusal else 200

@@ -10,11 +10,11 @@ from django.conf import settings
 from cardshop.common.crypto import CannotOpen
 from cardshop.traffic.breakers import Transition
 from cardshop.traffic.bulkheads import bulkhead_of
-from payments.gateways import alipay, bepusdt, epay, epay_v2, epusdt, tokenpay
+from payments.gateways import alipay, bepusdt, epay, epay_v2, epusdt, tokenpay, wechat, wechat_login
 from payments.gateways.base import Gateway, NotAsked
 from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.drivers import Account, Driver
-from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
+from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of, guarded
 from payments.models import PaymentChannel
 
 DRIVERS: dict[str, Driver] = {
@@ -26,6 +26,7 @@ DRIVERS: dict[str, Driver] = {
         epusdt.DRIVER,
         bepusdt.DRIVER,
         tokenpay.DRIVER,
+        wechat.DRIVER,
     )
 }
 
@@ -47,9 +48,15 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
     Raises NotAsked when they cannot be opened: the provider cannot be asked then, as if it were down,
     and whoever asks many of them goes on to the next.
     """
-    if (driver := DRIVERS.get(channel.driver)) is None:
+    account = account_of(channel)
+    return GuardedGateway(DRIVERS[channel.driver].make(account), name=_name(channel.pk))
+
+
+def account_of(channel: PaymentChannel) -> Account:
+    """With the channel's credentials in clear. Raises NotAsked, as gateway_for() does."""
+    if channel.driver not in DRIVERS:
         raise NotAsked(f"no driver is called {channel.driver}")
-    account = Account(
+    return Account(
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,
         provider_key=channel.provider_key,
@@ -59,7 +66,15 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
         http=http_client(),
         clock=_now,
     )
-    return GuardedGateway(driver.make(account), name=_name(channel.pk))
+
+
+def payer_of(channel: PaymentChannel, code: str) -> str:
+    """Network. Who came back from WeChat's login with that code: their openid.
+
+    Raises GatewayRefused, GatewayError.
+    """
+    with guarded(_name(channel.pk), "login", at_the_counter=True):
+        return wechat_login.openid(account_of(channel), code)
 
 
 def secrets_of(channel: PaymentChannel) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 from django.utils.functional import Promise
@@ -42,6 +42,9 @@ class Setting:
 class Driver:
     """`settings` besides the provider's address: "merchant_id" and "provider_key" are columns of the channel,
     other secrets are sealed, and the rest are its options.
+
+    `page_lasts` is how long after the beginning the provider still shows its page to who comes back to it;
+    None: as long as the trade.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Driver:
     methods: tuple[str, ...]
     settings: Sequence[Setting]
     make: Callable[[Account], Gateway]
+    page_lasts: timedelta | None = None
     base_url: str = ""  # where everybody finds the provider, if there is one such place
 
     @property

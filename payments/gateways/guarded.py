@@ -32,7 +32,6 @@ OPERATIONS = ("create", "query", "close", "refund")
 COUNTER_PLACES = 6  # of the web's eight threads; no slow channel alone holds more than four, soon two
 COUNTER_PATIENCE = 1.0
 _COUNTER = BoundedSemaphore(COUNTER_PLACES)
-_NO_COUNTER = nullcontext()
 
 
 def breaker_of(name: str, operation: str) -> Breaker:
@@ -53,7 +52,7 @@ class GuardedGateway:
         self.can = gateway.can
 
     def create(self, wanted: PayRequest) -> PayPage:
-        with self._guarded("create", _place_at_the_counter()):
+        with self._guarded("create", at_the_counter=True):
             return self._gateway.create(wanted)
 
     def query(self, trade: Trade) -> Evidence | None:
@@ -83,14 +82,23 @@ class GuardedGateway:
     def statement(self, day: date) -> Iterator[Evidence | RefundEvidence]:
         return self._gateway.statement(day)
 
-    @contextmanager
-    def _guarded(self, operation: str, counter: AbstractContextManager[None] = _NO_COUNTER) -> Iterator[None]:
-        place, breaker = bulkhead_of(self._name).place(), breaker_of(self._name, operation)
-        try:
-            with place, counter, breaker.around(), within(settings.PROVIDER_TOTAL_TIMEOUT):
-                yield
-        except (BreakerOpen, NoPlace) as error:
-            raise NotAsked(str(error)) from error
+    def _guarded(self, operation: str, *, at_the_counter: bool = False) -> AbstractContextManager[None]:
+        return guarded(self._name, operation, at_the_counter=at_the_counter)
+
+
+@contextmanager
+def guarded(name: str, operation: str, *, at_the_counter: bool = False) -> Iterator[None]:
+    """Around one operation of the channel of that name: its place, its breaker and its end. Raises NotAsked.
+
+    `at_the_counter`: a buyer waits for it in one of the web's threads.
+    """
+    place, breaker = bulkhead_of(name).place(), breaker_of(name, operation)
+    counter = _place_at_the_counter() if at_the_counter else nullcontext()
+    try:
+        with place, counter, breaker.around(), within(settings.PROVIDER_TOTAL_TIMEOUT):
+            yield
+    except (BreakerOpen, NoPlace) as error:
+        raise NotAsked(str(error)) from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 
 from cardshop.common.inserts import insert_new
@@ -13,7 +14,7 @@ from cardshop.common.locks import lock_rows
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.errors import ChannelUnavailable, NotPayable, TooLate
-from payments.gateways import gateway_for
+from payments.gateways import DRIVERS, gateway_for
 from payments.gateways.base import GatewayError, GatewayRefused, PayRequest
 from payments.models import Payment, PaymentAttempt, PaymentChannel
 from payments.services.polling import FIRST_QUERY_AFTER
@@ -40,10 +41,11 @@ def start_attempt(
 
     `return_url` may hold `{attempt}`, which becomes the attempt's number.
 
-    Pressing twice continues the same attempt: its number is the provider's idempotency key. Raises
-    NotPayable, TooLate (no new attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
+    Pressing twice continues the same attempt: its number is the provider's idempotency key. Not so where
+    the one that is open can be paid elsewhere only, or not any more. Raises NotPayable, TooLate (no new
+    attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
     """
-    attempt = _open_attempt(order, channel, now)
+    attempt = _open_attempt(order, channel, now, in_app=bool(payer))
     if attempt.status == AttemptStatus.OPEN:
         return attempt
     wanted = PayRequest(
@@ -99,7 +101,7 @@ def last_call(order: Order) -> datetime:
 
 
 @transaction.atomic(durable=True)
-def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> PaymentAttempt:
+def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, in_app: bool) -> PaymentAttempt:
     draft = Payment(
         shop_id=order.shop_id,
         order=order,
@@ -118,7 +120,7 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
         )
     if locked.status != OrderStatus.PENDING:
         raise NotPayable
-    if not is_first and (attempt := _unfinished(payment, channel)):
+    if not is_first and (attempt := _unfinished(payment, channel, now, in_app=in_app)):
         return attempt
     if now >= last_call(locked):
         raise TooLate
@@ -133,12 +135,21 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime) -> Payme
     )
 
 
-def _unfinished(payment: Payment, channel: PaymentChannel) -> PaymentAttempt | None:
+def _unfinished(
+    payment: Payment, channel: PaymentChannel, now: datetime, *, in_app: bool
+) -> PaymentAttempt | None:
     """Also after a failure: the number is the provider's idempotency key. Once refused, it is not asked
     about any more, and not tried again.
+
+    What was begun inside an app is of no use outside of it, and the other way round; nor is a page that the
+    provider shows no longer.
     """
+    useless = Q(app_call={}) if in_app else ~Q(app_call={})
+    driver = DRIVERS.get(channel.driver)
+    if driver and driver.page_lasts:
+        useless |= ~Q(pay_url="") & Q(started_at__lte=now - driver.page_lasts)
     unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
-    return unfinished.order_by("-pk").first()
+    return unfinished.exclude(Q(status=AttemptStatus.OPEN) & useless).order_by("-pk").first()
 
 
 def _record_failure(attempt: PaymentAttempt, error: str, *, next_query_at: datetime | None) -> None:

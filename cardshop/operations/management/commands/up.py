@@ -12,7 +12,7 @@ from django.db import connections
 
 from cardshop.embedded import var_dir
 from cardshop.operations.demo import ensure_admin
-from cardshop.operations.demo_channels import APP_ID, MERCHANT_ID
+from cardshop.operations.demo_channels import APP_ID, MERCHANT_ID, wechat_surroundings
 from cardshop.operations.translations import compile_translations
 from cardshop.settings import env
 from payments.gateways import rsa
@@ -100,6 +100,12 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
         "SANDBOX_USDT": json.dumps({"bepusdt": usdt_key}),
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
+        **wechat_surroundings(
+            port=str(sandbox_port),
+            public_key=merchant_public,
+            platform_key=platform_rsa,
+            secret=env.generated_secret("SANDBOX_WECHAT_SECRET", var / "secrets"),
+        ),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "console",  # a person is looking
         "PYTHONUNBUFFERED": "1",  # lines appear as they are written
