@@ -40,6 +40,7 @@ KNOWN = (
     _("no payment of ours has this number"),
     _("the provider now says something else about this transaction"),
     _("in another currency than was asked for"),
+    _("this money had gone back already when we first heard of it: look at the provider"),
     _("the order was paid already: refund this"),
     _("came after the hold had ended, and nothing was left: refund this"),
     _("came after the hold had ended, and the buyer has as many as one may have: refund this"),

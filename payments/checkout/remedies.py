@@ -17,7 +17,7 @@ from payments.checkout.reasons import in_words
 from payments.models import Receipt, Refund, Statement
 from payments.selectors import WAITS_FOR_PERSON
 from payments.services import refunds
-from payments.services.evidence import CONTRADICTS, OVER
+from payments.services.evidence import CONTRADICTS, GONE_BACK, OVER
 from payments.services.reconciling import NOT_IN_STATEMENT
 from payments.services.refund_sending import UNKNOWN, finish, send_again
 from payments.services.refunds import can_refund, refundable_minor, request_refund, surplus_minor
@@ -119,7 +119,7 @@ def remedies_of_refund(refund: Refund) -> list[Remedy]:
 
 
 def _to_give_back(receipt: Receipt) -> int:
-    if receipt.attention in (CONTRADICTS, NOT_IN_STATEMENT):
+    if receipt.attention in (CONTRADICTS, GONE_BACK, NOT_IN_STATEMENT):
         return 0  # nobody knows what is true: no proposal
     left = refundable_minor(receipt)
     if receipt.attention != OVER or receipt.attempt is None:

@@ -14,7 +14,7 @@ from payments.gateways import alipay, bepusdt, epay, epay_v2, epusdt, tokenpay, 
 from payments.gateways.base import Gateway, NotAsked
 from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.drivers import Account, Driver
-from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of, guarded
+from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of, guard
 from payments.models import PaymentChannel
 
 DRIVERS: dict[str, Driver] = {
@@ -73,7 +73,7 @@ def payer_of(channel: PaymentChannel, code: str) -> str:
 
     Raises GatewayRefused, GatewayError.
     """
-    with guarded(_name(channel.pk), "login", at_the_counter=True):
+    with guard(_name(channel.pk), "login", at_the_counter=True):
         return wechat_login.openid(account_of(channel), code)
 
 

@@ -320,8 +320,14 @@ def raw_node(answer: str, name: str) -> str:
 def _evidence(said: Mapping[str, Any], *, came_in: bool = False) -> Evidence:
     """`came_in`: of a closed trade, that it was paid before. Raises GatewayError."""
     status = said.get("trade_status")
-    is_paid = status in PAID or (came_in and status == "TRADE_CLOSED")
-    return read_evidence(said, amount="total_amount", currency=CURRENCY, paid=is_paid)
+    is_refunded = came_in and status == "TRADE_CLOSED"
+    return read_evidence(
+        said,
+        amount="total_amount",
+        currency=CURRENCY,
+        paid=status in PAID or is_refunded,
+        gone_back=is_refunded or bool(said.get("refund_fee")),
+    )
 
 
 def _expect_trade(said: Mapping[str, Any], trade: Trade) -> None:

@@ -75,16 +75,23 @@ class Trade:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a provider says about one trade. Money only when `paid`."""
+    """What a provider says about one trade. Money only when `paid`.
+
+    `gone_back`: some or all of it has been refunded since. What we first hear of so was given back by
+    somebody else than us, and is no money to deliver for.
+    """
 
     out_trade_no: str
     provider_txn_id: str
     paid: bool
     amount_minor: int
     currency: str
+    gone_back: bool = False
 
 
-def read_evidence(said: Mapping[str, Any], *, amount: str, currency: str, paid: bool) -> Evidence:
+def read_evidence(
+    said: Mapping[str, Any], *, amount: str, currency: str, paid: bool, gone_back: bool = False
+) -> Evidence:
     """What is said of a trade under the numbers that Chinese providers agree on. Raises GatewayError."""
     try:
         amount_minor = to_minor(str(said[amount]), currency)
@@ -100,6 +107,7 @@ def read_evidence(said: Mapping[str, Any], *, amount: str, currency: str, paid: 
         paid=paid,
         amount_minor=amount_minor,
         currency=currency,
+        gone_back=gone_back,
     )
 
 

@@ -52,6 +52,9 @@ DEVICES = ("jump", "pc", "mobile", "qq", "wechat", "alipay")
 _PHP_BLANKS = " \t\n\r\0\x0b"  # what trim() takes off: a space of another script is a value
 # What the platform says when the provider behind it did not say yes: that one may have timed out.
 PASSED_ON = "退款失败"
+# Refunded, in part or whole, and frozen money did come.
+REFUNDED = "2"
+CAME_IN = {"1", REFUNDED, "3"}
 _PAGE = 50
 _MAX_PAGES = 10_000
 
@@ -135,7 +138,7 @@ class EpayGateway(Lacking):
         _expect_success(said)
         if said.get("out_trade_no") != trade.out_trade_no:
             raise GatewayError("answered about another trade")
-        return evidence_of(said, paid=str(said.get("status")) == "1")
+        return trade_shown(said)
 
     def refund(self, wanted: RefundRequest) -> RefundState:
         said = self._call(
@@ -171,8 +174,7 @@ class EpayGateway(Lacking):
         page = offset // limit + 1  # all that some clones know
         said = self._api(act="orders", limit=str(limit), offset=str(offset), page=str(page))
         _expect_success(said)
-        # 2 is refunded: the money did come once.
-        return [evidence_of(row, paid=str(row.get("status")) in ("1", "2")) for row in said.get("data") or []]
+        return [trade_shown(row) for row in said.get("data") or []]
 
     def _signed(self, params: dict[str, str]) -> dict[str, str]:
         signature = sign(params, self.secret, encoded=self.signs_encoded)
@@ -273,9 +275,12 @@ def expect_refund(said: Mapping[str, Any], wanted: RefundRequest) -> None:
         raise GatewayError("answered with an unreadable amount") from None
 
 
-def evidence_of(said: Mapping[str, Any], *, paid: bool) -> Evidence:
-    """What an answer, a notice or a row of a statement says of a trade. Raises GatewayError."""
-    return read_evidence(said, amount="money", currency=CURRENCY, paid=paid)
+def trade_shown(said: Mapping[str, Any]) -> Evidence:
+    """What an answer, or a row of a list, says of a trade. Raises GatewayError."""
+    status = str(said.get("status"))
+    return read_evidence(
+        said, amount="money", currency=CURRENCY, paid=status in CAME_IN, gone_back=status == REFUNDED
+    )
 
 
 def notice_of(params: Mapping[str, str], merchant_id: str) -> Notice:
@@ -283,7 +288,8 @@ def notice_of(params: Mapping[str, str], merchant_id: str) -> Notice:
     if params.get("pid") != merchant_id:
         raise BadNotice("for another merchant")
     try:
-        evidence = evidence_of(params, paid=params.get("trade_status") == "TRADE_SUCCESS")
+        is_paid = params.get("trade_status") == "TRADE_SUCCESS"
+        evidence = read_evidence(params, amount="money", currency=CURRENCY, paid=is_paid)
     except GatewayError as error:
         raise BadNotice(str(error)) from error
     return Notice(evidence=evidence, digest=sha256(signed_text(params).encode()).hexdigest())

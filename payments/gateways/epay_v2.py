@@ -43,18 +43,16 @@ from payments.gateways.epay import (
     METHODS,
     PASSED_ON,
     cut_bytes,
-    evidence_of,
     exchange,
     expect_refund,
     named,
     notice_of,
     pages_of,
     signed_text,
+    trade_shown,
 )
 
 WINDOW = timedelta(seconds=300)  # that a time stamp may be off, as on the platform's side
-# Refunded and frozen money did come: what follows from that is no business of a query for payment.
-CAME_IN = {"1", "2", "3"}
 _UNKNOWN = "订单号不存在"
 _NOT_OPEN = "该订单状态不支持关闭"
 _NO_SUCH_REFUND = "退款记录不存在"
@@ -113,7 +111,7 @@ class EpayV2Gateway(Lacking):
             raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
         if said.get("out_trade_no") != trade.out_trade_no:
             raise GatewayError("answered about another trade")
-        return evidence_of(said, paid=str(said.get("status")) in CAME_IN)
+        return trade_shown(said)
 
     def close(self, trade: Trade) -> bool:
         said = self._call("api/pay/close", named(trade))
@@ -167,7 +165,7 @@ class EpayV2Gateway(Lacking):
         said = self._call("api/merchant/orders", {"limit": str(limit), "offset": str(offset)})
         if not _is_yes(said):
             raise GatewayError(f"answered code {str(said.get('code'))[:10]}")
-        return [evidence_of(row, paid=str(row.get("status")) in CAME_IN) for row in said.get("data") or []]
+        return [trade_shown(row) for row in said.get("data") or []]
 
     def _call(self, path: str, params: dict[str, str], *, once: bool = False) -> dict[str, Any]:
         """The answer; a yes only with the platform's signature under it. Raises GatewayError."""

@@ -36,7 +36,7 @@ def ask(
     url: str,
     *,
     once: bool = False,
-    most_bytes: int = MAX_ANSWER_BYTES,
+    most_bytes: int | None = None,
     most_seconds: float | None = None,
     **request: Any,
 ) -> Answer:
@@ -46,14 +46,15 @@ def ask(
     only `once`: nobody knows whether the provider had read it. All of it together takes
     PROVIDER_TOTAL_TIMEOUT and MAX_ANSWER_BYTES at most, and above them only for who says so.
     """
+    most = most_bytes or MAX_ANSWER_BYTES
     try:
         with within(most_seconds or settings.PROVIDER_TOTAL_TIMEOUT) as call:
             try:
-                answer = _read(http, method, url, most_bytes, **request)
+                answer = _read(http, method, url, most, **request)
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
                 if once or call.connected:
                     raise  # or nobody had closed this one beforehand
-                answer = _read(http, method, url, most_bytes, **request)
+                answer = _read(http, method, url, most, **request)
     except httpx.HTTPError as error:
         raise Unreachable(type(error).__name__) from None
     if answer.status in _NOBODY_THERE:

@@ -83,11 +83,11 @@ class GuardedGateway:
         return self._gateway.statement(day)
 
     def _guarded(self, operation: str, *, at_the_counter: bool = False) -> AbstractContextManager[None]:
-        return guarded(self._name, operation, at_the_counter=at_the_counter)
+        return guard(self._name, operation, at_the_counter=at_the_counter)
 
 
 @contextmanager
-def guarded(name: str, operation: str, *, at_the_counter: bool = False) -> Iterator[None]:
+def guard(name: str, operation: str, *, at_the_counter: bool = False) -> Iterator[None]:
     """Around one operation of the channel of that name: its place, its breaker and its end. Raises NotAsked.
 
     `at_the_counter`: a buyer waits for it in one of the web's threads.

@@ -5,8 +5,7 @@ no certificates are fetched, so a stranger's notice makes no call. Traps:
 - "Closed" is also said of numbers that WeChat has never seen.
 - A refund's answer is that it was accepted. The same `out_refund_no` is one refund, and after a failure it is
   that number that has to be sent again.
-- REFUND says that some or all has gone back, and not how much. What we first hear of so was given back by
-  somebody else than us: it is no money to deliver for.
+- REFUND says that some or all has gone back, and not how much.
 """
 
 import json
@@ -200,7 +199,8 @@ class WechatGateway(Lacking):
         if said.get("mchid") != self.api.merchant_id or said.get("appid") != self.app_id:
             raise GatewayError("about the trade of another merchant")
         out_trade_no = text_of(said, "out_trade_no", longest=32)
-        if said.get("trade_state") != "SUCCESS":
+        state = said.get("trade_state")
+        if state not in ("SUCCESS", "REFUND"):
             return Evidence(
                 out_trade_no=out_trade_no, provider_txn_id="", paid=False, amount_minor=0, currency=CURRENCY
             )
@@ -213,6 +213,7 @@ class WechatGateway(Lacking):
             paid=True,
             amount_minor=_fen(amount.get("total")),
             currency=text_of(amount, "currency", longest=3),
+            gone_back=state == "REFUND",
         )
 
 

@@ -33,6 +33,7 @@ UNKNOWN = "no payment of ours has this number"
 CONTRADICTS = "the provider now says something else about this transaction"
 WRONG_CURRENCY = "in another currency than was asked for"
 TWICE = "the order was paid already: refund this"
+GONE_BACK = "this money had gone back already when we first heard of it: look at the provider"
 IN_TIME = "money received"
 LATE = "came after the hold had ended, and nothing was left: refund this"
 OVER_LIMIT = "came after the hold had ended, and the buyer has as many as one may have: refund this"
@@ -79,7 +80,8 @@ def record_receipts(news: Sequence[News], *, now: datetime) -> list[Receipt]:
     said = [_receipt_of(each, attempts.get(each.evidence.out_trade_no), now) for each in heard]
     said.sort(key=lambda receipt: (receipt.channel_id, receipt.provider_txn_id))
     new = insert_new(said, unique=["channel", "provider_txn_id"])
-    promise_all("payments.settle_receipts", {receipt.pk: receipt.shop_id for receipt in new}, now=now)
+    to_settle = {receipt.pk: receipt.shop_id for receipt in new if receipt.status == ReceiptStatus.RECORDED}
+    promise_all("payments.settle_receipts", to_settle, now=now)
     return new + [_recorded_before(receipt) for receipt in said if receipt.pk is None]
 
 
@@ -99,6 +101,8 @@ def _receipt_of(news: News, attempt: PaymentAttempt | None, now: datetime) -> Re
         currency=evidence.currency,
         source=news.source,
         received_at=now,
+        status=ReceiptStatus.ATTENTION if evidence.gone_back else ReceiptStatus.RECORDED,
+        attention=GONE_BACK if evidence.gone_back else "",
     )
 
 

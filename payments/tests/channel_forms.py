@@ -34,7 +34,7 @@ def form_of(driver, **changes):
 
 
 # What some settings want to be told in so many words.
-WORDS = ("jump", "yes", "2088" + "1" * 12, "CNY", "usdt.trc20", "USDT_TRC20")
+WORDS = ("jump", "yes", "2088" + "1" * 12, "CNY", "usdt.trc20", "USDT_TRC20", "PUB_KEY_ID_" + "0" * 24)
 
 
 def _something(setting):

@@ -1,5 +1,6 @@
 """Money arriving, in every way it can."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from orders.services.delivery import deliver_orders
 from payments.models import Receipt
 from payments.services import evidence as subject
 from payments.services.closing import ASK_FOR, begin_closing, close_due_orders, finish_closing
+from payments.services.evidence import GONE_BACK
 from payments.services.resolving import resolve_receipt
 from tests.factories import (
     counters,
@@ -211,3 +213,25 @@ def test_a_part_that_a_person_has_dealt_with_pays_for_nothing_any_more():
 
     order.refresh_from_db()
     assert (order.status, order.attention) == ("pending", subject.SHORT)
+
+
+def test_money_that_was_refunded_elsewhere_before_we_heard_of_it_delivers_nothing():
+    order = make_order(make_variant(keys=1))
+    attempt = make_attempt(order)
+
+    settle_evidence(attempt.channel, replace(paid_evidence(attempt), gone_back=True))
+
+    receipt = Receipt.objects.get()
+    assert (receipt.status, receipt.attention) == ("attention", GONE_BACK)
+    assert Order.objects.get().status == "pending"
+
+
+def test_money_that_goes_back_after_we_heard_of_it_changes_nothing():
+    order = make_order(make_variant(keys=1))
+    attempt = make_attempt(order)
+    settle_evidence(attempt.channel, paid_evidence(attempt))
+
+    settle_evidence(attempt.channel, replace(paid_evidence(attempt), gone_back=True))
+
+    receipt = Receipt.objects.get()
+    assert (receipt.status, receipt.attention) == ("applied", "")

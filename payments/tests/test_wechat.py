@@ -77,9 +77,15 @@ def test_a_paid_notice_is_read_and_is_proof():
     assert gateway().notice_is_proof
 
 
-@pytest.mark.parametrize("state", ["REFUND", "NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "success", ""])
+@pytest.mark.parametrize("state", ["NOTPAY", "CLOSED", "REVOKED", "USERPAYING", "success", ""])
 def test_a_genuine_notice_of_an_unpaid_trade_is_no_money(state):
     assert not gateway().read_notice(notice({**PAID, "trade_state": state}), at=NOON).evidence.paid
+
+
+def test_money_that_has_gone_back_since_is_said_to_have():
+    said = gateway().read_notice(notice({**PAID, "trade_state": "REFUND"}), at=NOON).evidence
+
+    assert (said.paid, said.gone_back, said.amount_minor) == (True, True, 990)
 
 
 @pytest.mark.parametrize("kind", ["REFUND.SUCCESS", "REFUND.ABNORMAL", "REFUND.CLOSED", "COUPON.USE"])
