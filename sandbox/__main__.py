@@ -1,5 +1,6 @@
 """Start the sandbox: python -m sandbox --port 8001 --db PATH --merchant 1001:KEY."""
 
+import json
 import os
 import re
 from argparse import ArgumentParser
@@ -14,10 +15,12 @@ from sandbox import epay_v2
 from sandbox.app import make_app
 from sandbox.gateway import Gateway
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import ALIPAY, EPAY_V1, EPAY_V2, Ledger
+from sandbox.ledger import ALIPAY, EPAY_V1, EPAY_V2, STRIPE, Ledger
 from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender
 from sandbox.speakers import AlipaySpeaker, EpaySpeaker, EpayV2Speaker, Speaker
+from sandbox.stripe import StripeAccount
+from sandbox.stripe_speaker import StripeSpeaker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -69,6 +72,7 @@ def _speakers(merchants: Merchants) -> dict[str, Speaker]:
         EPAY_V1: EpaySpeaker(merchants),
         EPAY_V2: EpayV2Speaker(merchants),
         ALIPAY: AlipaySpeaker(merchants),
+        STRIPE: StripeSpeaker(merchants.stripe),
     }
 
 
@@ -89,6 +93,12 @@ def _read_rsa(env: Mapping[str, str]) -> tuple[dict[str, RSAPublicKey], RSAPriva
         return {}, None
     rsa = {pid: epay_v2.read_public_key(key) for pid, key in read_merchants(merchants).items()}
     return rsa, epay_v2.read_private_key(env["SANDBOX_PLATFORM_KEY"])
+
+
+def _read_stripe(env: Mapping[str, str]) -> StripeAccount | None:
+    """Raises TypeError, ValueError."""
+    text = env.get("SANDBOX_STRIPE")
+    return StripeAccount(**json.loads(text)) if text else None
 
 
 def main() -> None:
@@ -118,10 +128,14 @@ def main() -> None:
         rsa, platform = _read_rsa(env)
     except (KeyError, ValueError):
         parser.error("SANDBOX_RSA_MERCHANTS is not ID:KEY, or SANDBOX_PLATFORM_KEY no key")
+    try:
+        stripe = _read_stripe(env)
+    except (TypeError, ValueError):
+        parser.error("SANDBOX_STRIPE is not the JSON that README.md describes")
     args.db.parent.mkdir(parents=True, exist_ok=True)
     public_url = (args.public_url or f"http://127.0.0.1:{args.port}").rstrip("/")
     print(f"sandbox gateway on {public_url}, merchants {', '.join(keys)}", flush=True)
-    known = Merchants(keys=keys, rsa=rsa, platform=platform)
+    known = Merchants(keys=keys, rsa=rsa, platform=platform, stripe=stripe)
     Server(port=args.port, db=args.db, merchants=known, public_url=public_url).run()
 
 

@@ -3,11 +3,11 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox import alipay_api, cashier, control, epay_api, epay_v2_api
+from sandbox import alipay_api, cashier, control, epay_api, epay_v2_api, stripe_api
 from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
@@ -23,16 +23,20 @@ View = Callable[..., Answer]  # (gateway, request, **what the path names)
 def faulty(view: View) -> View:
     """The view, as the api_… knobs let it be seen."""
 
-    def seen(gateway: Gateway, request: Request) -> Answer:
+    def seen(gateway: Gateway, request: Request, **named: str) -> Answer:
         time.sleep(gateway.board.now.api_delay_s)
         if gateway.board.take("api_error"):
             raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error")
-        answer = view(gateway, request)
+        answer = view(gateway, request, **named)
         if gateway.board.take("api_lost"):
             raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "api_lost")
         return answer
 
     return seen
+
+
+def _faulty_each(views: Mapping[str, View]) -> dict[str, View]:
+    return {method: faulty(view) for method, view in views.items()}
 
 
 def own(view: View) -> View:
@@ -59,6 +63,7 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/api/pay/query", {"POST": faulty(epay_v2_api.query)}),
     (r"/api/merchant/orders", {"POST": faulty(epay_v2_api.orders)}),
     (r"/alipay/gateway\.do", {"POST": faulty(alipay_api.call), "GET": alipay_api.page}),
+    *[(f"/stripe/v1/{path}", _faulty_each(views)) for path, views in stripe_api.PATHS.items()],
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
     (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
     (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),

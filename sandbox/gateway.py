@@ -23,7 +23,7 @@ class Gateway:
     def pay(self, trade_no: str, *, money_fen: int | None = None) -> bool:
         """Capture a trade and send word of it; True only for the call that did."""
         now = time.time()
-        plans = first_notices(trade_no, board=self.board, now=now)
+        plans = self._notices_of(trade_no, now)
         notices = self.ledger.capture(trade_no, money_fen=money_fen, plans=plans, now=now)
         self.sender.add(notices or [])
         return notices is not None
@@ -38,6 +38,10 @@ class Gateway:
         """Send the notice once more, now and without retries."""
         self.sender.add([self.ledger.plan_notice(Plan(trade_no, time.time(), 0))])
 
+    def webhook_url(self, registered: str) -> str:
+        """Where an account's notices go, whose provider is not told with every trade."""
+        return self.board.now.webhook_url or registered
+
     def pay_url(self, trade: Trade) -> str:
         return f"{self.public_url}/pay/{trade.trade_no}"
 
@@ -49,3 +53,8 @@ class Gateway:
         """Whether the trade's merchant is still one of ours."""
         speaker = self.speakers.get(trade.bill.protocol)
         return speaker is not None and speaker.knows(trade.bill.pid)
+
+    def _notices_of(self, trade_no: str, now: float) -> list[Plan]:
+        trade = self.ledger.trade(trade_no)
+        has_ear = trade is not None and trade.bill.notify_url
+        return first_notices(trade_no, board=self.board, now=now) if has_ear else []

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import NamedTuple
 
 # The protocol that a bill came by, and is told of by.
-EPAY_V1, EPAY_V2, ALIPAY = "epay_v1", "epay_v2", "alipay"
+EPAY_V1, EPAY_V2, ALIPAY, STRIPE = "epay_v1", "epay_v2", "alipay", "stripe"
 BEIJING = timezone(timedelta(hours=8))  # the clock EPay numbers and stamps its trades by
 
 SCHEMA = """

@@ -50,9 +50,19 @@ class Request:
         self.origin: str = environ.get("HTTP_ORIGIN", "").lower()
         self.fetch_site: str = environ.get("HTTP_SEC_FETCH_SITE", "").lower()
 
+    def header(self, name: str) -> str:
+        """Of the caller's headers the one of that name; nothing if it was not sent."""
+        value: str = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}", "")
+        return value
+
+    @cached_property
+    def query_string(self) -> str:
+        text: str = self._environ.get("QUERY_STRING", "")
+        return text
+
     @cached_property
     def query(self) -> dict[str, str]:
-        return _form(self._environ.get("QUERY_STRING", "").encode("latin-1"))
+        return _form(self.query_string.encode("latin-1"))
 
     @cached_property
     def lang(self) -> str:
@@ -67,13 +77,13 @@ class Request:
         kind = self._environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind not in ("", FORM_TYPE):
             raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {FORM_TYPE}")
-        return _form(self._body)
+        return _form(self.body)
 
     @cached_property
     def json(self) -> dict[str, object]:
         """The body, an object; an empty body is an empty one."""
         try:
-            content = json.loads(self._body or b"{}")
+            content = json.loads(self.body or b"{}")
         except (ValueError, RecursionError) as exc:
             raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not JSON") from exc
         if not isinstance(content, dict):
@@ -81,7 +91,7 @@ class Request:
         return content
 
     @cached_property
-    def _body(self) -> bytes:
+    def body(self) -> bytes:
         body: bytes = self._environ["wsgi.input"].read(BODY_BYTES + 1)
         if len(body) > BODY_BYTES:
             raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"over {BODY_BYTES} bytes")

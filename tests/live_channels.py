@@ -1,10 +1,13 @@
 """Every driver as a channel of the running sandbox, for tests that go over real HTTP in both directions."""
 
+import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpx
+from django.urls import reverse
 
+from cardshop.common.links import absolute_url
 from payments.gateways import seal_secrets
 from payments.gateways.rsa import new_key, public_of
 from payments.models import PaymentAttempt, PaymentChannel
@@ -17,7 +20,10 @@ APP_ID = "2021001"
 
 @dataclass(frozen=True, kw_only=True)
 class LiveChannel:
-    """What a driver's channel needs, `environment` being the sandbox's share of it."""
+    """What a driver's channel needs, `environment` being the sandbox's share of it.
+
+    A provider that `is_told_once` learns in its own settings where its notices go, and not with every trade.
+    """
 
     method: str
     secrets: dict[str, str]
@@ -26,10 +32,12 @@ class LiveChannel:
     options: dict[str, str] = field(default_factory=dict)
     path: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    is_told_once: bool = False
 
 
 _RSA = {"secrets": {"secret": OURS}, "provider_key": public_of(THEIRS)}
 _ALIPAY = {"method": "alipay", "merchant_id": APP_ID, "path": "alipay/gateway.do", **_RSA}
+_STRIPE = {"api_key": "sk_test_canary", "webhook_secret": "whsec_canary"}
 LIVE = {
     "epay_v1": LiveChannel(method="alipay", secrets={"secret": KEY}),
     "epay_v2": LiveChannel(
@@ -42,6 +50,14 @@ LIVE = {
     ),
     "alipay_qr": LiveChannel(**_ALIPAY),
     "alipay_page": LiveChannel(**_ALIPAY),
+    "stripe_checkout": LiveChannel(
+        method="card",
+        secrets=_STRIPE,
+        merchant_id="acct_1",
+        path="stripe",
+        environment={"SANDBOX_STRIPE": json.dumps({"account": "acct_1", **_STRIPE})},
+        is_told_once=True,
+    ),
 }
 
 
@@ -64,6 +80,8 @@ def make_live(driver: str, sandbox: RunningSandbox, *, slug: str = "paid") -> Pa
     )
     seal_secrets(made, live.secrets)
     made.save()
+    if live.is_told_once:
+        sandbox.turn(webhook_url=absolute_url(made.shop, reverse("notify", args=[slug])))
     return made
 
 
