@@ -15,9 +15,11 @@ from sandbox import epay_v2
 from sandbox.app import make_app
 from sandbox.gateway import Gateway
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import ALIPAY, EPAY_V1, EPAY_V2, STRIPE, Ledger
+from sandbox.ledger import ALIPAY, EPAY_V1, EPAY_V2, PAYPAL, STRIPE, Ledger
 from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender
+from sandbox.paypal import PayPalApp
+from sandbox.paypal_speaker import PayPalSpeaker
 from sandbox.speakers import AlipaySpeaker, EpaySpeaker, EpayV2Speaker, Speaker
 from sandbox.stripe import StripeAccount
 from sandbox.stripe_speaker import StripeSpeaker
@@ -51,7 +53,7 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
 
     def load(self) -> "WSGIApplication":
         ledger, board = Ledger(self._db), KnobBoard()
-        speakers = _speakers(self._merchants)
+        speakers = _speakers(self._merchants, self._public_url)
         sender = NoticeSender(ledger, board, speakers)
         sender.start()
         return make_app(
@@ -66,13 +68,14 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
         )
 
 
-def _speakers(merchants: Merchants) -> dict[str, Speaker]:
+def _speakers(merchants: Merchants, public_url: str) -> dict[str, Speaker]:
     """Every protocol that is spoken here, by its name in the ledger."""
     return {
         EPAY_V1: EpaySpeaker(merchants),
         EPAY_V2: EpayV2Speaker(merchants),
         ALIPAY: AlipaySpeaker(merchants),
         STRIPE: StripeSpeaker(merchants.stripe),
+        PAYPAL: PayPalSpeaker(merchants.paypal, public_url),
     }
 
 
@@ -99,6 +102,16 @@ def _read_stripe(env: Mapping[str, str]) -> StripeAccount | None:
     """Raises TypeError, ValueError."""
     text = env.get("SANDBOX_STRIPE")
     return StripeAccount(**json.loads(text)) if text else None
+
+
+def _read_paypal(env: Mapping[str, str]) -> PayPalApp | None:
+    """Raises TypeError, ValueError."""
+    text = env.get("SANDBOX_PAYPAL")
+    if not text:
+        return None
+    app = PayPalApp(**json.loads(text))
+    _ = app.certificate  # now, and not in the middle of the first call
+    return app
 
 
 def main() -> None:
@@ -129,13 +142,13 @@ def main() -> None:
     except (KeyError, ValueError):
         parser.error("SANDBOX_RSA_MERCHANTS is not ID:KEY, or SANDBOX_PLATFORM_KEY no key")
     try:
-        stripe = _read_stripe(env)
+        stripe, paypal = _read_stripe(env), _read_paypal(env)
     except (TypeError, ValueError):
-        parser.error("SANDBOX_STRIPE is not the JSON that README.md describes")
+        parser.error("SANDBOX_STRIPE or SANDBOX_PAYPAL is not the JSON that README.md describes")
     args.db.parent.mkdir(parents=True, exist_ok=True)
     public_url = (args.public_url or f"http://127.0.0.1:{args.port}").rstrip("/")
     print(f"sandbox gateway on {public_url}, merchants {', '.join(keys)}", flush=True)
-    known = Merchants(keys=keys, rsa=rsa, platform=platform, stripe=stripe)
+    known = Merchants(keys=keys, rsa=rsa, platform=platform, stripe=stripe, paypal=paypal)
     Server(port=args.port, db=args.db, merchants=known, public_url=public_url).run()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox import alipay_api, cashier, control, epay_api, epay_v2_api, stripe_api
+from sandbox import alipay_api, cashier, control, epay_api, epay_v2_api, paypal, paypal_api, stripe_api
 from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
@@ -64,6 +64,8 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     (r"/api/merchant/orders", {"POST": faulty(epay_v2_api.orders)}),
     (r"/alipay/gateway\.do", {"POST": faulty(alipay_api.call), "GET": alipay_api.page}),
     *[(f"/stripe/v1/{path}", _faulty_each(views)) for path, views in stripe_api.PATHS.items()],
+    *[(f"/paypal/{path}", _faulty_each(views)) for path, views in paypal_api.PATHS.items()],
+    (f"/paypal/v1/notifications/certs/{paypal.CERTIFICATE}", {"GET": paypal_api.certificate}),
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
     (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
     (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),

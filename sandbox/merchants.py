@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from sandbox import epay_v2
+from sandbox.paypal import PayPalApp
 from sandbox.stripe import StripeAccount
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merchants:
     """`keys` are EPay v1's shared secrets; `rsa` the public keys of merchants of EPay v2 and Alipay, with
-    `platform`, our own key, for them; `stripe` is the one account there.
+    `platform`, our own key, for them; `stripe` and `paypal` are the one
+    account there.
     """
 
     keys: Mapping[str, str] = field(repr=False)
     rsa: Mapping[str, RSAPublicKey] = field(default_factory=dict)
     platform: RSAPrivateKey | None = field(default=None, repr=False)
     stripe: StripeAccount | None = None
+    paypal: PayPalApp | None = None
 
     def signed(self, said: Mapping[str, object]) -> dict[str, object]:
         """By the platform, now."""

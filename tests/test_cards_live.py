@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -35,7 +36,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox
     running.kill()
 
 
-@pytest.fixture(params=["stripe_checkout"])
+@pytest.fixture(params=["stripe_checkout", "paypal"])
 def attempt(request: pytest.FixtureRequest, sandbox: RunningSandbox) -> PaymentAttempt:
     """Begun, and nobody is told of what becomes of it."""
     the_shop()
@@ -80,7 +81,7 @@ def refunded(sandbox: RunningSandbox, attempt: PaymentAttempt) -> object:
 def test_what_is_closed_takes_no_money_any_more(
     attempt: PaymentAttempt, gateway: Gateway, sandbox: RunningSandbox
 ):
-    trade = asked_as(attempt)
+    trade = replace(asked_as(attempt), wanted=False)
 
     assert gateway.close(trade)
     assert gateway.close(trade)
@@ -90,6 +91,22 @@ def test_what_is_closed_takes_no_money_any_more(
     assert found is not None
     assert not found.paid
     assert sandbox.booked(trade_of(attempt))["paid_at"] is None
+
+
+def test_what_was_agreed_to_is_taken_only_while_it_is_wanted(
+    attempt: PaymentAttempt, gateway: Gateway, sandbox: RunningSandbox
+):
+    sandbox.pay(trade_of(attempt))
+    trade = asked_as(attempt)
+
+    assert trade.wanted
+    before = gateway.query(replace(trade, wanted=False))
+    after = gateway.query(trade)
+
+    assert before is not None
+    assert before.paid is (attempt.channel.driver != "paypal")
+    assert after is not None
+    assert after.paid
 
 
 def test_what_is_paid_cannot_be_closed(paid: Trade, gateway: Gateway):

@@ -8,14 +8,15 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
-from payments.gateways import alipay, epay, epay_v2, stripe_checkout
+from payments.gateways import alipay, epay, epay_v2, paypal, stripe_checkout
 from payments.gateways.base import Gateway, Unreachable
 from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
 
 DRIVERS: dict[str, Driver] = {
-    driver.name: driver for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS, stripe_checkout.DRIVER)
+    driver.name: driver
+    for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS, stripe_checkout.DRIVER, paypal.DRIVER)
 }
 
 
