@@ -191,7 +191,9 @@ class PayPalGateway(Lacking):
             "page_size": str(_PAGE),
         }
         for page in range(1, _MOST_PAGES + 1):
-            said = self._asked("v1/reporting/transactions", params={**stretch, "page": str(page)})
+            said = self._found("v1/reporting/transactions", params={**stretch, "page": str(page)})
+            if said is None:
+                raise GatewayError("has no statements")
             for row in listed(said, "transaction_details"):
                 if (each := booked(within(row, "transaction_info"))) is not None:
                     yield each
@@ -241,18 +243,12 @@ class PayPalGateway(Lacking):
         capture = self._found(f"v2/payments/captures/{number_of(capture_id)}") or {}
         return str(within(within(capture, "supplementary_data"), "related_ids").get("order_id") or "")
 
-    def _found(self, path: str) -> dict[str, Any] | None:
-        try:
-            return self._asked(path)
-        except NotThere:
-            return None
-
-    def _asked(self, path: str, **request: Any) -> dict[str, Any]:
-        """Raises NotThere, GatewayError."""
+    def _found(self, path: str, **request: Any) -> dict[str, Any] | None:
+        """Raises GatewayError."""
         try:
             return self._calls.ask("GET", path, **request)
         except NotThere:
-            raise
+            return None
         except GatewayRefused as error:
             raise GatewayError(str(error)) from error
 
