@@ -1,15 +1,18 @@
 """The demo shop's ways to pay: the sandbox, by every protocol that it speaks."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cardshop.settings import env
 from cardshop.shops.models import Shop
 from payments.gateways import seal_secrets
-from payments.gateways.rsa import public_of
+from payments.gateways.rsa import new_key, public_of
 from payments.models import PaymentChannel
 
 MERCHANT_ID, APP_ID = "1001", "2021001"
+STRIPE_ACCOUNT, PAYPAL_CLIENT, PAYPAL_WEBHOOK = "acct_sandbox", "SandboxClient", "5GP028458E2496506"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,54 @@ CHANNELS = [
         path="alipay/gateway.do",
         provider_key=_platform_key,
     ),
+    DemoChannel(
+        slug="card",
+        method="card",
+        name="信用卡",
+        name_en="Credit card",
+        driver="stripe_checkout",
+        secrets={"api_key": "SANDBOX_STRIPE_KEY", "webhook_secret": "SANDBOX_STRIPE_SECRET"},
+        merchant_id=STRIPE_ACCOUNT,
+        path="stripe",
+    ),
+    DemoChannel(
+        slug="paypal",
+        method="paypal",
+        name="PayPal",
+        name_en="PayPal",
+        driver="paypal",
+        secrets={"secret": "SANDBOX_PAYPAL_SECRET"},
+        options={"webhook_id": "SANDBOX_PAYPAL_WEBHOOK"},
+        merchant_id=PAYPAL_CLIENT,
+        path="paypal",
+    ),
 ]
+
+
+def card_surroundings(*, port: int, secrets: Path) -> dict[str, str]:
+    """What the demo shop and the sandbox share of Stripe and PayPal, with the shop's `port`: it is there, and
+    not with each payment, that these two learn where notices go.
+    """
+    stripe = {
+        "api_key": f"sk_test_{env.generated_secret('SANDBOX_STRIPE_KEY_END', secrets)}",
+        "webhook_secret": f"whsec_{env.generated_secret('SANDBOX_STRIPE_SECRET_END', secrets)}",
+    }
+    paypal = {
+        "client_secret": env.generated_secret("SANDBOX_PAYPAL_SECRET", secrets),
+        "webhook_id": PAYPAL_WEBHOOK,
+    }
+    key = env.generated_secret("SANDBOX_PAYPAL_KEY", secrets, new_key)
+    notify = f"http://127.0.0.1:{port}/pay/notify"
+    ear = {"account": STRIPE_ACCOUNT, "webhook_url": f"{notify}/card/"}
+    app = {"client_id": PAYPAL_CLIENT, "key": key, "webhook_url": f"{notify}/paypal/"}
+    return {
+        "SANDBOX_STRIPE_KEY": stripe["api_key"],
+        "SANDBOX_STRIPE_SECRET": stripe["webhook_secret"],
+        "SANDBOX_STRIPE": json.dumps({**stripe, **ear}),
+        "SANDBOX_PAYPAL_SECRET": paypal["client_secret"],
+        "SANDBOX_PAYPAL_WEBHOOK": paypal["webhook_id"],
+        "SANDBOX_PAYPAL": json.dumps({**paypal, **app}),
+    }
 
 
 def connect_sandbox(shop: Shop) -> bool:

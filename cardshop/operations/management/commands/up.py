@@ -11,7 +11,7 @@ from django.db import connections
 
 from cardshop.embedded import var_dir
 from cardshop.operations.demo import ensure_admin
-from cardshop.operations.demo_channels import APP_ID, MERCHANT_ID
+from cardshop.operations.demo_channels import APP_ID, MERCHANT_ID, card_surroundings
 from cardshop.operations.translations import compile_translations
 from cardshop.settings import env
 from payments.gateways import rsa
@@ -94,6 +94,7 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
         "SANDBOX_MERCHANT_RSA": merchant_rsa,
         "SANDBOX_PLATFORM_KEY": platform_rsa,
         "SANDBOX_RSA_MERCHANTS": f"{MERCHANT_ID}:{merchant_public},{APP_ID}:{merchant_public}",
+        **card_surroundings(port=port, secrets=var / "secrets"),
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
