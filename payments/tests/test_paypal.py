@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardshop.common.money import to_text
@@ -61,7 +61,8 @@ def test_an_order_asks_for_just_that_money_under_our_number():
     assert request.headers["Authorization"] == "Bearer token-canary"
 
 
-@given(minor=st.integers(1, 10**12), currency=st.sampled_from(["USD", "CNY", "JPY"]))
+@settings(deadline=None)
+@given(minor=st.integers(1, 10**12 - 1), currency=st.sampled_from(["USD", "CNY", "JPY"]))
 def test_an_amount_comes_back_as_it_was_asked_for(minor, currency):
     amount = {"currency_code": currency, "value": to_text(minor, currency)}
     made, asked = says(order(captures=[{**CAPTURE, "amount": amount}]))
@@ -232,10 +233,17 @@ def test_a_token_is_asked_for_once_until_shortly_before_its_end():
 
 
 def test_a_token_that_was_taken_away_is_asked_for_again():
-    made, asked = says((401, ""), order())
+    tokens = []
 
-    assert made.query(A1).paid
-    assert len(asked) == 2
+    def answer(request):
+        if request.url.path == "/v1/oauth2/token":
+            tokens.append(request)
+            return httpx.Response(200, json={"access_token": f"t{len(tokens)}", "expires_in": 600})
+        status, said = order() if request.headers["Authorization"] == "Bearer t2" else (401, "")
+        return httpx.Response(status, json=said)
+
+    assert gateway(answer).query(A1).paid
+    assert len(tokens) == 2
 
 
 @pytest.mark.parametrize(
@@ -429,5 +437,5 @@ def test_the_driver_says_what_it_wants_and_what_it_can():
     assert PayPalGateway.can == set(Ability) - {Ability.LIST}
     [check] = [setting.check for setting in DRIVER.settings if setting.check]
     check("5GP028458E2496506")
-    with pytest.raises(ValueError, match="letters"):
+    with pytest.raises(ValueError, match=r"Webhook|webhook"):
         check("a b")

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 import stripe
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.gateways import exchange
@@ -78,6 +78,7 @@ def test_yen_have_no_parts():
     assert (made.query(A1).amount_minor, made.query(A1).currency) == (1500, "JPY")
 
 
+@settings(deadline=None)
 @given(minor=st.integers(1, 10**12), currency=st.sampled_from(["CNY", "USD", "JPY"]))
 def test_an_amount_comes_back_as_it_was_asked_for(minor, currency):
     made, _ = says((200, {**SESSION, "amount_total": minor, "currency": currency.lower()}))
@@ -337,13 +338,13 @@ def test_the_driver_says_what_it_wants_and_what_it_can():
     assert DRIVER.secret_names == ["api_key", "webhook_secret"]
     assert StripeGateway.can == set(Ability)
     checks = {setting.name: setting.check for setting in DRIVER.settings}
-    for name, good, bad in (
-        ("merchant_id", "acct_1", "1"),
-        ("api_key", "sk_test_1", "pk_test_1"),
-        ("webhook_secret", "whsec_1", "sk_test_1"),
+    for name, begins, good, bad in (
+        ("merchant_id", "acct_", "acct_1", "1"),
+        ("api_key", "sk_", "sk_test_1", "pk_test_1"),
+        ("webhook_secret", "whsec_", "whsec_1", "sk_test_1"),
     ):
         checks[name](good)
-        with pytest.raises(ValueError, match="begins with"):
+        with pytest.raises(ValueError, match=begins):
             checks[name](bad)
 
 
