@@ -1,31 +1,39 @@
 """Start the sandbox: python -m sandbox --port 8001 --db PATH --merchant 1001:KEY."""
 
-import json
 import os
-import re
 from argparse import ArgumentParser
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped, unused-ignore]
 
-from sandbox import epay_v2, wechat
 from sandbox.app import make_app
+from sandbox.environment import BadEnvironment, read_environment
 from sandbox.gateway import Gateway
 from sandbox.knobs import KnobBoard
-from sandbox.ledger import ALIPAY, BEPUSDT, EPAY_V1, EPAY_V2, EPUSDT, TOKENPAY, WECHAT, Ledger
+from sandbox.ledger import (
+    ALIPAY,
+    BEPUSDT,
+    EPAY_V1,
+    EPAY_V2,
+    EPUSDT,
+    PAYPAL,
+    STRIPE,
+    TOKENPAY,
+    WECHAT,
+    Ledger,
+)
 from sandbox.merchants import Merchants
 from sandbox.notices import NoticeSender
+from sandbox.paypal_speaker import PayPalSpeaker
 from sandbox.speakers import AlipaySpeaker, EpaySpeaker, EpayV2Speaker, Speaker
+from sandbox.stripe_speaker import StripeSpeaker
 from sandbox.usdt_speakers import BepusdtSpeaker, EpusdtSpeaker, TokenPaySpeaker
 from sandbox.wechat_speaker import WechatSpeaker
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-MERCHANT = re.compile(r"(?P<pid>[1-9][0-9]{0,8}):(?P<key>\S+)")
 SERVER = {
     "worker_class": "gthread",
     "workers": 1,  # the notice pool and the knobs live in the one worker
@@ -51,7 +59,7 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
 
     def load(self) -> "WSGIApplication":
         ledger, board = Ledger(self._db), KnobBoard()
-        speakers = _speakers(self._merchants)
+        speakers = _speakers(self._merchants, self._public_url)
         sender = NoticeSender(ledger, board, speakers)
         sender.start()
         return make_app(
@@ -66,7 +74,7 @@ class Server(BaseApplication):  # type: ignore[misc, unused-ignore]  # gunicorn 
         )
 
 
-def _speakers(merchants: Merchants) -> dict[str, Speaker]:
+def _speakers(merchants: Merchants, public_url: str) -> dict[str, Speaker]:
     """Every protocol that is spoken here, by its name in the ledger."""
     speakers: dict[str, Speaker] = {
         EPAY_V1: EpaySpeaker(merchants),
@@ -75,42 +83,17 @@ def _speakers(merchants: Merchants) -> dict[str, Speaker]:
         EPUSDT: EpusdtSpeaker(merchants),
         BEPUSDT: BepusdtSpeaker(merchants),
         TOKENPAY: TokenPaySpeaker(merchants),
+        STRIPE: StripeSpeaker(merchants.stripe),
+        PAYPAL: PayPalSpeaker(merchants.paypal, public_url),
     }
     if merchants.wechat:
         speakers[WECHAT] = WechatSpeaker(merchants.wechat)
     return speakers
 
 
-def read_merchants(text: str) -> dict[str, str]:
-    """Keys by merchant, from "1001:KEY,1002:KEY2" (or one a line). Raises ValueError."""
-    keys: dict[str, str] = {}
-    for number, entry in enumerate(re.split(r"[,\s]+", text.strip()), start=1):
-        match = MERCHANT.fullmatch(entry)
-        if match is None:
-            raise ValueError(f"merchant {number} is not ID:KEY")  # without the key, which is secret
-        keys[match["pid"]] = match["key"]
-    return keys
-
-
-def _read_rsa(env: Mapping[str, str]) -> tuple[dict[str, RSAPublicKey], RSAPrivateKey | None]:
-    """The merchants of EPay v2 and the platform's own key, if there are any. Raises KeyError, ValueError."""
-    if not (merchants := env.get("SANDBOX_RSA_MERCHANTS")):
-        return {}, None
-    rsa = {pid: epay_v2.read_public_key(key) for pid, key in read_merchants(merchants).items()}
-    return rsa, epay_v2.read_private_key(env["SANDBOX_PLATFORM_KEY"])
-
-
-def _read_usdt(env: Mapping[str, str]) -> dict[str, str]:
-    """Keys by protocol, from JSON like {"bepusdt": "KEY"}. Raises ValueError."""
-    keys = json.loads(env.get("SANDBOX_USDT") or "{}")
-    if not isinstance(keys, dict) or not keys.keys() <= {EPUSDT, BEPUSDT, TOKENPAY}:
-        raise ValueError
-    return {name: str(key) for name, key in keys.items()}
-
-
 def main() -> None:
     env = os.environ
-    parser = ArgumentParser("sandbox", description="A stand-in EPay gateway on 127.0.0.1.")
+    parser = ArgumentParser("sandbox", description="A stand-in payment gateway on 127.0.0.1.")
     parser.add_argument("--port", type=int, default=env.get("SANDBOX_PORT", "8001"))
     parser.add_argument("--db", type=Path, default=env.get("SANDBOX_DB", "sandbox.sqlite3"))
     parser.add_argument("--public-url", default=env.get("SANDBOX_PUBLIC_URL"))
@@ -128,25 +111,12 @@ def main() -> None:
     else:
         merchants = env.get("SANDBOX_MERCHANTS", "")
     try:
-        keys = read_merchants(merchants)
-    except ValueError as exc:
+        known = read_environment(env, merchants=merchants)
+    except BadEnvironment as exc:
         parser.error(str(exc))
-    try:
-        rsa, platform = _read_rsa(env)
-    except (KeyError, ValueError):
-        parser.error("SANDBOX_RSA_MERCHANTS is not ID:KEY, or SANDBOX_PLATFORM_KEY no key")
-    try:
-        usdt = _read_usdt(env)
-    except ValueError:
-        parser.error('SANDBOX_USDT is not JSON like {"epusdt": KEY, "bepusdt": KEY, "tokenpay": KEY}')
-    try:
-        wechat_account = wechat.read_account(env["SANDBOX_WECHAT"]) if env.get("SANDBOX_WECHAT") else None
-    except ValueError as exc:
-        parser.error(f"SANDBOX_WECHAT: {exc}")
     args.db.parent.mkdir(parents=True, exist_ok=True)
     public_url = (args.public_url or f"http://127.0.0.1:{args.port}").rstrip("/")
-    print(f"sandbox gateway on {public_url}, merchants {', '.join(keys)}", flush=True)
-    known = Merchants(keys=keys, rsa=rsa, platform=platform, usdt=usdt, wechat=wechat_account)
+    print(f"sandbox gateway on {public_url}, merchants {', '.join(known.keys)}", flush=True)
     Server(port=args.port, db=args.db, merchants=known, public_url=public_url).run()
 
 

@@ -3,11 +3,23 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sandbox import alipay_api, alipay_bill, cashier, control, epay_api, epay_v2_api, usdt_api, wechat_api
+from sandbox import (
+    alipay_api,
+    alipay_bill,
+    cashier,
+    control,
+    epay_api,
+    epay_v2_api,
+    paypal,
+    paypal_api,
+    stripe_api,
+    usdt_api,
+    wechat_api,
+)
 from sandbox.callers import require_known_host, require_own_page
 from sandbox.gateway import Gateway
 from sandbox.web import Answer, HttpError, Request, json_answer
@@ -33,6 +45,10 @@ def faulty(view: View) -> View:
         return answer
 
     return seen
+
+
+def _faulty_each(views: Mapping[str, View]) -> dict[str, View]:
+    return {method: faulty(view) for method, view in views.items()}
 
 
 def own(view: View) -> View:
@@ -72,6 +88,9 @@ PATHS: list[tuple[str, dict[str, View]]] = [
     *[(path, {method: faulty(view)}) for method, path, view in wechat_api.PATHS],
     (wechat_api.LOGIN, {"GET": wechat_api.login}),
     (wechat_api.PHONE_PAGE, {"GET": wechat_api.phone_page}),
+    *[(f"/stripe/v1/{path}", _faulty_each(views)) for path, views in stripe_api.PATHS.items()],
+    *[(f"/paypal/{path}", _faulty_each(views)) for path, views in paypal_api.PATHS.items()],
+    (f"/paypal/v1/notifications/certs/{paypal.CERTIFICATE}", {"GET": paypal_api.certificate}),
     (r"/submit\.php", {"GET": cashier.submit, "POST": cashier.submit}),
     (r"/pay/(?P<trade_no>[0-9]+)", {"GET": cashier.show_trade, "POST": own(cashier.press_button)}),
     (r"/", {"GET": cashier.front, "POST": own(cashier.turn_knobs)}),

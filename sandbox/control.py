@@ -37,14 +37,12 @@ def pay(gateway: Gateway, request: Request, trade_no: str) -> Answer:
     """Pay as a buyer would, or otherwise: another amount, or a second time."""
     _known(gateway, trade_no)
     money_fen, again = _wishes(request.json)
-    if again:
-        try:
+    try:
+        if again:
             trade_no = gateway.pay_again(trade_no, money_fen=money_fen).trade_no
-        except Refused as exc:
-            raise HttpError(HTTPStatus.CONFLICT, str(exc)) from exc
-        captured = True
-    else:
-        captured = gateway.pay(trade_no, money_fen=money_fen)
+        captured = again or gateway.pay(trade_no, money_fen=money_fen)
+    except Refused as exc:
+        raise HttpError(HTTPStatus.CONFLICT, str(exc)) from exc
     trade = _known(gateway, trade_no)
     return json_answer(
         {

@@ -25,6 +25,7 @@ class Knobs:
     api_delay_s: float = 0.0  # before each of those calls is looked at
     create_delay_s: float = 0.0  # after a trade is recorded, before the answer
     time_scale: float = 1.0  # on the retry schedule, for retries planned from now on
+    webhook_url: str = ""  # where Stripe's and PayPal's notices go, if not to the account's own address
     answer: str = "payurl"  # what mapi.php answers for wxpay: payurl or qrcode
 
 
@@ -42,7 +43,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "create_delay_s": (0, 60),
     "time_scale": (0.0001, 10),
 }
-WORDS = {"notice_status": re.compile("[A-Z_]{1,32}"), "answer": re.compile("payurl|qrcode")}
+WORDS = {
+    "notice_status": re.compile("[A-Z_]{1,32}"),
+    "webhook_url": re.compile("(http://[!-~]{1,200})?"),
+    "answer": re.compile("payurl|qrcode"),
+}
 DEFAULTS = Knobs()
 
 

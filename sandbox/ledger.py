@@ -18,6 +18,7 @@ from typing import NamedTuple
 # The protocol that a bill came by, and is told of by.
 EPAY_V1, EPAY_V2, ALIPAY, WECHAT = "epay_v1", "epay_v2", "alipay", "wechat"
 EPUSDT, BEPUSDT, TOKENPAY = "epusdt", "bepusdt", "tokenpay"
+STRIPE, PAYPAL = "stripe", "paypal"
 BEIJING = timezone(timedelta(hours=8))  # the clock EPay numbers and stamps its trades by
 
 SCHEMA = """
@@ -92,6 +93,7 @@ class Status(IntEnum):
     PAID = 1
     REFUNDED = 2  # in part or in whole: the original makes no difference
     CLOSED = 3
+    APPROVED = 4  # by the buyer; the merchant has still to take the money
 
 
 class Refused(Exception):
@@ -266,18 +268,33 @@ class Ledger:
 
     # Money
 
+    def approve(self, trade_no: str, *, plans: list[Plan]) -> list[Notice] | None:
+        """The buyer agrees, once; None for who came second."""
+        with self._transaction() as db:
+            won = db.execute(
+                "UPDATE trades SET status = ? WHERE trade_no = ? AND status = ?",
+                [Status.APPROVED, trade_no, Status.UNPAID],
+            ).rowcount
+            return [_plan(db, plan) for plan in plans] if won else None
+
     def capture(
-        self, trade_no: str, *, money_fen: int | None, plans: list[Plan], now: float
+        self,
+        trade_no: str,
+        *,
+        money_fen: int | None,
+        plans: list[Plan],
+        now: float,
+        after: Status = Status.UNPAID,
     ) -> list[Notice] | None:
         """Take the money, once, and note the notices to send; None for who came second.
 
-        `money_fen` is what was captured if it is not what was asked.
+        `money_fen` is what was captured if it is not what was asked; `after` is what it has to be before.
         """
         with self._transaction() as db:
             won = db.execute(
                 "UPDATE trades SET status = ?, paid_at = ?, money_fen = coalesce(?, money_fen)"
                 " WHERE trade_no = ? AND status = ?",
-                [Status.PAID, now, money_fen, trade_no, Status.UNPAID],
+                [Status.PAID, now, money_fen, trade_no, after],
             ).rowcount
             return [_plan(db, plan) for plan in plans] if won else None
 
@@ -304,7 +321,7 @@ class Ledger:
                     raise Refused("退款单号重复，且与原退款不一致")
                 return before
             left = trade.money_fen - trade.refunded_fen
-            if trade.status in (Status.UNPAID, Status.CLOSED):
+            if trade.status in (Status.UNPAID, Status.CLOSED, Status.APPROVED):
                 raise Refused("该订单状态不支持退款！")
             if left == 0:
                 raise Refused("该订单已全额退款！")

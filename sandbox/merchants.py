@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from sandbox import epay_v2
+from sandbox.paypal import PayPalApp
+from sandbox.stripe import StripeAccount
 from sandbox.wechat import Account
 
 
@@ -14,7 +16,7 @@ from sandbox.wechat import Account
 class Merchants:
     """`keys` are EPay v1's shared secrets; `rsa` the public keys of merchants of EPay v2 and Alipay, with
     `platform`, our own key, for them. `usdt` are the keys of the USDT gateways, each of which has one
-    merchant, by protocol; `wechat` is the one merchant of WeChat Pay, if there is one.
+    merchant, by protocol; `wechat`, `stripe` and `paypal` are the one account there, if there is one.
     """
 
     keys: Mapping[str, str] = field(repr=False)
@@ -22,6 +24,8 @@ class Merchants:
     platform: RSAPrivateKey | None = field(default=None, repr=False)
     usdt: Mapping[str, str] = field(default_factory=dict, repr=False)
     wechat: Account | None = None
+    stripe: StripeAccount | None = None
+    paypal: PayPalApp | None = None
 
     def signed(self, said: Mapping[str, object]) -> dict[str, object]:
         """By the platform, now."""

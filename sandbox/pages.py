@@ -45,6 +45,7 @@ STATUS_WORDS: dict[Status, dict[Lang, str]] = {
     Status.PAID: {"zh": "已付款", "en": "Paid"},
     Status.REFUNDED: {"zh": "已退款", "en": "Refunded"},
     Status.CLOSED: {"zh": "已关闭", "en": "Closed"},
+    Status.APPROVED: {"zh": "已同意付款", "en": "Approved"},
 }
 
 

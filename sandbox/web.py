@@ -52,11 +52,18 @@ class Request:
         self.fetch_site: str = environ.get("HTTP_SEC_FETCH_SITE", "").lower()
 
     def header(self, name: str) -> str:
-        return str(self._environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""))
+        """Of the caller's headers the one of that name; nothing if it was not sent."""
+        value: str = self._environ.get(f"HTTP_{name.upper().replace('-', '_')}", "")
+        return value
+
+    @cached_property
+    def query_string(self) -> str:
+        text: str = self._environ.get("QUERY_STRING", "")
+        return text
 
     @cached_property
     def query(self) -> dict[str, str]:
-        return _form(self._environ.get("QUERY_STRING", "").encode("latin-1"))
+        return _form(self.query_string.encode("latin-1"))
 
     @cached_property
     def lang(self) -> str:

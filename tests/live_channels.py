@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpx
+from django.urls import reverse
 
-from payments.gateways import seal_secrets
+from cardshop.common.links import absolute_url
+from payments.gateways import gateway_for, seal_secrets
 from payments.gateways.rsa import new_key, public_of
 from payments.models import PaymentAttempt, PaymentChannel
-from sandbox.tests.actors import KEY, PID, RunningSandbox
+from payments.services.polling import trade_of as asked_as
+from sandbox.tests.actors import KEY, PID, RunningSandbox, wait_until
 from tests.factories import the_shop
 
 OURS, THEIRS = new_key(), new_key()
@@ -30,7 +33,10 @@ WECHAT = {
 
 @dataclass(frozen=True, kw_only=True)
 class LiveChannel:
-    """What a driver's channel needs, `environment` being the sandbox's share of it."""
+    """What a driver's channel needs, `environment` being the sandbox's share of it.
+
+    A provider that `is_told_once` learns in its own settings where its notices go, and not with every trade.
+    """
 
     method: str
     secrets: dict[str, str]
@@ -39,6 +45,7 @@ class LiveChannel:
     options: dict[str, str] = field(default_factory=dict)
     path: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    is_told_once: bool = False
 
 
 _RSA = {"secrets": {"secret": OURS}, "provider_key": public_of(THEIRS)}
@@ -49,6 +56,8 @@ _ALIPAY = {
     "options": {"seller_id": f"2088{APP_ID:0>12}"},
     **_RSA,
 }
+_PAYPAL = {"client_id": "AClientOfPayPal", "client_secret": "canary", "webhook_id": "5GP028458E2496506"}
+_STRIPE = {"api_key": "sk_test_canary", "webhook_secret": "whsec_canary"}
 LIVE = {
     "epay_v1": LiveChannel(method="alipay", secrets={"secret": KEY}),
     "epay_v2": LiveChannel(
@@ -83,6 +92,23 @@ LIVE = {
         )
         for name, key in USDT_KEYS.items()
     },
+    "stripe_checkout": LiveChannel(
+        method="card",
+        secrets=_STRIPE,
+        merchant_id="acct_1",
+        path="stripe",
+        environment={"SANDBOX_STRIPE": json.dumps({"account": "acct_1", **_STRIPE})},
+        is_told_once=True,
+    ),
+    "paypal": LiveChannel(
+        method="paypal",
+        secrets={"secret": _PAYPAL["client_secret"]},
+        merchant_id=_PAYPAL["client_id"],
+        options={"webhook_id": _PAYPAL["webhook_id"]},
+        path="paypal",
+        environment={"SANDBOX_PAYPAL": json.dumps({**_PAYPAL, "key": THEIRS})},
+        is_told_once=True,
+    ),
 }
 
 
@@ -105,6 +131,8 @@ def make_live(driver: str, sandbox: RunningSandbox, *, slug: str = "paid") -> Pa
     )
     seal_secrets(made, live.secrets)
     made.save()
+    if live.is_told_once:
+        sandbox.turn(webhook_url=absolute_url(made.shop, reverse("notify", args=[slug])))
     return made
 
 
@@ -117,6 +145,20 @@ def trade_of(attempt: PaymentAttempt) -> str:
         place = bring(place)
     assert "/pay/" in place
     return place.rpartition("/")[2]
+
+
+def buyer_pays(sandbox: RunningSandbox, attempt: PaymentAttempt) -> int:
+    """How many notices are sent of it, all other things being equal.
+
+    At PayPal the buyer only agrees; the money is taken by the shop, which here forgets at once what it was
+    told, so that a notice may bring the news.
+    """
+    sandbox.pay(trade_of(attempt))
+    if attempt.channel.driver != "paypal":
+        return 1
+    wait_until(lambda: any(sandbox.outcomes(trade_of(attempt))))  # so that the first tells of the agreement
+    gateway_for(attempt.channel).query(asked_as(attempt))
+    return 2
 
 
 @lru_cache

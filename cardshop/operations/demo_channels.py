@@ -1,18 +1,20 @@
 """The demo shop's ways to pay: the sandbox, by every protocol that it speaks."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 
+from cardshop.operations.demo_accounts import (
+    APP_ID,
+    MERCHANT_ID,
+    PAYPAL_CLIENT,
+    STRIPE_ACCOUNT,
+    WECHAT_MERCHANT,
+)
 from cardshop.settings import env
 from cardshop.shops.models import Shop
 from payments.gateways import seal_secrets
 from payments.gateways.rsa import public_of
 from payments.models import PaymentChannel
-
-MERCHANT_ID, APP_ID = "1001", "2021001"
-WECHAT_MERCHANT, WECHAT_KEY_ID = "1900000001", "PUB_KEY_ID_0119000000012026030100000001"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,33 +101,28 @@ CHANNELS = [
         merchant_id=WECHAT_MERCHANT,
         provider_key=_platform_key,
     ),
+    DemoChannel(
+        slug="card",
+        method="card",
+        name="信用卡",
+        name_en="Credit card",
+        driver="stripe_checkout",
+        secrets={"api_key": "SANDBOX_STRIPE_KEY", "webhook_secret": "SANDBOX_STRIPE_SECRET"},
+        merchant_id=STRIPE_ACCOUNT,
+        path="stripe",
+    ),
+    DemoChannel(
+        slug="paypal",
+        method="paypal",
+        name="PayPal",
+        name_en="PayPal",
+        driver="paypal",
+        secrets={"secret": "SANDBOX_PAYPAL_SECRET"},
+        options={"webhook_id": "SANDBOX_PAYPAL_WEBHOOK"},
+        merchant_id=PAYPAL_CLIENT,
+        path="paypal",
+    ),
 ]
-
-
-def wechat_surroundings(*, port: str, public_key: str, platform_key: str, secret: str) -> dict[str, str]:
-    """What the sandbox and the shop's channel know of their WeChat Pay. `secret` makes its secrets."""
-    api_v3_key, app_secret = (sha256(f"{name}:{secret}".encode()).hexdigest()[:32] for name in ("v3", "app"))
-    app_id, serial = "wx0000000000000000", "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
-    account = {
-        "mchid": WECHAT_MERCHANT,
-        "appid": app_id,
-        "serial": serial,
-        "merchant_key": public_key,
-        "api_v3_key": api_v3_key,
-        "platform_key": platform_key,
-        "platform_key_id": WECHAT_KEY_ID,
-        "app_secret": app_secret,
-    }
-    return {
-        "SANDBOX_WECHAT": json.dumps(account),
-        "SANDBOX_WECHAT_V3_KEY": api_v3_key,
-        "SANDBOX_WECHAT_APP_SECRET": app_secret,
-        "SANDBOX_WECHAT_APP_ID": app_id,
-        "SANDBOX_WECHAT_SERIAL": serial,
-        "SANDBOX_WECHAT_KEY_ID": WECHAT_KEY_ID,
-        "SANDBOX_WECHAT_H5": "yes",
-        "SANDBOX_WECHAT_LOGIN": f"http://127.0.0.1:{port}",
-    }
 
 
 def connect_sandbox(shop: Shop) -> bool:

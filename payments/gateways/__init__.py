@@ -10,7 +10,18 @@ from django.conf import settings
 from cardshop.common.crypto import CannotOpen
 from cardshop.traffic.breakers import Transition
 from cardshop.traffic.bulkheads import bulkhead_of
-from payments.gateways import alipay, bepusdt, epay, epay_v2, epusdt, tokenpay, wechat, wechat_login
+from payments.gateways import (
+    alipay,
+    bepusdt,
+    epay,
+    epay_v2,
+    epusdt,
+    paypal,
+    stripe_checkout,
+    tokenpay,
+    wechat,
+    wechat_login,
+)
 from payments.gateways.base import Gateway, NotAsked
 from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.drivers import Account, Driver
@@ -27,6 +38,8 @@ DRIVERS: dict[str, Driver] = {
         bepusdt.DRIVER,
         tokenpay.DRIVER,
         wechat.DRIVER,
+        stripe_checkout.DRIVER,
+        paypal.DRIVER,
     )
 }
 

@@ -22,6 +22,7 @@ def test_asking_and_turning_nothing_show_all_knobs_at_rest(sandbox: RunningSandb
         "api_delay_s": 0,
         "create_delay_s": 0,
         "time_scale": 1,
+        "webhook_url": "",
         "answer": "payurl",
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.__main__ import read_merchants
+from sandbox.environment import read_merchants
 from sandbox.tests.actors import KEY, REPOSITORY, RunningSandbox, Shop, wait_until
 
 

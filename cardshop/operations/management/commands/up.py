@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import socket
@@ -12,10 +11,8 @@ from django.db import connections
 
 from cardshop.embedded import var_dir
 from cardshop.operations.demo import ensure_admin
-from cardshop.operations.demo_channels import APP_ID, MERCHANT_ID, wechat_surroundings
+from cardshop.operations.demo_accounts import accounts
 from cardshop.operations.translations import compile_translations
-from cardshop.settings import env
-from payments.gateways import rsa
 
 DEFAULT_PORT = 8000
 
@@ -79,33 +76,14 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
 
     HOT_PORT is where a gateway sends the rush of a hot variant: the same shop, by processes that step
     back for the others. WEB_PORT, since `honcho start` by hand gives every process a PORT of its own.
-    The sandbox and the demo shop's payment channels share the merchant's key, or each have their own
-    private one and the other's public one.
     """
-    key = env.generated_secret("SANDBOX_KEY", var / "secrets")
-    merchant_rsa = env.generated_secret("SANDBOX_MERCHANT_RSA", var / "secrets", rsa.new_key)
-    platform_rsa = env.generated_secret("SANDBOX_PLATFORM_KEY", var / "secrets", rsa.new_key)
-    merchant_public = rsa.public_of(merchant_rsa)
-    usdt_key = env.generated_secret("SANDBOX_USDT_KEY", var / "secrets")
     return {
         "CARDSHOP_VAR": str(var),
         "WEB_PORT": str(port),
         "HOT_PORT": str(hot_port),
         "SANDBOX_PORT": str(sandbox_port),
-        "SANDBOX_KEY": key,
-        "SANDBOX_MERCHANT_RSA": merchant_rsa,
-        "SANDBOX_PLATFORM_KEY": platform_rsa,
-        "SANDBOX_RSA_MERCHANTS": f"{MERCHANT_ID}:{merchant_public},{APP_ID}:{merchant_public}",
-        "SANDBOX_USDT_KEY": usdt_key,
-        "SANDBOX_USDT": json.dumps({"bepusdt": usdt_key}),
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
-        "SANDBOX_MERCHANTS": os.environ.get("SANDBOX_MERCHANTS") or f"{MERCHANT_ID}:{key}",
-        **wechat_surroundings(
-            port=str(sandbox_port),
-            public_key=merchant_public,
-            platform_key=platform_rsa,
-            secret=env.generated_secret("SANDBOX_WECHAT_SECRET", var / "secrets"),
-        ),
+        **accounts(port=port, sandbox_port=sandbox_port, secrets=var / "secrets"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "console",  # a person is looking
         "PYTHONUNBUFFERED": "1",  # lines appear as they are written
