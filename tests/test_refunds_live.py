@@ -14,7 +14,7 @@ from payments.services.refund_sending import UNKNOWN, follow_refunds
 from payments.services.refunds import NotRefundable, request_refund
 from payments.tasks import apply_notices, send_refunds
 from sandbox.tests.actors import RunningSandbox, wait_until
-from tests.live_channels import LIVE, make_live, trade_of
+from tests.live_channels import LIVE, buyer_pays, make_live, trade_of
 from tests.test_channels_live import begin, sandbox, settle, site
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -32,8 +32,8 @@ def can(channel: PaymentChannel, ability: Ability) -> bool:
 
 def delivered(channel: PaymentChannel, sandbox: RunningSandbox) -> tuple[PaymentAttempt, Receipt]:
     attempt = begin(channel)
-    sandbox.pay(trade_of(attempt))
-    wait_until(WebhookEvent.objects.exists)
+    notices = buyer_pays(sandbox, attempt)
+    wait_until(lambda: WebhookEvent.objects.count() == notices)
     apply_notices()
     assert settle(attempt).status == "delivered"
     return attempt, Receipt.objects.get()
@@ -128,8 +128,7 @@ def test_an_order_that_is_paid_in_the_last_moment_is_not_closed(
     channel: PaymentChannel, sandbox: RunningSandbox
 ):
     attempt = begin(channel)
-    sandbox.turn(notice_drop=-1)
-    sandbox.pay(trade_of(attempt))
+    buyer_pays(sandbox, attempt)
     order, now = attempt.payment.order, db_now()
 
     begin_closing(order, "expired", reason="not paid in time", actor="system", now=now)

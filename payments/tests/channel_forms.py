@@ -34,7 +34,18 @@ def form_of(driver, **changes):
 
 
 # What some settings want to be told in so many words.
-WORDS = ("jump", "yes", "2088" + "1" * 12, "CNY", "usdt.trc20", "USDT_TRC20", "PUB_KEY_ID_" + "0" * 24)
+WORDS = (
+    "jump",
+    "yes",
+    "2088" + "1" * 12,
+    "CNY",
+    "usdt.trc20",
+    "USDT_TRC20",
+    "PUB_KEY_ID_" + "0" * 24,
+    "acct_1A2b3C4d5E6f7G8h",
+    "sk_test_CANARY0123456789api_key",
+    "whsec_CANARY0123456789webhook_secret",
+)
 
 
 def _something(setting):

@@ -162,13 +162,9 @@ def test_who_does_not_answer_is_unreachable():
         gateway(silence).create(WANTED)
 
 
-def test_who_answers_too_much_or_too_slowly_is_cut_off(monkeypatch):
+def test_who_answers_too_much_is_cut_off(monkeypatch):
     monkeypatch.setattr(exchange, "MAX_ANSWER_BYTES", 10)
     with pytest.raises(GatewayError, match="too much"):
-        says((200, SESSION))[0].query(A1)
-    monkeypatch.setattr(exchange, "MAX_ANSWER_BYTES", 1_000_000)
-    monkeypatch.setattr(exchange, "MAX_ANSWER_SECONDS", -1.0)
-    with pytest.raises(Unreachable, match="too slowly"):
         says((200, SESSION))[0].query(A1)
 
 
