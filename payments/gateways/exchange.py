@@ -35,15 +35,15 @@ def ask(
     method: str,
     url: str,
     *,
-    most_bytes: int = MAX_ANSWER_BYTES,
-    most_seconds: float = MAX_ANSWER_SECONDS,
+    most_bytes: int | None = None,
+    most_seconds: float | None = None,
     **request: Any,
 ) -> Answer:
     """The answer, for those whose provider says no by its status. Raises GatewayError, as fetch() does.
 
     Once more when a kept connection had been closed under us: no call of ours may not be repeated.
     """
-    limits = (most_bytes, most_seconds)
+    limits = (most_bytes or MAX_ANSWER_BYTES, most_seconds or MAX_ANSWER_SECONDS)
     try:
         try:
             answer = _read(http, method, url, limits, **request)
