@@ -264,7 +264,7 @@ def test_inside_wechat_the_page_hands_the_order_to_the_app(client, in_app, sandb
 
     back = come_back(client, to_login(client, order, in_app))
 
-    assert (back.status_code, back["Location"]) == (303, f"/o/{order.token}/")
+    assert (back.status_code, back["Location"]) == (303, f"/o/{order.token}/#in-app")
     attempt = PaymentAttempt.objects.get()
     assert attempt.app_call["package"] == f"prepay_id=wx{trade_of(attempt)}"
     assert attempt.app_call["paySign"] in page(IN_WECHAT)

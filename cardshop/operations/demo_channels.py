@@ -83,7 +83,7 @@ CHANNELS = [
     DemoChannel(
         slug="wechat",
         method="wxpay",
-        name="微信支付（官方）",
+        name="微信官方支付",
         name_en="WeChat Pay, official",
         driver="wechat",
         secrets={

@@ -84,6 +84,8 @@ def pay_in_wechat(request: HttpRequest) -> HttpResponse:
             response = _page(request, bought.token, refusal=refusal)
         else:
             response = _back_to(bought)
+            # Browsers carry the fragment of a login's address along to here, unless there is another.
+            response["Location"] += "#in-app"
             remember_return(response, bought, attempt)
     forget_visit(response)
     return response

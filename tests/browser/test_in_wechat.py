@@ -48,7 +48,7 @@ def test_wechat_opens_by_itself_and_the_keys_come(
     page.locator("button[value=wechat]").click()
 
     expect(page.locator("#in-app")).to_be_visible()
-    expect(page).to_have_url(re.compile(r"/o/[\w-]{22}/$"))
+    expect(page).to_have_url(re.compile(r"/o/[\w-]{22}/#in-app$"))
     page.wait_for_function("window.handed.length === 1")  # cancelled: nothing to complain of
     expect(page.locator("#in-app [role=alert]")).to_be_hidden()
     page.evaluate("sessionStorage.setItem('said', JSON.stringify('fail'))")
