@@ -34,3 +34,42 @@ class NotCancellable(DomainError):
     code = "not_cancellable"
     http_status = 409
     message = _("This order can no longer be cancelled.")
+
+
+class BalanceRefused(DomainError):
+    code = "balance_refused"
+    http_status = 409
+
+
+class UnknownCode(BalanceRefused):
+    """Also for a balance that is frozen: a code that does not work says nothing else."""
+
+    code = "unknown_code"
+    http_status = 400
+    field = "code"
+    message = _("This code is not known here. Please check it.")
+
+
+class BookedBefore(BalanceRefused):
+    code = "booked_before"
+    message = _("This was sent, and booked, before.")
+
+
+class OtherCurrency(BalanceRefused):
+    code = "other_currency"
+    field = "code"
+    message = _("This balance is in another currency.")
+
+
+class NotEnoughBalance(BalanceRefused):
+    code = "not_enough_balance"
+    field = "code"
+    message = _("There is not enough on it.")
+
+
+class TooManyTries(DomainError):
+    code = "too_many_tries"
+    http_status = 429
+    field = "code"
+    retry_after = 60
+    message = _("Too many codes were tried. Please wait a few minutes.")

@@ -101,18 +101,21 @@ class OrderPaymentsApi(BuyerApiView):
             400: ErrorShape,
             404: ErrorShape,
             409: ErrorShape,
+            429: ErrorShape,
             503: ErrorShape,
         },
     )
     def post(self, request: Request, token: str) -> Response:
         """Start to pay: send the buyer to `pay_url`, or where there is none, show `qr` or `app_url`.
 
-        Asking again continues the same attempt.
+        With the `code` of a prepaid balance it is paid when this answers. Asking again continues the same
+        attempt.
         """
         order = _order(request, token)
         wanted = PayInput(data=request.data)
         wanted.is_valid(raise_exception=True)
-        attempt = pay(request._request, order, wanted.validated_data["channel"])
+        chosen = wanted.validated_data
+        attempt = pay(request._request, order, chosen["channel"], code=chosen["code"])
         said = {name: getattr(attempt, name) for name in ("pay_url", "qr", "app_url", "out_trade_no")}
         response = Response(said, 201)
         remember_return(response, order, attempt)

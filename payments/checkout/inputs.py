@@ -7,3 +7,10 @@ from cardshop.common.api import StrictSerializer
 
 class PayInput(StrictSerializer):
     channel = serializers.SlugField(max_length=40)
+    code = serializers.CharField(
+        max_length=64,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Of a prepaid balance, for a channel whose method is `balance`.",
+    )

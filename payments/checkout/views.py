@@ -21,7 +21,7 @@ from payments.checkout.cancelling import cancel_order
 from payments.checkout.inputs import PayInput
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
-from payments.errors import UnknownChannel
+from payments.errors import UnknownChannel, UnknownCode
 from payments.selectors import return_path, to_scan
 from payments.services.polling import ask_soon
 
@@ -49,9 +49,11 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
     bought = order_by_token(shop_of(request), token)
     wanted = PayInput(data=request.POST.dict())
     if not wanted.is_valid():
-        return _page(request, token, refusal=UnknownChannel())
+        refusal = UnknownCode() if set(wanted.errors) == {"code"} else UnknownChannel()
+        return _page(request, token, refusal=refusal)
+    chosen = wanted.validated_data
     try:
-        attempt = pay(request, bought, wanted.validated_data["channel"])
+        attempt = pay(request, bought, chosen["channel"], code=chosen["code"])
     except DomainError as refusal:
         return _page(request, token, refusal=refusal)
     if not attempt.pay_url:
@@ -125,6 +127,7 @@ def _page(
         "refusal": refusal,
         "errors": errors or {},
         "scan": to_scan(state.order) if state.can_cancel else None,
+        "code_for": _code_for(request, refusal) if state.can_pay else "",
         "api": reverse("api_order", args=[token]),
     }
     status = 400 if errors else refusal.http_status if refusal else 200
@@ -132,3 +135,10 @@ def _page(
     if status == 503:
         response["Retry-After"] = "5"
     return response
+
+
+def _code_for(request: HttpRequest, refusal: DomainError | None) -> str:
+    """The channel whose code is being entered. Nothing refreshes the page under the buyer's hands then."""
+    if refusal and refusal.field == "code":
+        return str(request.POST.get("channel", ""))
+    return str(request.GET.get("by", ""))

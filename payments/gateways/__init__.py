@@ -8,14 +8,14 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
-from payments.gateways import alipay, epay, epay_v2
+from payments.gateways import alipay, balance, epay, epay_v2
 from payments.gateways.base import Gateway, NotAsked
 from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of
 from payments.models import PaymentChannel
 
 DRIVERS: dict[str, Driver] = {
-    driver.name: driver for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS)
+    driver.name: driver for driver in (epay.DRIVER, epay_v2.DRIVER, *alipay.DRIVERS, balance.DRIVER)
 }
 
 
@@ -38,6 +38,7 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
     if (driver := DRIVERS.get(channel.driver)) is None:
         raise NotAsked(f"no driver is called {channel.driver}")
     account = Account(
+        shop_id=channel.shop_id,
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,
         provider_key=channel.provider_key,
@@ -53,6 +54,8 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
 def secrets_of(channel: PaymentChannel) -> dict[str, str]:
     """The channel's secrets in clear, by the names that its driver gives them. Raises NotAsked."""
     names = DRIVERS[channel.driver].secret_names
+    if not names:
+        return {}
     try:
         text = channel.secret
     except CannotOpen as error:
@@ -62,7 +65,9 @@ def secrets_of(channel: PaymentChannel) -> dict[str, str]:
 
 
 def seal_secrets(channel: PaymentChannel, secrets: dict[str, str]) -> None:
-    """One is sealed as it is, several as one text."""
+    """One is sealed as it is, several as one text; where there are none, nothing is."""
+    if not secrets:
+        return
     (only, *others) = secrets.values()
     channel.seal_secret(json.dumps(secrets) if others else only)
 
