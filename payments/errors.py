@@ -27,6 +27,7 @@ class UnknownChannel(DomainError):
 class ChannelUnavailable(DomainError):
     code = "channel_unavailable"
     http_status = 503
+    retry_after = 5
     message = _("This way to pay does not answer right now. Your hold stays; try again or choose another.")
 
 

@@ -132,8 +132,8 @@ def _page(
     }
     status = 400 if errors else refusal.http_status if refusal else 200
     response = render(request, "payments/order.html", context, status=status)
-    if status == 503:
-        response["Retry-After"] = "5"
+    if refusal and refusal.retry_after is not None:
+        response["Retry-After"] = str(refusal.retry_after)
     return response
 
 
