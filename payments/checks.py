@@ -1,4 +1,4 @@
-"""Invariants 2, 4 and 11: money and orders agree."""
+"""Invariants 2, 4, 7 and 11: money and orders agree, and balances are what their entries come to."""
 
 from cardshop.common.invariants import Check
 
@@ -98,5 +98,50 @@ CHECKS = [
         """SELECT 'notice ' || id || ' received at ' || received_at FROM payments_webhookevent
            WHERE outcome = 'waiting' AND received_at < clock_timestamp() - %(grace)s::interval""",
         needs_grace=True,
+    ),
+    Check(
+        "payments.balances_add_up",
+        """SELECT 'balance ' || balance.id || ' is ' || balance.amount_minor || ', its entries come to '
+                  || coalesce(sum(entry.amount_minor), 0)
+           FROM payments_balance AS balance LEFT JOIN payments_balanceentry AS entry
+             ON entry.balance_id = balance.id
+           GROUP BY balance.id HAVING balance.amount_minor <> coalesce(sum(entry.amount_minor), 0)""",
+    ),
+    Check(
+        "payments.balance_history_is_unbroken",
+        """SELECT 'entry ' || id || ' of ' || amount_minor || ' made ' || after_minor
+                  || ' of ' || before_minor
+           FROM (SELECT *, lag(after_minor, 1, 0::bigint) OVER (PARTITION BY balance_id ORDER BY id)
+                     AS before_minor FROM payments_balanceentry) AS entry
+           WHERE before_minor + amount_minor <> after_minor""",
+    ),
+    Check(
+        "payments.balance_payments_arrive",
+        """SELECT 'entry ' || entry.id || ' paid ' || -entry.amount_minor || ' for ' || reference
+                  || ' and it is not recorded as received'
+           FROM payments_balanceentry AS entry JOIN payments_balance AS balance
+             ON balance.id = entry.balance_id
+           WHERE kind = 'payment' AND at < clock_timestamp() - %(grace)s::interval
+             AND NOT EXISTS (SELECT FROM payments_receipt AS receipt
+                 JOIN payments_paymentchannel AS channel ON channel.id = receipt.channel_id
+                 WHERE driver = 'balance' AND receipt.shop_id = balance.shop_id
+                   AND provider_txn_id = 'B' || entry.id AND receipt.amount_minor = -entry.amount_minor
+                   AND receipt.currency = balance.currency)""",
+        needs_grace=True,
+    ),
+    Check(
+        "payments.balance_refunds_agree",
+        """SELECT 'refund ' || coalesce(out_refund_no, reference) || ' is '
+                  || coalesce(status, 'not there') || ' of ' || coalesce(refund.amount_minor, 0)
+                  || ', given back to a balance: ' || coalesce(entry.amount_minor, 0)
+           FROM (SELECT payments_refund.* FROM payments_refund
+                 JOIN payments_receipt AS receipt ON receipt.id = receipt_id
+                 JOIN payments_paymentchannel AS channel ON channel.id = channel_id
+                 WHERE driver = 'balance') AS refund
+           FULL JOIN (SELECT * FROM payments_balanceentry WHERE kind = 'refund') AS entry
+             ON reference = out_refund_no
+           WHERE CASE WHEN entry.id IS NULL THEN status = 'done'
+               ELSE coalesce(status, '') NOT IN ('sent', 'done') OR refund.amount_minor <> entry.amount_minor
+               END""",
     ),
 ]

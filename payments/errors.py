@@ -17,16 +17,17 @@ class TooLate(DomainError):
     message = _("The hold is about to end, so no new payment can be started. Please order again.")
 
 
-class UnknownChannel(DomainError):
-    code = "unknown_channel"
+class UnknownMethod(DomainError):
+    code = "unknown_method"
     http_status = 400
-    field = "channel"
+    field = "method"
     message = _("Please choose one of the ways to pay.")
 
 
 class ChannelUnavailable(DomainError):
     code = "channel_unavailable"
     http_status = 503
+    retry_after = 5
     message = _("This way to pay does not answer right now. Your hold stays; try again or choose another.")
 
 
@@ -40,3 +41,42 @@ class NotCancellable(DomainError):
     code = "not_cancellable"
     http_status = 409
     message = _("This order can no longer be cancelled.")
+
+
+class BalanceRefused(DomainError):
+    code = "balance_refused"
+    http_status = 409
+
+
+class UnknownCode(BalanceRefused):
+    """Also for a balance that is frozen: a code that does not work says nothing else."""
+
+    code = "unknown_code"
+    http_status = 400
+    field = "code"
+    message = _("This code is not known here. Please check it.")
+
+
+class BookedBefore(BalanceRefused):
+    code = "booked_before"
+    message = _("This was sent, and booked, before.")
+
+
+class OtherCurrency(BalanceRefused):
+    code = "other_currency"
+    field = "code"
+    message = _("This balance is in another currency.")
+
+
+class NotEnoughBalance(BalanceRefused):
+    code = "not_enough_balance"
+    field = "code"
+    message = _("There is not enough on it.")
+
+
+class TooManyTries(DomainError):
+    code = "too_many_tries"
+    http_status = 429
+    field = "code"
+    retry_after = 60
+    message = _("Too many codes were tried. Please wait a few minutes.")

@@ -1,12 +1,14 @@
 """Reads of the money side."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from cardshop.common.templatetags.shopfront import localized
 from cardshop.shops.models import Shop
 from orders.models import Order
 from payments.models import PaymentAttempt, PaymentChannel
@@ -41,9 +43,40 @@ def channel_called(shop: Shop, slug: str) -> PaymentChannel | None:
     return next((channel for channel in channels_of(shop) if channel.slug == slug), None)
 
 
-def enabled_channels(shop: Shop) -> list[PaymentChannel]:
-    """The ways in which an order may be paid now."""
-    return [channel for channel in channels_of(shop) if channel.is_enabled]
+class Way(NamedTuple):
+    """A method that buyers may choose, and what it is called in the language of the request."""
+
+    method: str
+    name: str
+
+
+def ways_to_pay(order: Order) -> list[Way]:
+    """The methods by which an order may be paid now, in the merchant's order. One that has a single channel
+    is called as that is.
+    """
+    channels = [channel for channel in channels_of(order.shop) if _takes(channel, order)]
+    by_method: dict[str, list[PaymentChannel]] = {}
+    for channel in channels:
+        by_method.setdefault(channel.method, []).append(channel)
+    return [Way(method, _name_of(those)) for method, those in by_method.items()]
+
+
+def channels_for(order: Order, method: str) -> list[PaymentChannel]:
+    """Through which an order may be paid by that method now."""
+    return [
+        channel for channel in channels_of(order.shop) if channel.method == method and _takes(channel, order)
+    ]
+
+
+def _takes(channel: PaymentChannel, order: Order) -> bool:
+    least, most = channel.least_minor or 0, channel.most_minor
+    fits = least <= order.total_minor and (most is None or order.total_minor <= most)
+    return channel.is_enabled and fits
+
+
+def _name_of(channels: Sequence[PaymentChannel]) -> str:
+    (channel, *others) = channels
+    return channel.get_method_display() if others else str(localized(channel, "name"))
 
 
 def sharing_account(channel: PaymentChannel) -> QuerySet[PaymentChannel]:

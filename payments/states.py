@@ -50,6 +50,13 @@ REFUND_NEXT: dict[str, set[str]] = {
 }
 
 
+class EntryKind(models.TextChoices):
+    CREDIT = "credit", _("paid in")
+    PAYMENT = "payment", _("paid with it")
+    REFUND = "refund", _("refunded to it")
+    CORRECTION = "correction", _("corrected")
+
+
 class EventOutcome(models.TextChoices):
     WAITING = "waiting", _("waiting")
     APPLIED = "applied", _("applied")

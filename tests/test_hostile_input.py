@@ -218,14 +218,14 @@ def test_actions_on_somebody_elses_order_need_its_link(client, variant, action):
     assert client.get(f"/o/{order.token}/{action}/")["Location"] == f"/o/{order.token}/"
 
 
-@pytest.mark.parametrize("channel", ["", "nobody", "x" * 5000, "'; DROP TABLE orders_order", "\0"])
-def test_an_unknown_channel_is_refused(client, variant, channel):
+@pytest.mark.parametrize("method", ["", "nobody", "x" * 5000, "'; DROP TABLE orders_order", "\0"])
+def test_an_unknown_method_is_refused(client, variant, method):
     order = make_order(variant)
     make_channel()
 
-    page = client.post(f"/o/{order.token}/pay/", {"channel": channel})
+    page = client.post(f"/o/{order.token}/pay/", {"method": method})
     api = client.post(
-        f"/api/v1/orders/{order.token}/payments/", {"channel": channel}, content_type="application/json"
+        f"/api/v1/orders/{order.token}/payments/", {"method": method}, content_type="application/json"
     )
 
     assert (page.status_code, api.status_code) == (400, 400)
@@ -236,7 +236,7 @@ def test_a_paid_order_can_be_neither_cancelled_nor_paid_again(client, variant):
     pay_order(order)
 
     assert client.post(f"/o/{order.token}/cancel/").status_code == 409
-    assert client.post(f"/o/{order.token}/pay/", {"channel": "alipay"}).status_code in (400, 409)
+    assert client.post(f"/o/{order.token}/pay/", {"method": "alipay"}).status_code in (400, 409)
     order.refresh_from_db()
     assert order.status == "paid"
 

@@ -48,7 +48,7 @@ def test_by_pages(client, provider, keys, lang):
     )
     link = placed["Location"]
     assert link.startswith(f"{lang}/o/")
-    away = client.post(f"{link}pay/", {"channel": "alipay"})
+    away = client.post(f"{link}pay/", {"method": "alipay"})
     assert (away.status_code, away["Location"]) == (303, "http://127.0.0.1:9/pay/1")
 
     settle(provider)
@@ -75,9 +75,9 @@ def test_by_api(client, provider, keys):
     path = f"/api/v1/orders/{placed.json()['token']}/"
     state = client.get(path).json()
     assert (state["status"], state["can_pay"], state["has_keys"]) == ("pending", True, False)
-    assert [channel["slug"] for channel in state["channels"]] == ["alipay"]
+    assert [way["method"] for way in state["ways"]] == ["alipay"]
     assert client.get(f"{path}keys/").json()["lines"][0]["keys"] == []
-    assert post(f"{path}payments/", {"channel": "alipay"}).status_code == 201
+    assert post(f"{path}payments/", {"method": "alipay"}).status_code == 201
 
     settle(provider)
 

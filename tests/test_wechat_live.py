@@ -204,7 +204,7 @@ def test_a_day_without_trades_has_no_bill(channel):
 
 
 def press(client, order, channel, agent):
-    return client.post(f"/o/{order.token}/pay/", {"channel": channel.slug}, headers={"User-Agent": agent})
+    return client.post(f"/o/{order.token}/pay/", {"method": channel.method}, headers={"User-Agent": agent})
 
 
 def order_of(client):

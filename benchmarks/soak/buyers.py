@@ -129,7 +129,7 @@ class Buyer:
                     f"looked at {datetime.now(UTC):%H:%M:%S}, {time.monotonic() - opened:.1f} s after opening"
                 )
                 return
-            status, attempt = await self._ask("POST", f"{order}payments/", {"channel": "alipay"})
+            status, attempt = await self._ask("POST", f"{order}payments/", {"method": "alipay"})
             if status != 201:
                 continue
             self.story.trades.append(attempt["out_trade_no"])

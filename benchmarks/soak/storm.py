@@ -157,6 +157,9 @@ from cardshop.shops.models import Shop
 from inventory.imports import import_keys
 from inventory.models import Product, Stock, Variant
 from orders.models import Sale
+from payments.models import PaymentChannel
+# Everybody pays through one provider, whose pages these buyers know.
+PaymentChannel.objects.filter(method="alipay").exclude(slug="alipay").update(is_enabled=False)
 shop = Shop.objects.get(slug="demo")
 product = Product.objects.create(shop=shop, slug="{code}", name="Soak", is_listed=True)
 variant = Variant.objects.create(

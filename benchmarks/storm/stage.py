@@ -43,6 +43,9 @@ _VARIANTS = f"""
 from cardshop.shops.models import Shop
 from inventory.models import Product, Stock, Variant
 from orders.models import Sale
+from payments.models import PaymentChannel
+# Everybody pays through one provider, whose pages these buyers know.
+PaymentChannel.objects.filter(method="alipay").exclude(slug="alipay").update(is_enabled=False)
 shop = Shop.objects.get(slug="demo")
 def variant(code, **fields):
     product = Product.objects.create(shop=shop, slug=code, name=code, is_listed=True)

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 GOODS = "beside-the-trickle"
-SOUND, TRICKLING = "alipay", "trickle"
+# Methods, and the channel that trickles.
+SOUND, TRICKLING_METHOD, TRICKLING = "alipay", "qqpay", "trickle"
 PATIENCE = 60.0  # seconds
 LOOK_EVERY = 0.1
 
@@ -77,7 +78,7 @@ class Person:
     async def _buy(self, intended: float) -> None:
         order = await self._order()
         pressed = time.monotonic()
-        attempt = await self._call("POST", f"{order}payments/", {"channel": SOUND})
+        attempt = await self._call("POST", f"{order}payments/", {"method": SOUND})
         self._measured(PRESSED, pressed)
         returned = await self._http.post(attempt["pay_url"], data={"action": "pay"})
         await self._http.get(returned.headers["Location"])
@@ -92,12 +93,12 @@ class Person:
 
     async def _leave(self, _intended: float) -> None:
         """Chooses how to pay, and goes away."""
-        await self._call("POST", f"{await self._order()}payments/", {"channel": SOUND})
+        await self._call("POST", f"{await self._order()}payments/", {"method": SOUND})
 
     async def _try_there(self, _intended: float) -> None:
         order = await self._order()
         pressed = time.monotonic()
-        answer = await self._http.post(f"{order}payments/", json={"channel": TRICKLING})
+        answer = await self._http.post(f"{order}payments/", json={"method": TRICKLING_METHOD})
         self._measured(TURNED_AWAY, pressed)
         self._records.answers[str(answer.status_code)] += 1
 

@@ -7,6 +7,7 @@ from django.db.transaction import TransactionManagementError
 
 LOCK_ORDER = [
     "inventory.IndexKey",
+    "payments.Balance",
     "payments.Payment",
     "payments.PaymentAttempt",
     "payments.Receipt",

@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 
 from cardshop.common.clock import db_now
 from cardshop.common.ids import ALPHABET
-from cardshop.operations.demo_channels import connect_sandbox
+from cardshop.operations.demo_channels import connect_sandbox, offer_balance
 from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS, Goods, Offer
 from cardshop.operations.demo_pictures import cover
 from cardshop.shops.models import Shop
@@ -55,6 +55,7 @@ def seed() -> Seeded:
         _seed_product(shop, by_slug[goods.category], goods, position)
         for position, goods in enumerate(PRODUCTS)
     )
+    offer_balance(shop)
     return Seeded(shop, len(PRODUCTS), new_keys, pays=connect_sandbox(shop))
 
 

@@ -153,3 +153,18 @@ def connect_sandbox(shop: Shop) -> bool:
         channel.save()
         connected = True
     return connected
+
+
+def offer_balance(shop: Shop) -> None:
+    """Paying from a prepaid balance, which needs no provider."""
+    PaymentChannel.objects.get_or_create(
+        shop=shop,
+        slug="balance",
+        defaults={
+            "name": "余额",
+            "name_en": "Balance",
+            "driver": "balance",
+            "method": "balance",
+            "position": 100,
+        },
+    )

@@ -67,6 +67,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page(_("Receipts"), "payments", "payments.receipt"),
                 _page(_("Refunds"), "undo", "payments.refund"),
                 _page(_("Statements"), "fact_check", "payments.statement"),
+                _page(_("Balances"), "wallet", "payments.balance"),
                 _page(_("Payments"), "account_balance_wallet", "payments.payment"),
                 _page(_("Attempts"), "sync_alt", "payments.paymentattempt"),
                 _page(_("Providers' notices"), "inbox", "payments.webhookevent"),

@@ -256,6 +256,11 @@ DB_CLOCK_SECONDS = 1.0
 # Unpaid holds of one variant. An address may be a whole neighbourhood behind one router.
 UNPAID_HOLDS_PER_BUYER = 3
 UNPAID_HOLDS_PER_ADDRESS = 20
+# Codes of prepaid balances that may be tried. They cannot be guessed; this spares the database. Without Redis
+# nobody counts, and everybody can still pay.
+CODE_TRIES_PER_ORDER = "10/5m"
+CODE_TRIES_PER_ADDRESS = "60/5m"
+RATELIMIT_FAIL_OPEN = True
 # Clicks per second on one variant from which on they have to bring a proof of work.
 PRESSURE_FROM = 3000
 # How stock is claimed; docs/locking.md compares the three. Checked where they are listed: inventory/stock/.

@@ -29,10 +29,9 @@ class ItemOut(serializers.Serializer[object]):
     status = serializers.CharField(help_text="open, delivered, refunding or refunded")
 
 
-class ChannelOut(serializers.Serializer[object]):
-    slug = serializers.CharField()
-    name = serializers.CharField()
+class WayOut(serializers.Serializer[object]):
     method = serializers.CharField()
+    name = serializers.CharField(help_text="For people.")
 
 
 class OrderOut(serializers.Serializer[object]):
@@ -54,7 +53,7 @@ class OrderOut(serializers.Serializer[object]):
         allow_null=True, help_text="Seconds until asking again can tell something new; null: never."
     )
     items = ItemOut(many=True)
-    channels = ChannelOut(many=True)
+    ways = WayOut(many=True, help_text="The methods by which it can be paid now.")
 
 
 class NoInput(StrictSerializer):
@@ -101,18 +100,21 @@ class OrderPaymentsApi(BuyerApiView):
             400: ErrorShape,
             404: ErrorShape,
             409: ErrorShape,
+            429: ErrorShape,
             503: ErrorShape,
         },
     )
     def post(self, request: Request, token: str) -> Response:
         """Start to pay: send the buyer to `pay_url`, or where there is none, show `qr` or `app_url`.
 
-        Asking again continues the same attempt.
+        With the `code` of a prepaid balance it is paid when this answers. Asking again continues the same
+        attempt.
         """
         order = _order(request, token)
         wanted = PayInput(data=request.data)
         wanted.is_valid(raise_exception=True)
-        attempt = pay(request._request, order, wanted.validated_data["channel"])
+        chosen = wanted.validated_data
+        attempt = pay(request._request, order, chosen["method"], code=chosen["code"])
         said = {name: getattr(attempt, name) for name in ("pay_url", "qr", "app_url", "out_trade_no")}
         response = Response(said, 201)
         remember_return(response, order, attempt)
@@ -184,10 +186,7 @@ def described(state: OrderState) -> dict[str, object]:
             }
             for item in state.items
         ],
-        "channels": [
-            {"slug": channel.slug, "name": localized(channel, "name"), "method": channel.method}
-            for channel in state.channels
-        ],
+        "ways": [way._asdict() for way in state.ways],
     }
 
 

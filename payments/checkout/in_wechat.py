@@ -14,13 +14,14 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 
+from cardshop.common.clock import db_now
 from orders.models import Order
 from payments.errors import ChannelUnavailable, PayerUnknown
 from payments.gateways import account_of, payer_of, wechat
 from payments.gateways.base import GatewayError, GatewayRefused
 from payments.gateways.wechat_login import has_login, login_page
 from payments.models import PaymentChannel
-from payments.selectors import channel_called
+from payments.services.starting import channels_in_order
 
 COOKIE, SALT = "payer", "payments.in_wechat"
 VISIT_SECONDS = 600
@@ -40,10 +41,14 @@ def is_in_wechat(request: HttpRequest) -> bool:
     return "MicroMessenger" in request.headers.get("User-Agent", "")
 
 
-def to_login(request: HttpRequest, order: Order, channel_slug: str) -> HttpResponse | None:
-    """To WeChat's login, where the channel needs to know who pays. Raises ChannelUnavailable."""
-    channel = channel_called(order.shop, channel_slug)
-    if channel is None or not is_in_wechat(request) or channel.driver != wechat.DRIVER.name:
+def to_login(request: HttpRequest, order: Order, method: str) -> HttpResponse | None:
+    """To WeChat's login, where the channel that is best needs to know who pays. Raises UnknownMethod,
+    ChannelUnavailable.
+    """
+    if not is_in_wechat(request) or method not in wechat.DRIVER.methods:
+        return None
+    channel = channels_in_order(order, method, now=db_now())[0]
+    if channel.driver != wechat.DRIVER.name:
         return None
     try:
         account = account_of(channel)
@@ -51,7 +56,7 @@ def to_login(request: HttpRequest, order: Order, channel_slug: str) -> HttpRespo
         raise ChannelUnavailable from error
     if not has_login(account):
         return None
-    visit = Visit(order.token, channel_slug, secrets.token_hex(16))
+    visit = Visit(order.token, channel.slug, secrets.token_hex(16))
     back = f"{request.scheme}://{request.get_host()}{reverse('pay_in_wechat')}"
     response = redirect(login_page(account, back=back, state=visit.state))
     response.status_code = 303

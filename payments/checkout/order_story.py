@@ -1,13 +1,10 @@
 """An order as a merchant reads it: tables of lines, money and history, in a fixed number of queries."""
 
-from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import Any
 
 from django.db.models import Q
-from django.template.defaultfilters import date
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from cardshop.common.money import display
@@ -15,6 +12,8 @@ from cardshop.common.templatetags.shopfront import localized
 from orders.models import DeliveredKey, Order, OrderEvent, OrderItem, Reservation
 from orders.states import OrderStatus
 from payments.checkout.reasons import in_words, why_it_waits
+from payments.checkout.tables import moment as _moment
+from payments.checkout.tables import table as _table
 from payments.models import Payment, PaymentAttempt, Receipt, Refund, WebhookEvent
 
 LISTED = 200
@@ -211,11 +210,3 @@ def _step(labels: dict[str, Any], event: OrderEvent) -> str:
         return "-"
     before, after = labels.get(event.before, event.before), labels.get(event.after, event.after)
     return f"{before} → {after}" if before else str(after)
-
-
-def _table(title: str, headers: list[str], rows: list[list[Any]]) -> dict[str, Any]:
-    return {"title": title, "table": {"headers": headers, "rows": rows}}
-
-
-def _moment(moment: datetime | None) -> str:
-    return date(localtime(moment), "Y-m-d H:i:s") if moment else "-"

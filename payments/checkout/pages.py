@@ -11,8 +11,7 @@ from cardshop.common.rows import columns, instance
 from cardshop.shops.models import Shop
 from orders.models import Order, OrderItem
 from orders.states import PAID_FOR, ItemStatus, OrderStatus
-from payments.models import PaymentChannel
-from payments.selectors import enabled_channels
+from payments.selectors import Way, ways_to_pay
 from payments.services.attempts import last_call
 from payments.states import ReceiptStatus
 
@@ -42,7 +41,7 @@ class OrderState:
 
     order: Order
     items: list[OrderItem]
-    channels: list[PaymentChannel]
+    ways: list[Way]
     seconds_left: int
     can_pay: bool
     can_cancel: bool
@@ -71,7 +70,7 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
     return OrderState(
         order=order,
         items=lines,
-        channels=enabled_channels(shop) if can_pay else [],
+        ways=ways_to_pay(order) if can_pay else [],
         seconds_left=max(0, int((order.reserved_until - now) / timedelta(seconds=1))) if pending else 0,
         can_pay=can_pay,
         can_cancel=pending,

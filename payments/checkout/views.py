@@ -22,7 +22,7 @@ from payments.checkout.in_wechat import forget_visit, is_in_wechat, payer, to_lo
 from payments.checkout.inputs import PayInput
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
-from payments.errors import UnknownChannel
+from payments.errors import UnknownCode, UnknownMethod
 from payments.selectors import channel_called, return_path, to_scan
 from payments.services.polling import ask_soon
 
@@ -50,12 +50,13 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
     bought = order_by_token(shop_of(request), token)
     wanted = PayInput(data=request.POST.dict())
     if not wanted.is_valid():
-        return _page(request, token, refusal=UnknownChannel())
-    channel = wanted.validated_data["channel"]
+        refusal = UnknownCode() if set(wanted.errors) == {"code"} else UnknownMethod()
+        return _page(request, token, refusal=refusal)
+    chosen = wanted.validated_data
     try:
-        if login := to_login(request, bought, channel):
+        if login := to_login(request, bought, chosen["method"]):
             return login
-        attempt = pay(request, bought, channel)
+        attempt = pay(request, bought, chosen["method"], code=chosen["code"])
     except DomainError as refusal:
         return _page(request, token, refusal=refusal)
     if not attempt.pay_url:
@@ -78,8 +79,8 @@ def pay_in_wechat(request: HttpRequest) -> HttpResponse:
         try:
             channel = channel_called(bought.shop, visit.channel_slug)
             if channel is None:
-                raise UnknownChannel
-            attempt = pay(request, bought, channel.slug, payer=payer(request, channel))
+                raise UnknownMethod
+            attempt = pay(request, bought, channel.method, through=channel, payer=payer(request, channel))
         except DomainError as refusal:
             response = _page(request, bought.token, refusal=refusal)
         else:
@@ -156,11 +157,19 @@ def _page(
         "errors": errors or {},
         "scan": to_scan(state.order, in_wechat=in_wechat) if state.can_cancel else None,
         "in_wechat": in_wechat,
-        "has_alipay": any(channel.method == "alipay" for channel in state.channels),
+        "code_for": _code_for(request, refusal) if state.can_pay else "",
+        "has_alipay": any(way.method == "alipay" for way in state.ways),
         "api": reverse("api_order", args=[token]),
     }
     status = 400 if errors else refusal.http_status if refusal else 200
     response = render(request, "payments/order.html", context, status=status)
-    if status == 503:
-        response["Retry-After"] = "5"
+    if refusal and refusal.retry_after is not None:
+        response["Retry-After"] = str(refusal.retry_after)
     return response
+
+
+def _code_for(request: HttpRequest, refusal: DomainError | None) -> str:
+    """The method whose code is being entered. Nothing refreshes the page under the buyer's hands then."""
+    if refusal and refusal.field == "code":
+        return str(request.POST.get("method", ""))
+    return str(request.GET.get("by", ""))

@@ -70,6 +70,7 @@ def account_of(channel: PaymentChannel) -> Account:
     if channel.driver not in DRIVERS:
         raise NotAsked(f"no driver is called {channel.driver}")
     return Account(
+        shop_id=channel.shop_id,
         base_url=channel.base_url,
         merchant_id=channel.merchant_id,
         provider_key=channel.provider_key,
@@ -93,6 +94,8 @@ def payer_of(channel: PaymentChannel, code: str) -> str:
 def secrets_of(channel: PaymentChannel) -> dict[str, str]:
     """The channel's secrets in clear, by the names that its driver gives them. Raises NotAsked."""
     names = DRIVERS[channel.driver].secret_names
+    if not names:
+        return {}
     try:
         text = channel.secret
     except CannotOpen as error:
@@ -102,7 +105,9 @@ def secrets_of(channel: PaymentChannel) -> dict[str, str]:
 
 
 def seal_secrets(channel: PaymentChannel, secrets: dict[str, str]) -> None:
-    """One is sealed as it is, several as one text."""
+    """One is sealed as it is, several as one text; where there are none, nothing is."""
+    if not secrets:
+        return
     (only, *others) = secrets.values()
     channel.seal_secret(json.dumps(secrets) if others else only)
 

@@ -127,7 +127,7 @@ class PayRequest:
     """What a provider needs to know to ask for money. `return_url` is where the buyer comes back.
 
     From `expires_at` on it should take no more. `payer` is what the provider calls the buyer, where it has
-    told: WeChat's openid, for somebody whose browser is WeChat's own (`in_wechat`).
+    told: WeChat's openid, for somebody whose browser is WeChat's own (`in_wechat`); or a balance's code.
     """
 
     out_trade_no: str
@@ -139,7 +139,7 @@ class PayRequest:
     client_ip: str
     on_phone: bool
     in_wechat: bool = False
-    payer: str = ""
+    payer: str = field(default="", repr=False)
     started_at: datetime = field(repr=False)
     expires_at: datetime = field(repr=False)
 
@@ -219,7 +219,9 @@ class Ability(Enum):
 
 
 class Gateway(Protocol):
-    """One provider. No method touches the database; those that use the network say so."""
+    """One provider. No method touches the database, but for a provider that is ours; those that use the
+    network say so.
+    """
 
     notice_is_proof: bool
     """Whether a verified notice may be believed without asking back."""

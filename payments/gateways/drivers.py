@@ -16,6 +16,7 @@ from payments.gateways.base import Gateway
 class Account:
     """What a channel's row says to its driver, and what the driver works with."""
 
+    shop_id: int
     base_url: str
     merchant_id: str
     provider_key: str
@@ -54,6 +55,7 @@ class Driver:
     make: Callable[[Account], Gateway]
     page_lasts: timedelta | None = None
     base_url: str = ""  # where everybody finds the provider, if there is one such place
+    has_address: bool = True
 
     @property
     def secret_names(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 import structlog
 from django.db import transaction
@@ -25,6 +26,19 @@ logger = structlog.get_logger(__name__)
 LAST_CALL = timedelta(seconds=60)
 
 
+class BuyersWay(TypedDict):
+    """How a buyer pays: where they come back to (`return_url` may hold `{attempt}`, which becomes the
+    attempt's number), from where and with what they come, and what the provider's app calls them, where it has
+    told.
+    """
+
+    return_url: str
+    client_ip: str
+    on_phone: bool
+    in_wechat: bool
+    payer: str
+
+
 def start_attempt(
     order: Order,
     channel: PaymentChannel,
@@ -39,7 +53,7 @@ def start_attempt(
     """An open attempt: its `pay_url`, `qr`, `app_url` or `app_call` is how the buyer pays `order` through
     `channel`.
 
-    `return_url` may hold `{attempt}`, which becomes the attempt's number.
+    The way of the buyer is as in BuyersWay.
 
     Pressing twice continues the same attempt: its number is the provider's idempotency key. Not so where
     the one that is open can be paid elsewhere only, or not any more. Raises NotPayable, TooLate (no new

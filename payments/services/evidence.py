@@ -24,6 +24,7 @@ from orders.services.transitions import ask_for_attention, note
 from orders.states import UNPAID_LIVE
 from payments.gateways.base import Evidence
 from payments.models import Payment, PaymentAttempt, PaymentChannel, Receipt
+from payments.routing import router
 from payments.selectors import sharing_account
 from payments.states import AttemptStatus, PaymentStatus, ReceiptStatus
 
@@ -194,6 +195,7 @@ def _settle_all(payments: list[Payment], receipts: list[Receipt], orders: list[O
     Receipt.objects.filter(pk__in=[receipt.pk for receipt in receipts]).update(status=ReceiptStatus.APPLIED)
     mark_all_paid(orders, reason=IN_TIME, now=now)
     _call_off_others(payments, now)
+    _tell_router([receipt.attempt for receipt in receipts], now)
 
 
 @transaction.atomic(durable=True)
@@ -248,11 +250,23 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
         return
     Payment.objects.filter(pk=payment.pk).update(status=PaymentStatus.SUCCEEDED, succeeded_at=now)
     _call_off_others([payment], now)
+    _tell_router([receipt.attempt], now)
     applied = Receipt.objects.filter(pk__in=[part.pk for part in parts])
     applied.filter(attention=SHORT).update(attention="")
     applied.update(status=ReceiptStatus.APPLIED)
     if received > payment.amount_minor:
         flag(Receipt.objects.filter(pk=receipt.pk), OVER)
+
+
+def _tell_router(attempts: Sequence[PaymentAttempt | None], now: datetime) -> None:
+    """Which channels work, once it is certain. A courtesy: routing forgives whatever it is not told."""
+    ids = [attempt.pk for attempt in attempts if attempt is not None]
+
+    def tell() -> None:
+        for attempt in PaymentAttempt.objects.select_related("channel").filter(pk__in=ids):
+            router.note_paid(attempt, now=now)
+
+    transaction.on_commit(tell, robust=True)
 
 
 def _call_off_others(payments: Sequence[Payment], now: datetime) -> None:

@@ -87,6 +87,7 @@ def test_a_yes_of_few_words_is_one():
 
 def account(**options):
     return Account(
+        shop_id=1,
         base_url="https://pay.example/epay/",
         merchant_id="1001",
         provider_key="",

@@ -23,7 +23,7 @@ def answers(provider, **said):
 
 
 def press(client, order, channel="wxpay"):
-    return client.post(f"/o/{order.token}/pay/", {"channel": channel})
+    return client.post(f"/o/{order.token}/pay/", {"method": channel})
 
 
 def page(client, order):
@@ -77,7 +77,7 @@ def test_the_api_says_what_to_scan(client, provider, order):
     answers(provider, qrcode=CODE)
 
     said = client.post(
-        f"/api/v1/orders/{order.token}/payments/", {"channel": "wxpay"}, content_type="application/json"
+        f"/api/v1/orders/{order.token}/payments/", {"method": "wxpay"}, content_type="application/json"
     ).json()
 
     assert (said["pay_url"], said["qr"], said["app_url"]) == ("", CODE, "")

@@ -252,7 +252,7 @@ static void look_at_order(struct buyer *buyer)
 static void start_payment(struct buyer *buyer)
 {
     char body[80];
-    snprintf(body, sizeof body, "{\"channel\": \"%.40s\"}", run.channel);
+    snprintf(body, sizeof body, "{\"method\": \"%.40s\"}", run.method);
     ask_order(buyer, ATTEMPT, "payments/", body);
 }
 

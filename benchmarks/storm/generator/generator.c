@@ -169,7 +169,7 @@ static void write_totals(micros cpu, micros over)
 static void usage(const char *name)
 {
     die("usage: %s --plan FILE --buyers FILE --shoppers FILE --totals FILE --hot URL --web URL\n"
-        "  --storm-code CODE --ordinary-code CODE [--channel alipay] [--deadline 240] [--patience 30]\n"
+        "  --storm-code CODE --ordinary-code CODE [--method alipay] [--deadline 240] [--patience 30]\n"
         "  [--seed 1]   (times in seconds)", name);
 }
 
@@ -184,12 +184,12 @@ static void read_options(int count, char **arguments)
     static const struct option names[] = {
         {"plan", 1, NULL, 'p'},       {"buyers", 1, NULL, 'b'},        {"shoppers", 1, NULL, 's'},
         {"totals", 1, NULL, 't'},     {"hot", 1, NULL, 'h'},           {"web", 1, NULL, 'w'},
-        {"storm-code", 1, NULL, 'c'}, {"ordinary-code", 1, NULL, 'o'}, {"channel", 1, NULL, 'n'},
+        {"storm-code", 1, NULL, 'c'}, {"ordinary-code", 1, NULL, 'o'}, {"method", 1, NULL, 'n'},
         {"deadline", 1, NULL, 'd'},   {"patience", 1, NULL, 'x'},      {"seed", 1, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
     int name;
-    run.channel = "alipay";
+    run.method = "alipay";
     srand48(1);
     while ((name = getopt_long(count, arguments, "", names, NULL)) != -1)
         switch (name) {
@@ -201,7 +201,7 @@ static void read_options(int count, char **arguments)
         case 'w': read_endpoint(optarg, &run.web); break;
         case 'c': run.storm_code = optarg; break;
         case 'o': run.ordinary_code = optarg; break;
-        case 'n': run.channel = optarg; break;
+        case 'n': run.method = optarg; break;
         case 'd': options.deadline = atof(optarg); break;
         case 'x': wire_patience = (micros)(atof(optarg) * 1e6); break;
         case 'r': srand48(atol(optarg)); break;

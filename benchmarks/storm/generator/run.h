@@ -9,7 +9,7 @@
 
 struct run {
     struct endpoint hot, web;      /* where storm buyers and ordinary ones go */
-    const char *storm_code, *ordinary_code, *channel;
+    const char *storm_code, *ordinary_code, *method;
     micros started;
     micros deadline;               /* after which nobody waits any longer */
     size_t underway;               /* purchases, and second clicks, that have not ended */

@@ -69,7 +69,7 @@ def test_the_channels_follow_the_sandbox_to_its_new_port(monkeypatch):
 
     seed()
 
-    channels = PaymentChannel.objects.order_by("position")
+    channels = PaymentChannel.objects.exclude(method="balance").order_by("position")
     assert [channel.method for channel in channels] == ["alipay", "wxpay"]
     assert {channel.base_url for channel in channels} == {"http://127.0.0.1:8124/"}
     assert {channel.secret for channel in channels} == {KEY}
@@ -86,6 +86,14 @@ def test_usdt_is_offered_where_the_sandbox_takes_it(monkeypatch, tmp_path):
     channel = PaymentChannel.objects.get(method="usdt")
     assert {channel.driver: channel.secret} == json.loads(around["SANDBOX_USDT"])
     assert channel.base_url == "http://127.0.0.1:8123/bepusdt/"
+
+
+def test_balances_need_no_sandbox_and_nobody_pays_through_one_that_is_not_there(monkeypatch):
+    monkeypatch.delenv("SANDBOX_KEY")
+
+    assert not seed().pays
+
+    assert [channel.driver for channel in PaymentChannel.objects.all()] == ["balance"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -24,6 +24,13 @@ TICKET = """INSERT INTO orders_ticket (shop_id, variant_id, ticket_id, buyer_key
     FROM inventory_variant ORDER BY id DESC LIMIT 1;"""
 ORDERED = f"""{TICKET} UPDATE orders_ticket SET status = 'ordered', ended_at = clock_timestamp(),
         ticket_id = (SELECT ticket_id FROM orders_order LIMIT 1);"""
+BALANCE = """INSERT INTO payments_balance (shop_id, holder, contact_email, currency, amount_minor,
+        code_digest, is_frozen, opened_at)
+    SELECT id, 'Lin', '', 'CNY', 5, 'd', false, clock_timestamp() FROM shops_shop LIMIT 1;
+    INSERT INTO payments_balanceentry (balance_id, amount_minor, after_minor, kind, reference, reason, actor,
+        at)
+    SELECT id, 5, 5, 'credit', 'r', '', '', clock_timestamp() - interval '2 minutes'
+    FROM payments_balance;"""
 DAMAGE = {
     "orders.tickets_became_their_orders": f"{SALE} {ORDERED} UPDATE orders_ticket SET ticket_id = 'another'",
     "orders.tickets_fit_their_orders": ORDERED,
@@ -68,6 +75,11 @@ DAMAGE = {
             last_error, attention, resolved_by)
         SELECT shop_id, id, 'R1', 1, 'CNY', 'sent', '', '', clock_timestamp() - interval '2 minutes', '', 0,
             '', '', '' FROM payments_receipt""",
+    "payments.balances_add_up": f"{BALANCE} UPDATE payments_balance SET amount_minor = 9",
+    "payments.balance_history_is_unbroken": f"{BALANCE} UPDATE payments_balanceentry SET after_minor = 9",
+    "payments.balance_payments_arrive": f"""{BALANCE} UPDATE payments_balanceentry
+        SET kind = 'payment', amount_minor = -5""",
+    "payments.balance_refunds_agree": f"{BALANCE} UPDATE payments_balanceentry SET kind = 'refund'",
     "payments.no_money_in_limbo": "UPDATE payments_receipt SET status = 'recorded'",
     "payments.notices_are_read": """INSERT INTO payments_webhookevent
         (shop_id, channel_id, digest, method, query, body, received_at, outcome)

@@ -40,6 +40,7 @@ class PaymentChannel(models.Model):
         ("card", _("credit or debit card")),
         ("usdt", "USDT"),
         ("paypal", "PayPal"),
+        ("balance", _("balance")),
     ]
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))

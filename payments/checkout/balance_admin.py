@@ -1,0 +1,183 @@
+"""The merchant's pages of prepaid balances: open one, pay in, put right, freeze. A code is shown once."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from cardshop.common.admin import MerchantAdmin
+from cardshop.common.clock import db_now
+from cardshop.common.errors import DomainError
+from cardshop.common.money import display
+from cardshop.shops.models import Shop
+from payments.checkout.balance_forms import CREDIT, MoveForm, OpenForm
+from payments.checkout.tables import moment, table
+from payments.ledger.entries import correct, credit, open_balance, renew_code, set_frozen
+from payments.models import Balance, BalanceEntry
+
+LISTED = 200
+
+
+@admin.register(Balance)
+class BalanceAdmin(MerchantAdmin):
+    list_display = ["holder", "contact_email", "amount", "currency", "is_frozen", "opened_at"]
+    list_filter = ["is_frozen", "currency", "shop"]
+    search_fields = ["holder", "contact_email", "=entries__reason"]
+    search_help_text = gettext_lazy("Holder, e-mail, or the number of an order that was paid with it")
+    fields = [("holder", "contact_email"), ("amount", "is_frozen"), ("shop", "opened_at")]
+    readonly_fields = ["amount", "is_frozen", "shop", "opened_at"]
+    show_full_result_count = False
+    change_form_outer_before_template = "admin/payments/balance_forms.html"
+    change_form_after_template = "admin/orders/story.html"
+
+    @admin.display(description=gettext_lazy("amount"), ordering="amount_minor")
+    def amount(self, balance: Balance) -> str:
+        return display(balance.amount_minor, balance.currency)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {"move": self.move_view, "freeze": self.freeze_view, "new-code": self.new_code_view}
+        ours = [
+            path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(view)), name=_url_name(name))
+            for name, view in views.items()
+        ]
+        return [*ours, *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Ends on the page with the code, which is drawn here and kept nowhere."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        shop = Shop.objects.order_by("pk").first()
+        first = {"shop": shop, "currency": shop.currency if shop else ""}
+        form = OpenForm(request.POST) if request.method == "POST" else OpenForm(initial=first)
+        if form.is_valid():
+            said = form.cleaned_data
+            try:
+                balance, code = open_balance(
+                    shop_id=said["shop"].pk,
+                    holder=said["holder"],
+                    contact_email=said["contact_email"],
+                    currency=said["currency"],
+                    amount_minor=said["amount_minor"],
+                    reference=said["reference"],
+                    reason=said["reason"],
+                    actor=request.user.get_username(),
+                    now=db_now(),
+                )
+            except DomainError as refused:
+                messages.warning(request, str(refused))
+                return redirect("admin:payments_balance_changelist")
+            balance.refresh_from_db()
+            self.log_addition(request, balance, f"{self.amount(balance)}: {said['reason']}")
+            return self._show_code(request, balance, code)
+        context = {**self.admin_site.each_context(request), "title": _("Open a balance"), "form": form}
+        return render(request, "admin/payments/open_balance.html", context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        balance = self.get_object(request, object_id) if object_id else None
+        if balance and self.has_view_permission(request, balance):
+            extra_context = {**(extra_context or {}), "sections": [_entries(balance)]}
+            if self.has_change_permission(request, balance):
+                extra_context["move_form"] = MoveForm(currency=balance.currency)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def move_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        balance = self._changeable(request, pk)
+        form = MoveForm(request.POST, currency=balance.currency)
+        if not form.is_valid():
+            for errors in form.errors.values():
+                messages.error(request, " ".join(str(error) for error in errors))
+            return _back_to(balance)
+        said = form.cleaned_data
+        move = credit if said["kind"] == CREDIT else correct
+        try:
+            entry = move(
+                balance,
+                amount_minor=said["amount_minor"],
+                reference=said["reference"],
+                reason=said["reason"],
+                actor=request.user.get_username(),
+                now=db_now(),
+            )
+        except DomainError as refused:
+            messages.warning(request, str(refused))
+            return _back_to(balance)
+        moved = display(entry.amount_minor, balance.currency)
+        self.log_change(request, balance, f"{entry.get_kind_display()}: {moved}, {entry.reason}")
+        messages.success(request, _("%s has been booked.") % moved)
+        return _back_to(balance)
+
+    def freeze_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        balance = self._changeable(request, pk)
+        is_frozen = request.POST.get("frozen") == "yes"
+        if set_frozen(balance, is_frozen):
+            said = (
+                _("It is frozen: nothing can be paid with it.") if is_frozen else _("It can be used again.")
+            )
+            self.log_change(request, balance, said)
+            messages.success(request, said)
+        return _back_to(balance)
+
+    def new_code_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        balance = self._changeable(request, pk)
+        code = renew_code(balance)
+        self.log_change(request, balance, _("new code"))
+        return self._show_code(request, balance, code)
+
+    def _changeable(self, request: HttpRequest, pk: int) -> Balance:
+        balance = get_object_or_404(Balance, pk=pk)
+        if not self.has_change_permission(request, balance):
+            raise PermissionDenied
+        return balance
+
+    def _show_code(self, request: HttpRequest, balance: Balance, code: str) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Code of %s") % balance.holder,
+            "code": code,
+            "balance": balance,
+            "amount": self.amount(balance),
+            "page": reverse("admin:payments_balance_change", args=[balance.pk]),
+        }
+        response = render(request, "admin/payments/balance_code.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _entries(balance: Balance) -> dict[str, Any]:
+    entries = BalanceEntry.objects.filter(balance=balance).order_by("-pk")[:LISTED]
+    rows = [
+        [
+            moment(entry.at),
+            entry.get_kind_display(),
+            display(entry.amount_minor, balance.currency),
+            display(entry.after_minor, balance.currency),
+            entry.reason,
+            entry.actor or "-",
+        ]
+        for entry in entries
+    ]
+    headers = [_("at"), _("kind"), _("amount"), _("balance afterwards"), _("reason"), _("by")]
+    return table(_("Entries"), headers, rows)
+
+
+def _back_to(balance: Balance) -> HttpResponse:
+    return redirect("admin:payments_balance_change", balance.pk)
+
+
+def _url_name(name: str) -> str:
+    return f"payments_balance_{name.replace('-', '_')}"

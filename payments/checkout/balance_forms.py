@@ -1,0 +1,95 @@
+"""What a merchant enters about prepaid balances."""
+
+import secrets
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from cardshop.common.money import CURRENCIES, MAX_MINOR, to_minor
+from cardshop.shops.models import Shop
+
+CREDIT, CORRECTION = "credit", "correction"
+
+
+def _amount(label: Any, help_text: Any = "") -> forms.CharField:
+    widget = UnfoldAdminTextInputWidget({"inputmode": "decimal", "autocomplete": "off"})
+    return forms.CharField(label=label, help_text=help_text, max_length=20, widget=widget)
+
+
+class EntryForm(forms.Form):
+    """`reference` is the form's own number: sent twice, it happens once."""
+
+    reference = forms.CharField(
+        widget=forms.HiddenInput, max_length=64, initial=lambda: secrets.token_hex(16)
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "off"}),
+    )
+
+
+class MoveForm(EntryForm):
+    kind = forms.ChoiceField(
+        label=gettext_lazy("What"),
+        choices=[
+            (CREDIT, gettext_lazy("The holder has paid in")),
+            (CORRECTION, gettext_lazy("Correct a mistake")),
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
+    amount = _amount(gettext_lazy("Amount"), gettext_lazy("A correction may begin with a minus."))
+    field_order = ["kind", "amount", "reason", "reference"]
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        text = str(cleaned.get("amount", "")).strip()
+        is_taken = text.startswith("-") and cleaned.get("kind") == CORRECTION
+        minor = _minor(self, text[1:] if is_taken else text, self.currency)
+        cleaned["amount_minor"] = -minor if is_taken else minor
+        return cleaned
+
+
+class OpenForm(EntryForm):
+    shop = forms.ModelChoiceField(
+        label=gettext_lazy("Shop"), queryset=Shop.objects.order_by("pk"), widget=UnfoldAdminSelectWidget
+    )
+    holder = forms.CharField(
+        label=gettext_lazy("Holder"),
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "off"}),
+    )
+    contact_email = forms.EmailField(
+        label=gettext_lazy("Contact e-mail"),
+        required=False,
+        widget=UnfoldAdminEmailInputWidget({"autocomplete": "off"}),
+    )
+    currency = forms.ChoiceField(
+        label=gettext_lazy("Currency"), choices=CURRENCIES, widget=UnfoldAdminSelectWidget
+    )
+    amount = _amount(gettext_lazy("First amount"))
+    field_order = ["shop", "holder", "contact_email", "currency", "amount", "reason", "reference"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        currency = cleaned.get("currency", "")
+        cleaned["amount_minor"] = _minor(self, str(cleaned.get("amount", "")).strip(), currency)
+        return cleaned
+
+
+def _minor(form: forms.Form, text: str, currency: str) -> int:
+    """More than nothing, else an error at the field."""
+    try:
+        minor = to_minor(text, currency)
+    except (ValueError, KeyError):
+        minor = 0
+    if not 0 < minor <= MAX_MINOR and "amount" not in form.errors:
+        form.add_error("amount", _("Enter an amount such as %s.") % "50.00")
+    return minor

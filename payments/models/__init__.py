@@ -1,0 +1,26 @@
+"""The money: what is owed, tried, received and given back, and what buyers have paid in beforehand."""
+
+from payments.models.balance import Balance, BalanceEntry
+from payments.models.money import (
+    Payment,
+    PaymentAttempt,
+    PaymentChannel,
+    Receipt,
+    Refund,
+    RefusedNotice,
+    Statement,
+    WebhookEvent,
+)
+
+__all__ = [
+    "Balance",
+    "BalanceEntry",
+    "Payment",
+    "PaymentAttempt",
+    "PaymentChannel",
+    "Receipt",
+    "Refund",
+    "RefusedNotice",
+    "Statement",
+    "WebhookEvent",
+]

@@ -1,0 +1,76 @@
+"""Balance → BalanceEntry: money paid in beforehand, and every change to it, for ever."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.money import CURRENCIES
+from payments.states import EntryKind
+
+K = EntryKind
+
+
+class Balance(models.Model):
+    """What the shop owes a holder in goods. Whoever has the code may spend it, unless it is frozen.
+
+    Only a keyed digest of the code is kept. `amount_minor` is what the entries come to; it is changed with
+    them by `payments.ledger` and nowhere else.
+    """
+
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
+    holder = models.CharField(_("holder"), max_length=120)
+    contact_email = models.EmailField(_("contact e-mail"), blank=True)
+    currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
+    amount_minor = models.BigIntegerField(_("amount in minor units"), default=0)
+    code_digest = models.CharField(max_length=64, editable=False)
+    is_frozen = models.BooleanField(_("frozen"), default=False)
+    opened_at = models.DateTimeField(_("opened at"))
+
+    class Meta:
+        verbose_name = _("balance")
+        verbose_name_plural = _("balances")
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="balance_not_negative"),
+            models.UniqueConstraint(fields=["shop", "code_digest"], name="balance_code_once_per_shop"),
+        ]
+
+    def __str__(self) -> str:
+        return self.holder
+
+
+class BalanceEntry(models.Model):
+    """One change to a balance; `after_minor` is what it left. Never changed or deleted.
+
+    `reference` makes it happen once: the number of a payment's attempt, of a refund, or of the form that a
+    merchant filled in.
+    """
+
+    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="entries")
+    amount_minor = models.BigIntegerField(_("amount in minor units"))
+    after_minor = models.BigIntegerField(_("balance afterwards, in minor units"))
+    kind = models.CharField(_("kind"), max_length=10, choices=EntryKind)
+    reference = models.CharField(_("our number"), max_length=64, blank=True)
+    reason = models.CharField(_("reason"), max_length=120, blank=True)
+    actor = models.CharField(_("by"), max_length=150, blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("balance entry")
+        verbose_name_plural = _("balance entries")
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(after_minor__gte=0), name="entry_leaves_no_debt"),
+            models.CheckConstraint(
+                condition=Q(kind=K.PAYMENT, amount_minor__lt=0)
+                | Q(kind__in=[K.CREDIT, K.REFUND], amount_minor__gt=0)
+                | Q(kind=K.CORRECTION) & ~Q(amount_minor=0),
+                name="entry_goes_its_kinds_way",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "reference"], condition=~Q(reference=""), name="entry_once_per_reference"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.reference}"

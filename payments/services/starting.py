@@ -1,0 +1,99 @@
+"""Starting to pay by a method: through which channel, and which one next if that fails, the router says."""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+
+from cardshop.outbox.services import promise_all
+from orders.models import Order
+from payments.errors import ChannelUnavailable, UnknownMethod
+from payments.models import PaymentAttempt, PaymentChannel
+from payments.routing import router
+from payments.selectors import attempts_of, channels_for
+from payments.services.attempts import BuyersWay, start_attempt
+from payments.states import AttemptStatus
+
+logger = structlog.get_logger(__name__)
+
+# A second press within this time is a nervous finger; after it, the buyer has come back unpaid.
+SAME_PRESS = timedelta(seconds=30)
+MOST_CHANNELS = 3  # that one press may try
+PATIENCE = 12.0  # seconds after which no further channel is tried
+
+
+def start_payment(
+    order: Order,
+    method: str,
+    way: BuyersWay,
+    *,
+    through: PaymentChannel | None = None,
+    now: datetime,
+) -> PaymentAttempt:
+    """An open attempt through the best channel of `method`, or the next best where that one fails.
+
+    Pressing twice continues the same attempt. Whoever comes back later without having paid is led through
+    another channel if there is one, and what was begun before is called off. `through` is tried first.
+    Raises UnknownMethod, ChannelUnavailable, NotPayable, TooLate.
+    """
+    earlier = [attempt for attempt in attempts_of(order) if attempt.channel.method == method]
+    if through is None and (last := _just_begun(earlier, now)) is not None:
+        return start_attempt(order, last.channel, **way, now=now)
+    channels = channels_in_order(order, method, now=now)
+    if through is not None:
+        channels = [through, *(channel for channel in channels if channel != through)]
+    attempt = _start_through_one_of(channels, order, way, now)
+    router.note_sent(attempt, who=way["client_ip"], now=now)
+    _call_off(earlier, but=attempt, now=now)
+    return attempt
+
+
+def channels_in_order(order: Order, method: str, *, now: datetime) -> list[PaymentChannel]:
+    """As the router ranks them; those that this order was led through in vain come last.
+
+    Raises UnknownMethod.
+    """
+    if not (channels := channels_for(order, method)):
+        raise UnknownMethod
+    ranked = router.rank(channels, amount_minor=order.total_minor, now=now)
+    begun = attempts_of(order).filter(status=AttemptStatus.OPEN)
+    tried = set(begun.values_list("channel", flat=True))
+    return sorted(ranked, key=lambda channel: channel.pk in tried)
+
+
+def _just_begun(earlier: Sequence[PaymentAttempt], now: datetime) -> PaymentAttempt | None:
+    begun = [
+        attempt
+        for attempt in earlier
+        if attempt.status == AttemptStatus.OPEN and attempt.started_at > now - SAME_PRESS
+    ]
+    return begun[-1] if begun else None
+
+
+def _start_through_one_of(
+    channels: Sequence[PaymentChannel], order: Order, way: BuyersWay, now: datetime
+) -> PaymentAttempt:
+    """Through the first that answers. One that failed stays on the polling list: it may have heard."""
+    began = time.monotonic()
+    for channel in channels[:MOST_CHANNELS]:
+        try:
+            return start_attempt(order, channel, **way, now=now)
+        except ChannelUnavailable:
+            router.note_create_error(channel, now=now)
+            logger.warning("channel failed over", channel=channel.slug, order=order.number)
+        if time.monotonic() - began > PATIENCE:
+            break
+    raise ChannelUnavailable
+
+
+@transaction.atomic(durable=True)
+def _call_off(earlier: Sequence[PaymentAttempt], *, but: PaymentAttempt, now: datetime) -> None:
+    """What was begun before by the same method shall not be paid on top of it."""
+    begun = {
+        attempt.pk: but.channel.shop_id
+        for attempt in earlier
+        if attempt.pk != but.pk and attempt.next_query_at is not None
+    }
+    promise_all("payments.call_off_attempts", begun, now=now)
