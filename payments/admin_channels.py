@@ -112,15 +112,16 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
         driver = _driver_of(obj) if obj else _chosen_driver(request)
         if driver and self._may_edit(request, obj):
             settings = [field_name(setting) for setting in driver.settings]
+            settings = ["base_url", *settings] if driver.has_address else settings
             fees = [("fee_percent", "fee_fixed"), ("least", "most")]
         else:
-            settings = ["merchant_id", "provider_key", "other_settings"]
+            settings = ["base_url", "merchant_id", "provider_key", "other_settings"]
             fees = [("fee_basis_points", "fee_fixed_minor"), ("least_minor", "most_minor")]
         return [
             (None, {"fields": EVERYBODYS}),
             (
                 _("Account at the provider"),
-                {"fields": ["base_url", *settings, *(["notify_address"] if obj else [])]},
+                {"fields": [*settings, *(["notify_address"] if obj else [])]},
             ),
             (_("Fees and limits"), {"fields": fees}),
             IN_THE_SHOP,

@@ -85,6 +85,8 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self._secrets: dict[str, str] = {}
         channel: PaymentChannel = self.instance
+        if not self.driver.has_address:
+            del self.fields["base_url"]
         self._offer_methods()
         if channel.pk:
             self._show(channel)
@@ -136,7 +138,8 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     @property
     def identity(self) -> set[str]:
         """The fields that say where calls go, who is believed and who is paid."""
-        return {"base_url", *(field_name(s) for s in self.driver.settings if not s.is_secret)}
+        address = {"base_url"} if self.driver.has_address else set()
+        return address | {field_name(s) for s in self.driver.settings if not s.is_secret}
 
     @property
     def secret_fields(self) -> set[str]:

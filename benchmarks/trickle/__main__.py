@@ -87,8 +87,8 @@ product = Product.objects.create(shop=shop, slug="{GOODS}", name="{GOODS}", is_l
 variant = Variant.objects.create(shop=shop, product=product, code="{GOODS}", name="One", price_minor=100)
 Stock.objects.create(shop=shop, variant=variant)
 channel = PaymentChannel(
-    shop=shop, slug="{TRICKLING}", name="Trickle", driver="epay_v1", method="{TRICKLING_METHOD}", merchant_id="1",
-    base_url="http://127.0.0.1:{{port}}/", position=99)
+    shop=shop, slug="{TRICKLING}", name="Trickle", driver="epay_v1", method="{TRICKLING_METHOD}",
+    merchant_id="1", base_url="http://127.0.0.1:{{port}}/", position=99)
 channel.seal_secret("never-checked-by-it")
 channel.save()
 """

@@ -12,6 +12,7 @@ from cardshop.traffic.breakers import Transition
 from cardshop.traffic.bulkheads import bulkhead_of
 from payments.gateways import (
     alipay,
+    balance,
     bepusdt,
     epay,
     epay_v2,
@@ -40,6 +41,7 @@ DRIVERS: dict[str, Driver] = {
         wechat.DRIVER,
         stripe_checkout.DRIVER,
         paypal.DRIVER,
+        balance.DRIVER,
     )
 }
 

@@ -28,8 +28,8 @@ LAST_CALL = timedelta(seconds=60)
 
 class BuyersWay(TypedDict):
     """How a buyer pays: where they come back to (`return_url` may hold `{attempt}`, which becomes the
-    attempt's number), from where and with what they come, and what the provider's app calls them, where it has
-    told.
+    attempt's number), from where and with what they come, and what the provider's app calls them, where it
+    has told.
     """
 
     return_url: str
