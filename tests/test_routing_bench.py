@@ -20,7 +20,7 @@ def part_of(world: World, seconds: float) -> World:
     return replace(world, payments=[p for p in world.payments if p.at < seconds], ends=seconds)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_seed_is_the_same_world_again_and_another_is_another(scenario):
     assert scenario.world(3) == scenario.world(3)
     assert scenario.world(3).payments[0] != scenario.world(4).payments[0]

@@ -161,7 +161,7 @@ def since_change(rows: Sequence[Row], surprise: float) -> Sequence[Row]:
     possible = list(accumulate(row[1] for row in rows))
     squares = list(accumulate(row[2] for row in rows))
     size = len(rows)
-    for _ in range(_CHANGES):
+    for _ in range(_CHANGES if rows else 0):
         best, cut = surprise * surprise / 2, 0
         all_paid, all_possible = paid[size - 1], possible[size - 1]
         for split in range(1, size):
