@@ -22,10 +22,10 @@ class Knobs:
 
     memory: float = 1800.0  # seconds in which a cohort's weight falls to 1/e
     most: float = 500.0  # payments that what is known of a channel may count for
-    surprise: float = 3.5  # standard deviations that are a change and not chance
-    prior: float = 4.0  # payments that what is known of all channels counts for
-    probing: float = 0.01  # of the payments go to a channel that is not the best, whatever is known
-    in_flight: float = 0.05  # of all that is not heard of yet may be with a channel that is not the best,
+    surprise: float = 2.5  # standard deviations that are a change and not chance
+    prior: float = 20.0  # payments that what is known of all channels counts for
+    probing: float = 0.005  # of the payments go to a channel that is not the best, whatever is known
+    in_flight: float = 0.2  # of all that is not heard of yet may be with a channel that is not the best,
     in_flight_least: float = 3.0  # or so many payments
     learns_delays: bool = True  # False: as if everything were heard of at once (for the benchmark)
 
@@ -161,7 +161,7 @@ def since_change(rows: Sequence[Row], surprise: float) -> Sequence[Row]:
     possible = list(accumulate(row[1] for row in rows))
     squares = list(accumulate(row[2] for row in rows))
     size = len(rows)
-    for _ in range(_CHANGES):
+    for _ in range(_CHANGES if rows else 0):
         best, cut = surprise * surprise / 2, 0
         all_paid, all_possible = paid[size - 1], possible[size - 1]
         for split in range(1, size):

@@ -114,6 +114,18 @@ def test_when_all_fall_together_none_is_thought_worse_of():
     assert seen.of(GOOD).rate > seen.of(OTHER).rate
 
 
+def test_a_channel_first_used_while_all_were_down_is_like_any_other():
+    book = Book()
+    for channel in (GOOD, OTHER):
+        run(book, channel=channel, begins=0, ends=600, rate=0.8)
+    for channel, per_second in ((GOOD, 4), (OTHER, 1), (3, 0.1)):
+        run(book, channel=channel, begins=600, ends=700, rate=0.0, per_second=per_second)
+
+    seen = known(book, 700)
+
+    assert seen.of(3).rate == seen.anyone.rate > 0.7
+
+
 def test_control_when_only_one_falls_it_is():
     seen = all_down(others_fall=False)
 
@@ -128,7 +140,7 @@ def test_a_technical_error_is_a_failure_at_once():
         for _ in range(5):
             book.error(GOOD, START + second)
 
-    assert known(book, 304).of(GOOD).rate < 0.3
+    assert known(book, 304).of(GOOD).rate < 0.5
 
 
 outcomes = st.lists(
@@ -136,7 +148,7 @@ outcomes = st.lists(
         st.sampled_from([GOOD, OTHER]),
         st.floats(0, 2000),
         st.one_of(st.none(), st.floats(0, 900)),
-        st.floats(0.01, 1),
+        st.floats(0.01, 30),
     ),
     max_size=60,
 )
