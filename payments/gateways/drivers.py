@@ -53,6 +53,7 @@ class Driver:
     methods: tuple[str, ...]
     settings: Sequence[Setting]
     make: Callable[[Account], Gateway]
+    has_app_calls: bool = False  # a payer whom it knows pays inside the provider's app
     page_lasts: timedelta | None = None
     base_url: str = ""  # where everybody finds the provider, if there is one such place
     has_address: bool = True

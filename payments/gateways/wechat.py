@@ -287,6 +287,7 @@ DRIVER = Driver(
         ),
     ),
     make=_make,
+    has_app_calls=True,
     page_lasts=H5_LASTS,
     base_url="https://api.mch.weixin.qq.com",
 )

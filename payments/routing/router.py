@@ -110,10 +110,10 @@ def _what_is_known(
 def _option(channel: PaymentChannel, *, is_left_alone: bool) -> Option:
     return Option(
         key=channel.pk,
-        fee_basis_points=getattr(channel, "fee_basis_points", 0),
-        fee_fixed_minor=getattr(channel, "fee_fixed_minor", 0),
-        least_minor=getattr(channel, "least_minor", None),
-        most_minor=getattr(channel, "most_minor", None),
-        is_pinned=getattr(channel, "is_pinned", False),
+        fee_basis_points=channel.fee_basis_points,
+        fee_fixed_minor=channel.fee_fixed_minor,
+        least_minor=channel.least_minor,
+        most_minor=channel.most_minor,
+        is_pinned=channel.is_pinned,
         is_left_alone=is_left_alone,
     )

@@ -59,7 +59,7 @@ def start_attempt(
     the one that is open can be paid elsewhere only, or not any more. Raises NotPayable, TooLate (no new
     attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
     """
-    attempt = _open_attempt(order, channel, now, in_app=bool(payer))
+    attempt = _open_attempt(order, channel, now, is_known=bool(payer))
     if attempt.status == AttemptStatus.OPEN:
         return attempt
     wanted = PayRequest(
@@ -115,7 +115,7 @@ def last_call(order: Order) -> datetime:
 
 
 @transaction.atomic(durable=True)
-def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, in_app: bool) -> PaymentAttempt:
+def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, is_known: bool) -> PaymentAttempt:
     draft = Payment(
         shop_id=order.shop_id,
         order=order,
@@ -134,7 +134,7 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, in_ap
         )
     if locked.status != OrderStatus.PENDING:
         raise NotPayable
-    if not is_first and (attempt := _unfinished(payment, channel, now, in_app=in_app)):
+    if not is_first and (attempt := _unfinished(payment, channel, now, is_known=is_known)):
         return attempt
     if now >= last_call(locked):
         raise TooLate
@@ -150,7 +150,7 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, in_ap
 
 
 def _unfinished(
-    payment: Payment, channel: PaymentChannel, now: datetime, *, in_app: bool
+    payment: Payment, channel: PaymentChannel, now: datetime, *, is_known: bool
 ) -> PaymentAttempt | None:
     """Also after a failure: the number is the provider's idempotency key. Once refused, it is not asked
     about any more, and not tried again.
@@ -158,8 +158,9 @@ def _unfinished(
     What was begun inside an app is of no use outside of it, and the other way round; nor is a page that the
     provider shows no longer.
     """
-    useless = Q(app_call={}) if in_app else ~Q(app_call={})
     driver = DRIVERS.get(channel.driver)
+    in_app = bool(driver and driver.has_app_calls and is_known)
+    useless = Q(app_call={}) if in_app else ~Q(app_call={})
     if driver and driver.page_lasts:
         useless |= ~Q(pay_url="") & Q(started_at__lte=now - driver.page_lasts)
     unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)

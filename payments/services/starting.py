@@ -46,7 +46,7 @@ def start_payment(
         channels = [through, *(channel for channel in channels if channel != through)]
     attempt = _start_through_one_of(channels, order, way, now)
     router.note_sent(attempt, who=way["client_ip"], now=now)
-    _call_off(earlier, but=attempt, now=now)
+    _call_off_others(order, attempt, now)
     return attempt
 
 
@@ -89,11 +89,13 @@ def _start_through_one_of(
 
 
 @transaction.atomic(durable=True)
-def _call_off(earlier: Sequence[PaymentAttempt], *, but: PaymentAttempt, now: datetime) -> None:
-    """What was begun before by the same method shall not be paid on top of it."""
-    begun = {
-        attempt.pk: but.channel.shop_id
-        for attempt in earlier
-        if attempt.pk != but.pk and attempt.next_query_at is not None
-    }
-    promise_all("payments.call_off_attempts", begun, now=now)
+def _call_off_others(order: Order, attempt: PaymentAttempt, now: datetime) -> None:
+    """What was begun before by the same method shall not be paid on top of it. Not what was begun just now:
+    two tabs may have pressed at one moment, and each would take the other's page away.
+    """
+    same_method = attempts_of(order).filter(channel__method=attempt.channel.method)
+    others = same_method.filter(next_query_at__isnull=False).exclude(pk=attempt.pk)
+    left = others.exclude(status=AttemptStatus.OPEN, started_at__gt=now - SAME_PRESS)
+    promise_all(
+        "payments.call_off_attempts", dict.fromkeys((other.pk for other in left), order.shop_id), now=now
+    )

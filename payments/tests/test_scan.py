@@ -22,8 +22,8 @@ def answers(provider, **said):
     provider.broken = lambda request: httpx.Response(200, json={"code": 1, **said})
 
 
-def press(client, order, channel="wxpay"):
-    return client.post(f"/o/{order.token}/pay/", {"method": channel})
+def press(client, order, method="wxpay"):
+    return client.post(f"/o/{order.token}/pay/", {"method": method})
 
 
 def page(client, order):
@@ -39,7 +39,7 @@ def test_the_orders_page_shows_what_to_scan(client, provider, order):
     assert (pressed.status_code, pressed["Location"]) == (303, f"/o/{order.token}/")
     assert 'src="data:image/png;base64,' in page(client, order)
     assert "CANARY" not in page(client, order)  # a code that no browser opens is no link
-    assert 'value="other"' in page(client, order)
+    assert 'value="alipay"' in page(client, order)
 
 
 def test_a_code_that_is_an_address_can_be_opened_on_the_phone_that_shows_it(client, provider, order):
@@ -70,7 +70,7 @@ def test_going_another_way_leads_there(client, provider, order):
     press(client, order)
     answers(provider, payurl="https://pay.example/p/1")
 
-    assert press(client, order, "other")["Location"] == "https://pay.example/p/1"
+    assert press(client, order, "alipay")["Location"] == "https://pay.example/p/1"
 
 
 def test_the_api_says_what_to_scan(client, provider, order):

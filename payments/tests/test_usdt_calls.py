@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.utils import translation
 
 from payments.gateways import usdt
 from payments.gateways.base import GatewayError, GatewayRefused, Trade
@@ -207,5 +208,5 @@ def test_a_setting_that_cannot_be_is_refused_with_words(driver, name, good, bad)
 
     assert not setting.is_required
     setting.check(good)
-    with pytest.raises(ValueError, match="Enter"):
+    with translation.override("en"), pytest.raises(ValueError, match="Enter"):
         setting.check(bad)
