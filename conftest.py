@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
@@ -22,7 +23,7 @@ class ByFile(LoadFileScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log) -> ByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
@@ -56,7 +57,7 @@ def _quickly_emptied() -> None:
     """
     from django.test import TransactionTestCase
 
-    TransactionTestCase._fixture_teardown = _delete_all_rows
+    TransactionTestCase._fixture_teardown = _delete_all_rows  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
