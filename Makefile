@@ -21,10 +21,11 @@ help: ## this list
 run: $(RUNTIME) ## the whole shop on http://127.0.0.1:8000 (PORT=… changes it); Ctrl-C stops it
 	@$(PY) -m cardshop.embedded -- $(PY) manage.py up
 
+# All of them in two processes; what ARGS chooses in one, which begins sooner and may be debugged.
 test: $(DEV) ## all tests (ARGS="-k name" chooses)
 	@$(PY) -m cardshop.operations.translations
 	@DJANGO_SETTINGS_MODULE=cardshop.settings.test \
-		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest $(ARGS)
+		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest $(or $(ARGS),-n 2)
 
 # Throw-away values, long enough for Django's own check of them.
 PRODUCTION = env DJANGO_SETTINGS_MODULE=cardshop.settings.production \

@@ -1,10 +1,64 @@
 """What every test may lean on."""
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["payments.tests.providers", "payments.tests.refunder"]
+
+# These run the whole shop, a dozen processes, and want the machine for themselves.
+WHOLE = ("tests/browser/", "tests/faults/test_soak.py")
+# Django writes these when it migrates; no test does.
+WRITTEN_BY_MIGRATING = {"auth_permission", "django_content_type"}
+
+
+class ByFile(LoadFileScheduling):
+    """Each file to one process, and all that run the whole shop to one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "the whole shop" if nodeid.startswith(WHOLE) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    config.option.loadscopereorder = False  # what comes last shall be last
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last of all, when the other processes have nothing more to do."""
+    items.sort(key=lambda item: item.nodeid.startswith(WHOLE))
+
+
+@cache
+def _emptying() -> str:
+    from django.db import connection
+
+    tables = {*connection.introspection.django_table_names()} - WRITTEN_BY_MIGRATING
+    return "; ".join(f"DELETE FROM {connection.ops.quote_name(table)}" for table in sorted(tables))
+
+
+def _delete_all_rows(_test: object) -> None:
+    from django.db import connection, transaction
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_emptying())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quickly_emptied() -> None:
+    """After a test with transactions of its own, its few rows are deleted.
+
+    Django would truncate forty tables, which makes some two hundred files anew, and then look whether each
+    permission is there: forty times as long, after every other test.
+    """
+    from django.test import TransactionTestCase
+
+    TransactionTestCase._fixture_teardown = _delete_all_rows  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from cardshop.embedded import database_url, redis_url, var_dir
 from cardshop.settings import env
 from cardshop.settings.base import *  # noqa: F403
+from cardshop.settings.base import STORAGES
 
 _VAR = var_dir()
 DEBUG = False
@@ -17,6 +18,7 @@ CELERY_BROKER_URL = env.read("BROKER_URL") or env.broker_from_redis(_REDIS)
 
 MEDIA_ROOT = env.read("MEDIA_ROOT") or str(_VAR / "media")
 STATIC_ROOT = env.read("STATIC_ROOT") or str(_VAR / "static")
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "cardshop.common.static_files.UncompressedFiles"}}
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = str(_VAR / "mail")
 SITE_SCHEME = "http"

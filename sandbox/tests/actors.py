@@ -20,7 +20,7 @@ import httpx
 from sandbox import epay
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 PID, KEY = "1001", "canary-of-1001"
 numbers = count(1)
 

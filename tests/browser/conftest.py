@@ -15,19 +15,25 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 @pytest.fixture(scope="package")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
+def chromium() -> str:
+    """Where it is. Asked for first: without it no shop has to be started."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have a Chromium: browser tests are never skipped there")
+        pytest.skip("no Chromium on this machine (apt install chromium)")
+    return CHROMIUM
+
+
+@pytest.fixture(scope="package")
+def shop(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     with RunningShop(tmp_path_factory.mktemp("shop")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have a Chromium: browser tests are never skipped there")
-        pytest.skip("no Chromium on this machine (apt install chromium)")
+def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        launched = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         yield launched
         launched.close()
 

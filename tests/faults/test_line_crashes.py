@@ -159,7 +159,7 @@ def test_a_crash_while_the_line_is_sent_home_leaves_nobody_waiting_for_nothing(w
 def test_a_crash_while_an_empty_redis_is_rebuilt_only_delays(when):
     def redis_has_forgotten() -> Line:
         line = Line(keys=2, clicks=4)
-        connect().flushall()
+        connect().flushdb()
         return line
 
     wrong = crash_everywhere(redis_has_forgotten, when=when, told=["held"] * 2 + ["waiting"] * 2, claimed=2)
@@ -176,7 +176,7 @@ def test_a_redis_a_moment_behind_tells_what_the_line_has_become():
     lapse(line.order_of(line.tickets[0]))
     keep_house(allocator)
     assert line.told == ["held", "held", "held", "waiting"]
-    connect().flushall()
+    connect().flushdb()
     for key, value in kept.items():
         connect().restore(key, 0, value)
 

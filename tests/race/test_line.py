@@ -184,7 +184,7 @@ def test_redis_forgets_everything_between_commit_and_acknowledgement(monkeypatch
     tell = allocator._tell
 
     def forget_and_tell(*args: object, **kwargs: object) -> bool:
-        connect().flushall()
+        connect().flushdb()
         return tell(*args, **kwargs)
 
     monkeypatch.setattr(allocator, "_tell", forget_and_tell)
@@ -202,7 +202,7 @@ def test_while_redis_has_forgotten_clicks_are_told_to_come_again_and_are_the_sam
     sale = make_sale(keys=3)
     variant, buyer, allocator = sale.variant, make_buyer(sale.variant), open_line(sale)
     first = click(variant, email="lin@example.org", buyer=buyer, key="k" * 16)
-    connect().flushall()  # admitted, never settled
+    connect().flushdb()  # admitted, never settled
 
     with pytest.raises(LineUnavailable):
         click(variant, email="lin@example.org", buyer=buyer, key="k" * 16)
@@ -223,7 +223,7 @@ def a_redis_a_moment_behind() -> tuple[Sale, list[str]]:
     gate = allocator.gate
     kept = {key: connect().dump(key) for key in connect().keys("line:*")}
     settle_all(allocator)
-    connect().flushall()
+    connect().flushdb()
     for key, value in kept.items():
         connect().restore(key, 0, value)
     assert gate.numbers()["settled"] == "0"
@@ -244,10 +244,10 @@ def test_a_redis_from_an_earlier_epoch_is_rebuilt():
     variant, allocator = sale.variant, open_line(sale)
     tickets = [click(variant) for _ in range(5)]
     old = {key: connect().dump(key) for key in connect().keys("line:*")}
-    connect().flushall()
+    connect().flushdb()
     keep_house(allocator)  # a new epoch
     assert allocator.gate.numbers()["epoch"] == "2"
-    connect().flushall()
+    connect().flushdb()
     for key, value in old.items():
         connect().restore(key, 0, value)
 

@@ -50,7 +50,10 @@ def test_a_cut_value_is_noticed(cut):
         RING.open(RING.seal(b"secret", b"row")[:cut], b"row")
 
 
-@pytest.mark.parametrize("text", ["", "id", "id:", "id:short", ":" + b64encode(OLD).decode(), "id:???"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "id", "id:", "id:short", pytest.param(":" + b64encode(OLD).decode(), id=":secret"), "id:???"],
+)
 def test_a_bad_configuration_is_refused_without_being_quoted(text):
     with pytest.raises(ImproperlyConfigured) as refused:
         Keyring.parse(text)
