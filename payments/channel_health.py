@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
 
 from cardshop.traffic.breakers import Transition
+from payments.channel_traffic import traffic
 from payments.gateways import breaker_history, left_alone
 from payments.gateways.guarded import OPERATIONS
 from payments.models import PaymentChannel
@@ -38,7 +39,7 @@ def channel_page(request: HttpRequest, model_admin: ModelAdmin, channel: Payment
         "opts": model_admin.opts,
         "channel": channel,
         "is_known": history is not None,
-        "sections": [_now(channel), _history(history)] if history is not None else [],
+        "sections": [_now(channel), traffic(channel), _history(history)] if history is not None else [],
     }
     page = render(request, "admin/payments/channel_health.html", context)
     page["Cache-Control"] = "no-store"
