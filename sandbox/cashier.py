@@ -44,7 +44,7 @@ def press_button(gateway: Gateway, request: Request, trade_no: str) -> Answer:
         return _problem(request, HTTPStatus.BAD_REQUEST, "action: pay or decline")
     if not trade.bill.return_url:
         return redirect(_same_lang(f"/pay/{trade_no}", request))
-    return redirect(gateway.return_url(trade) if action == "pay" else trade.bill.return_url)
+    return redirect(gateway.return_url(trade) if trade.status is not Status.UNPAID else trade.bill.return_url)
 
 
 def submit(gateway: Gateway, request: Request) -> Answer:

@@ -25,6 +25,9 @@ class Gateway:
 
         Where merchants take the money themselves, it is agreed to, and nothing captured. May raise Refused.
         """
+        trade = self.ledger.trade(trade_no)
+        if trade is not None and trade.bill.protocol == self.board.now.pay_dead:
+            return False
         now = time.time()
         plans = self._notices_of(trade_no, now)
         if self._is_taken_later(trade_no):

@@ -22,6 +22,7 @@ class Knobs:
     api_lost: int = 0  # calls of the same that are done, and then answered 500
     answer_corrupt: int = 0  # answers of EPay v2 with a wrong sign
     usdt_full: int = 0  # trades in USDT refused, as no amount is free
+    pay_dead: str = "none"  # of that protocol trades can be opened and asked about, and not be paid
     api_delay_s: float = 0.0  # before each of those calls is looked at
     create_delay_s: float = 0.0  # after a trade is recorded, before the answer
     time_scale: float = 1.0  # on the retry schedule, for retries planned from now on
@@ -44,6 +45,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "time_scale": (0.0001, 10),
 }
 WORDS = {
+    "pay_dead": re.compile("[a-z0-9_]{1,32}"),
     "notice_status": re.compile("[A-Z_]{1,32}"),
     "webhook_url": re.compile("(http://[!-~]{1,200})?"),
     "answer": re.compile("payurl|qrcode"),

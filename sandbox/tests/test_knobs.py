@@ -19,6 +19,7 @@ def test_asking_and_turning_nothing_show_all_knobs_at_rest(sandbox: RunningSandb
         "api_lost": 0,
         "answer_corrupt": 0,
         "usdt_full": 0,
+        "pay_dead": "none",
         "api_delay_s": 0,
         "create_delay_s": 0,
         "time_scale": 1,
@@ -230,3 +231,15 @@ def test_answer_qrcode_is_for_wxpay_only(sandbox: RunningSandbox, shop: Shop) ->
 
     assert wechat.keys() == {"code", "trade_no", "qrcode"}
     assert alipay.keys() == {"code", "trade_no", "payurl"}
+
+
+def test_a_dead_channel_opens_trades_and_takes_no_money(sandbox: RunningSandbox, shop: Shop) -> None:
+    trade_no = sandbox.open_trade(shop.bill())
+    sandbox.turn(pay_dead="epay_v1")
+
+    assert sandbox.pay(trade_no).json()["captured"] is False
+    pressed = sandbox.http.post(f"/pay/{trade_no}", data={"action": "pay"})
+    assert "sign=" not in pressed.headers["Location"]
+    assert sandbox.order(trade_no=trade_no)["status"] == 0
+    sandbox.turn(pay_dead="none")
+    assert sandbox.pay(trade_no).json()["captured"] is True
