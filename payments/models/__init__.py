@@ -1,16 +1,9 @@
 """The money: what is owed, tried, received and given back, and what buyers have paid in beforehand."""
 
 from payments.models.balance import Balance, BalanceEntry
-from payments.models.money import (
-    Payment,
-    PaymentAttempt,
-    PaymentChannel,
-    Receipt,
-    Refund,
-    RefusedNotice,
-    Statement,
-    WebhookEvent,
-)
+from payments.models.channels import PaymentChannel
+from payments.models.money import Payment, PaymentAttempt, Receipt, Refund, Statement
+from payments.models.notices import RefusedNotice, WebhookEvent
 
 __all__ = [
     "Balance",
