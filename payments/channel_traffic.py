@@ -35,7 +35,7 @@ def traffic(channel: PaymentChannel) -> dict[str, Any]:
             ],
             "rows": [_row(each) for each in seen],
         },
-        "chart": chart(ours.history) if ours else "",
+        "chart": chart(ours.history) if ours and any(map(_is_any, ours.history)) else "",
     }
 
 
@@ -83,6 +83,10 @@ def chart(points: Sequence[Point]) -> SafeString:
         rects,
         hours,
     )
+
+
+def _is_any(point: Point) -> bool:
+    return point.sent + point.errors > 0
 
 
 def _bars(point: Point, scale: float) -> list[tuple[float, str]]:

@@ -37,7 +37,10 @@ def test_the_channels_of_a_method_stand_beside_each_other():
 
 
 def test_a_channel_that_nobody_has_tried_shows_no_figures():
-    assert "<svg" in page_of(make_channel())
+    page = page_of(make_channel())
+
+    assert "0%" in page
+    assert "<svg" not in page
 
 
 def test_the_chart_draws_what_was_begun_paid_and_failed():
