@@ -1,11 +1,13 @@
 """Every day's statement of every account, compared with our books in both directions.
 
 What the provider has and we lack is evidence like any other, and is applied. What we have and the provider
-lacks, or has otherwise, is put before a person.
+lacks, or has otherwise, is put before a person. Of what others take by the same account (another shop, a
+counter) the statements tell, too: that is counted, and otherwise left alone.
 """
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -37,6 +39,8 @@ DAYS_BACK = 7
 LEASE = timedelta(minutes=10)
 RUN = 30.0  # seconds
 BATCH = 200
+# How the numbers of our attempts and refunds are made.
+_LIKE_OURS = re.compile("R?[0-9]{6}[0-9a-f]{24}", re.ASCII)
 
 LEASE_ONE = """
     WITH due AS MATERIALIZED (
@@ -49,12 +53,16 @@ LEASE_ONE = """
 
 @dataclass
 class Comparison:
-    """What came of reading one day. The refunds are by our numbers, or what the provider has for one."""
+    """What came of reading one day. The refunds are by our numbers, or what the provider has for one.
+
+    `foreign` counts the trades and refunds, among all of them, that are somebody else's.
+    """
 
     trades: int = 0
     refunds: int = 0
     found: int = 0
     missing: int = 0
+    foreign: int = 0
     unknown_refunds: list[str] = field(default_factory=list)
     missing_refunds: list[str] = field(default_factory=list)
 
@@ -99,17 +107,18 @@ def compare_day(channel: PaymentChannel, day: date, *, now: datetime) -> Compari
     """
     gateway = gateway_for(channel)
     trades: dict[str, Evidence] = {}
-    refunds: dict[str, RefundEvidence] = {}
+    # Others choose their numbers as they like, and may give one to several refunds.
+    refunds: dict[tuple[str, str], RefundEvidence] = {}
     for line in _lines(gateway, channel, day):
         if isinstance(line, RefundEvidence):
-            refunds[line.out_refund_no] = line
+            refunds[line.out_refund_no, line.provider_txn_id] = line
         elif line.paid:
             trades[line.provider_txn_id] = line
     compared = Comparison(trades=len(trades), refunds=len(refunds))
-    compared.found = _apply(channel, trades, now)
+    _apply(channel, trades, compared, now)
     compared.missing = _flag_missing(channel, trades, day)
     if Ability.STATEMENT in gateway.can:
-        _compare_refunds(channel, refunds, day, compared, now)
+        _compare_refunds(channel, list(refunds.values()), day, compared, now)
     return compared
 
 
@@ -137,27 +146,39 @@ def _lines(gateway: Gateway, channel: PaymentChannel, day: date) -> Iterator[Evi
         yield trade
 
 
-def _apply(channel: PaymentChannel, trades: Mapping[str, Evidence], now: datetime) -> int:
-    """Record what only the statement told of, and what we have otherwise; returns how many were new."""
-    found = 0
+def _apply(
+    channel: PaymentChannel, trades: Mapping[str, Evidence], compared: Comparison, now: datetime
+) -> None:
+    """Record what only the statement told of, and what we have otherwise."""
     numbers = sorted(trades)
     for at in range(0, len(numbers), BATCH):
         batch = numbers[at : at + BATCH]
         known = Receipt.objects.filter(channel__in=sharing_account(channel), provider_txn_id__in=batch)
-        ours = {
+        recorded = {
             txn: (number, amount)
             for txn, number, amount in known.values_list(
                 "provider_txn_id", "attempt__out_trade_no", "amount_minor"
             )
         }
+        said = {txn: (trades[txn].out_trade_no, trades[txn].amount_minor) for txn in batch}
+        begun = PaymentAttempt.objects.filter(out_trade_no__in=[number for number, _ in said.values()])
+        shop_of = dict(begun.values_list("out_trade_no", "payment__shop"))
+        ours = [txn for txn in batch if txn in recorded or _is_ours(said[txn][0], shop_of, channel)]
         news = [
             News(channel=channel, evidence=trades[txn], source=Source.STATEMENT)
-            for txn in batch
-            if ours.get(txn) != (trades[txn].out_trade_no, trades[txn].amount_minor)
+            for txn in ours
+            if recorded.get(txn) != said[txn]
         ]
         record_receipts(news, now=now)
-        found += len(set(batch) - ours.keys())
-    return found
+        compared.found += len(set(ours) - recorded.keys())
+        compared.foreign += len(batch) - len(ours)
+
+
+def _is_ours(number: str, shop_of: Mapping[str, int], channel: PaymentChannel) -> bool:
+    """Also where it only looks so and is nobody's: books that were restored from a copy have forgotten what
+    came after it.
+    """
+    return shop_of[number] == channel.shop_id if number in shop_of else bool(_LIKE_OURS.fullmatch(number))
 
 
 def _flag_missing(channel: PaymentChannel, trades: Mapping[str, Evidence], day: date) -> int:
@@ -181,23 +202,37 @@ def _flag_missing(channel: PaymentChannel, trades: Mapping[str, Evidence], day: 
 
 def _compare_refunds(
     channel: PaymentChannel,
-    lines: Mapping[str, RefundEvidence],
+    lines: Sequence[RefundEvidence],
     day: date,
     compared: Comparison,
     now: datetime,
 ) -> None:
+    """A refund that was not made here matters where the money, or its number, is ours."""
     of_account = Refund.objects.filter(receipt__channel__in=sharing_account(channel))
-    ours = {refund.out_refund_no: refund for refund in of_account.filter(out_refund_no__in=list(lines))}
-    for number, line in sorted(lines.items()):
-        refund = ours.get(number)
-        if refund is not None and refund.status == RefundStatus.SENT:
+    numbers = {line.out_refund_no for line in lines}
+    ours = {refund.out_refund_no: refund for refund in of_account.filter(out_refund_no__in=numbers)}
+    shop_of = dict(Refund.objects.filter(out_refund_no__in=numbers).values_list("out_refund_no", "shop_id"))
+    our_money = _recorded(channel, {line.provider_txn_id for line in lines})
+    for line in sorted(lines, key=lambda line: line.out_refund_no):
+        refund = ours.get(line.out_refund_no)
+        if refund is None:
+            if line.provider_txn_id in our_money or _is_ours(line.out_refund_no, shop_of, channel):
+                compared.unknown_refunds.append(line.out_refund_no or line.provider_txn_id)
+            else:
+                compared.foreign += 1
+        elif refund.status == RefundStatus.SENT:
             finish(refund, actor=STATEMENT, now=now)
-        elif refund is None or (refund.status, refund.amount_minor) != (RefundStatus.DONE, line.amount_minor):
-            compared.unknown_refunds.append(number)
+        elif (refund.status, refund.amount_minor) != (RefundStatus.DONE, line.amount_minor):
+            compared.unknown_refunds.append(line.out_refund_no)
     begin, end = _window(day)
     done = of_account.filter(status=RefundStatus.DONE, sent_at__gte=begin, sent_at__lt=end, ended_at__lt=end)
-    numbers = done.values_list("out_refund_no", flat=True)
-    compared.missing_refunds = sorted(set(numbers) - lines.keys())
+    compared.missing_refunds = sorted(set(done.values_list("out_refund_no", flat=True)) - numbers)
+
+
+def _recorded(channel: PaymentChannel, transactions: Iterable[str]) -> set[str]:
+    """Those of the transactions that are in our books."""
+    known = Receipt.objects.filter(channel__in=sharing_account(channel), provider_txn_id__in=transactions)
+    return set(known.values_list("provider_txn_id", flat=True))
 
 
 def _accounts_since() -> Iterator[tuple[PaymentChannel, date]]:
@@ -235,7 +270,11 @@ def _write_down(statement: Statement, compared: Comparison, now: datetime) -> No
         attention=attention,
     )
     logger.info(
-        "statement read", channel=statement.channel.slug, day=str(statement.day), found=compared.found
+        "statement read",
+        channel=statement.channel.slug,
+        day=str(statement.day),
+        found=compared.found,
+        foreign=compared.foreign,
     )
 
 

@@ -9,6 +9,7 @@ from orders.models import Order
 from orders.services.delivery import deliver_orders
 from payments.gateways.base import Ability, Evidence, RefundEvidence
 from payments.models import PaymentAttempt, Receipt, Refund, Statement
+from payments.services.attempts import start_attempt
 from payments.services.evidence import CONTRADICTS, UNKNOWN
 from payments.services.reconciling import (
     DAYS_BACK,
@@ -20,8 +21,16 @@ from payments.services.reconciling import (
 )
 from payments.services.refunds import request_refund
 from payments.tasks import send_refunds, settle_receipts
-from payments.tests.refunder import refunding_channel
-from tests.factories import make_attempt, make_order, make_variant, paid_evidence, settle_evidence
+from payments.tests.refunder import DRIVER, refunding_channel
+from tests.factories import (
+    make_attempt,
+    make_channel,
+    make_order,
+    make_shop,
+    make_variant,
+    paid_evidence,
+    settle_evidence,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,11 +86,51 @@ def test_money_that_only_the_statement_tells_of_is_applied(books):
     assert Order.objects.get().status == "paid"
 
 
-def test_money_of_somebody_else_is_recorded_and_put_before_a_person(books):
-    attempt, _receipt = bought()
-    books += [paid_evidence(attempt), replace(paid_evidence(attempt, txn="T9"), out_trade_no="elsewhere")]
+def test_what_others_take_by_the_same_account_is_counted_and_left_alone(books):
+    attempt, receipt = bought()
+    theirs = replace(paid_evidence(attempt, txn="T9"), out_trade_no="counter-17")
+    refund = RefundEvidence(
+        out_refund_no="counter-R1", provider_txn_id="T9", amount_minor=100, currency="CNY"
+    )
+    books += [paid_evidence(attempt), theirs, refund, replace(refund, provider_txn_id="T10")]
 
-    reconcile()
+    statement = reconcile()
+
+    assert (statement.trades, statement.refunds) == (2, 2)
+    assert (statement.found, statement.attention) == (0, "")
+    assert Receipt.objects.get() == receipt
+
+
+def test_what_another_shop_takes_by_the_same_account_is_that_shops_business(books):
+    attempt, receipt = bought()
+    other = make_shop("other")
+    channel = make_channel(slug="theirs", shop=other, driver=DRIVER)
+    theirs = make_attempt(make_order(make_variant(keys=1, shop=other), now=MORNING), channel)
+    PaymentAttempt.objects.filter(pk=theirs.pk).update(out_trade_no="260301" + "a" * 24)
+    theirs.refresh_from_db()
+    books += [paid_evidence(attempt), paid_evidence(theirs)]
+
+    read_due_statements(clock=lambda: NEXT_DAY)
+    settle_receipts()
+
+    assert {receipt.shop_id for receipt in Receipt.objects.all()} == {receipt.shop_id, other.pk}
+    assert not Receipt.objects.exclude(attention="").exists()
+
+
+def test_a_number_like_ours_that_nobody_knows_is_put_before_a_person(books):
+    """Books that were restored from a copy have forgotten it."""
+    attempt, _receipt = bought()
+    forgotten = start_attempt(
+        make_order(make_variant(keys=1), now=MORNING),
+        attempt.channel,
+        return_url="http://127.0.0.1/{attempt}/",
+        client_ip="127.0.0.1",
+        now=MORNING,
+    )
+    books += [paid_evidence(attempt), paid_evidence(forgotten, txn="T9")]
+    forgotten.delete()
+
+    assert reconcile().found == 1
 
     assert Receipt.objects.get(provider_txn_id="T9").attention == UNKNOWN
 
@@ -156,6 +205,14 @@ def test_a_refund_that_nobody_made_here_is_put_before_a_person(books):
     statement = reconcile()
 
     assert (statement.attention, statement.last_error) == (UNKNOWN_REFUND, "R-elsewhere")
+
+
+def test_a_refund_with_a_number_like_ours_is_put_before_a_person_whosever_money_it_was(books):
+    trade, line = refunded()
+    forgotten = f"R{line.out_refund_no[1:-1]}{'0' if line.out_refund_no[-1] != '0' else '1'}"
+    books += [trade, line, replace(line, out_refund_no=forgotten, provider_txn_id="T9")]
+
+    assert reconcile().last_error == forgotten
 
 
 def test_a_refund_of_ours_that_the_statement_lacks_is_put_before_a_person(books):
