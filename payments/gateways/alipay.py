@@ -135,8 +135,7 @@ class AlipayGateway(Lacking):
             return None
         if said.get("code") != "10000":
             raise GatewayError(_why(said))
-        if said.get("out_trade_no") != trade.out_trade_no:
-            raise GatewayError("answered about another trade")
+        _expect_trade(said, trade)
         return said
 
     def refund(self, wanted: RefundRequest) -> RefundState:
@@ -331,8 +330,13 @@ def _evidence(said: Mapping[str, Any], *, came_in: bool = False) -> Evidence:
 
 
 def _expect_trade(said: Mapping[str, Any], trade: Trade) -> None:
-    """A signed yes to another call of ours is no yes to this one. Raises GatewayError."""
-    if said.get("out_trade_no") != trade.out_trade_no:
+    """A signed yes to another call of ours is no yes to this one. Money that nobody here asked for has only
+    Alipay's number. Raises GatewayError.
+    """
+    name, number = "out_trade_no", trade.out_trade_no
+    if not number:
+        name, number = "trade_no", trade.provider_txn_id
+    if said.get(name) != number:
         raise GatewayError("answered about another trade")
 
 
