@@ -199,12 +199,13 @@ class RefundState(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RefundEvidence:
-    """A refund as a statement lists it."""
+    """A refund as a statement lists it. One that came to nothing is not listed."""
 
     out_refund_no: str
     provider_txn_id: str
     amount_minor: int
     currency: str
+    state: RefundState = RefundState.DONE
 
 
 class Ability(Enum):

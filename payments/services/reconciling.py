@@ -18,7 +18,7 @@ from django.db.models import Min, Q
 
 from cardshop.common.inserts import insert_new
 from payments.gateways import gateway_for
-from payments.gateways.base import Ability, Evidence, Gateway, GatewayError, RefundEvidence
+from payments.gateways.base import Ability, Evidence, Gateway, GatewayError, RefundEvidence, RefundState
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import sharing_account
 from payments.services.evidence import News, flag, record_receipts
@@ -41,6 +41,7 @@ RUN = 30.0  # seconds
 BATCH = 200
 # How the numbers of our attempts and refunds are made.
 _LIKE_OURS = re.compile("R?[0-9]{6}[0-9a-f]{24}", re.ASCII)
+_WENT_OUT = {RefundStatus.SENT, RefundStatus.DONE}
 
 LEASE_ONE = """
     WITH due AS MATERIALIZED (
@@ -220,10 +221,12 @@ def _compare_refunds(
                 compared.unknown_refunds.append(line.out_refund_no or line.provider_txn_id)
             else:
                 compared.foreign += 1
+        elif line.state is RefundState.UNDER_WAY:
+            continue  # it may still come to nothing: whoever follows it will hear
+        elif refund.amount_minor != line.amount_minor or refund.status not in _WENT_OUT:
+            compared.unknown_refunds.append(line.out_refund_no)
         elif refund.status == RefundStatus.SENT:
             finish(refund, actor=STATEMENT, now=now)
-        elif (refund.status, refund.amount_minor) != (RefundStatus.DONE, line.amount_minor):
-            compared.unknown_refunds.append(line.out_refund_no)
     begin, end = _window(day)
     done = of_account.filter(status=RefundStatus.DONE, sent_at__gte=begin, sent_at__lt=end, ended_at__lt=end)
     compared.missing_refunds = sorted(set(done.values_list("out_refund_no", flat=True)) - numbers)

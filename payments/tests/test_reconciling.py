@@ -7,7 +7,7 @@ import pytest
 
 from orders.models import Order
 from orders.services.delivery import deliver_orders
-from payments.gateways.base import Ability, Evidence, RefundEvidence
+from payments.gateways.base import Ability, Evidence, RefundEvidence, RefundState
 from payments.models import PaymentAttempt, Receipt, Refund, Statement
 from payments.services.attempts import start_attempt
 from payments.services.evidence import CONTRADICTS, UNKNOWN
@@ -231,6 +231,28 @@ def test_a_refund_of_which_nobody_knew_is_found_in_the_statement(books):
     reconcile()
 
     assert Refund.objects.get().status == "done"
+
+
+def test_a_refund_that_the_statement_calls_under_way_is_left_to_whoever_follows_it(books):
+    trade, line = refunded()
+    books += [trade, replace(line, state=RefundState.UNDER_WAY)]
+    Refund.objects.update(status="sent", ended_at=None)
+
+    statement = reconcile()
+
+    assert Refund.objects.get().status == "sent"
+    assert statement.attention == ""
+
+
+def test_a_refund_of_which_nobody_knew_does_not_end_with_another_amount(books):
+    trade, line = refunded()
+    books += [trade, replace(line, amount_minor=299)]
+    Refund.objects.update(status="sent", ended_at=None)
+
+    statement = reconcile()
+
+    assert Refund.objects.get().status == "sent"
+    assert (statement.attention, statement.last_error) == (UNKNOWN_REFUND, line.out_refund_no)
 
 
 def test_a_statement_that_cannot_be_had_is_asked_for_again(refunder):

@@ -37,6 +37,7 @@ from payments.tests.wechat_platform import (
     STRANGERS,
     V3_KEY,
     bill_answers,
+    bill_row,
     gateway,
     notice,
     says,
@@ -413,6 +414,14 @@ def test_a_bill_is_read():
         Evidence(out_trade_no="A1", provider_txn_id="T1", paid=True, amount_minor=990, currency="CNY"),
         RefundEvidence(out_refund_no="R1", provider_txn_id="T1", amount_minor=90, currency="CNY"),
     ]
+
+
+def test_a_refund_that_is_being_made_is_told_from_one_that_was():
+    row = bill_row("T1", "REFUND", refund="R1", went="SUCCESS", back="0.90")
+    assert row in BILL
+    [_paid, back] = read_bill(BILL.replace(row, row.replace("SUCCESS", "PROCESSING")))
+
+    assert back.state is RefundState.UNDER_WAY
 
 
 @pytest.mark.parametrize(
