@@ -226,6 +226,8 @@ class Gateway(Protocol):
 
     notice_is_proof: bool
     """Whether a verified notice may be believed without asking back."""
+    list_is_proof: bool
+    """Whether what `trades` lists may be believed as what `query` says is."""
     acknowledgement: str
     """What to answer once a notice is ours for good."""
     can: frozenset[Ability]
@@ -263,6 +265,8 @@ class Gateway(Protocol):
 
 class Lacking:
     """For drivers to inherit: what their provider lacks. Whoever calls it has not looked at `can`."""
+
+    list_is_proof = True  # as those that have one are asked and answer in one way
 
     def close(self, trade: Trade) -> bool:
         raise NotImplementedError

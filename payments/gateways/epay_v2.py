@@ -71,6 +71,7 @@ class EpayV2Gateway(Lacking):
     clock: Callable[[], datetime]
 
     notice_is_proof = True
+    list_is_proof = False
     acknowledgement = "success"
     can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.ASK_REFUND, Ability.LIST})
 

@@ -92,6 +92,7 @@ class StripeGateway:
     http: httpx.Client = field(repr=False)
 
     notice_is_proof = True
+    list_is_proof = True
     acknowledgement = "ok"
     can = frozenset(Ability)
 

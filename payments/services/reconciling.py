@@ -18,7 +18,15 @@ from django.db.models import Min, Q
 
 from cardshop.common.inserts import insert_new
 from payments.gateways import gateway_for
-from payments.gateways.base import Ability, Evidence, Gateway, GatewayError, RefundEvidence, RefundState
+from payments.gateways.base import (
+    Ability,
+    Evidence,
+    Gateway,
+    GatewayError,
+    RefundEvidence,
+    RefundState,
+    Trade,
+)
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import sharing_account
 from payments.services.evidence import News, flag, record_receipts
@@ -116,7 +124,8 @@ def compare_day(channel: PaymentChannel, day: date, *, now: datetime) -> Compari
         elif line.paid:
             trades[line.provider_txn_id] = line
     compared = Comparison(trades=len(trades), refunds=len(refunds))
-    _apply(channel, trades, compared, now)
+    is_claim = Ability.STATEMENT not in gateway.can and not gateway.list_is_proof
+    _apply(channel, trades, compared, now, ask=gateway if is_claim else None)
     compared.missing = _flag_missing(channel, trades, day)
     if Ability.STATEMENT in gateway.can:
         _compare_refunds(channel, list(refunds.values()), day, compared, now)
@@ -148,9 +157,16 @@ def _lines(gateway: Gateway, channel: PaymentChannel, day: date) -> Iterator[Evi
 
 
 def _apply(
-    channel: PaymentChannel, trades: Mapping[str, Evidence], compared: Comparison, now: datetime
+    channel: PaymentChannel,
+    trades: Mapping[str, Evidence],
+    compared: Comparison,
+    now: datetime,
+    *,
+    ask: Gateway | None = None,
 ) -> None:
-    """Record what only the statement told of, and what we have otherwise."""
+    """Record what only the statement told of, and what we have otherwise. Where that is no more than a claim,
+    there is somebody to `ask` about it.
+    """
     numbers = sorted(trades)
     for at in range(0, len(numbers), BATCH):
         batch = numbers[at : at + BATCH]
@@ -165,14 +181,24 @@ def _apply(
         begun = PaymentAttempt.objects.filter(out_trade_no__in=[number for number, _ in said.values()])
         shop_of = dict(begun.values_list("out_trade_no", "payment__shop"))
         ours = [txn for txn in batch if txn in recorded or _is_ours(said[txn][0], shop_of, channel)]
-        news = [
-            News(channel=channel, evidence=trades[txn], source=Source.STATEMENT)
-            for txn in ours
-            if recorded.get(txn) != said[txn]
-        ]
+        fresh = [trades[txn] for txn in ours if recorded.get(txn) != said[txn]]
+        if ask is not None:
+            fresh = [evidence for each in fresh if (evidence := _vouched_for(ask, each)) is not None]
+        news = [News(channel=channel, evidence=each, source=Source.STATEMENT) for each in fresh]
         record_receipts(news, now=now)
-        compared.found += len(set(ours) - recorded.keys())
+        compared.found += len({each.provider_txn_id for each in fresh} - recorded.keys())
         compared.foreign += len(batch) - len(ours)
+
+
+def _vouched_for(gateway: Gateway, claim: Evidence) -> Evidence | None:
+    """Network. What the provider itself says of the money, if it knows of any. Raises GatewayError."""
+    found = gateway.query(
+        Trade(out_trade_no=claim.out_trade_no, provider_txn_id=claim.provider_txn_id, wanted=False)
+    )
+    if found is None or not found.paid:
+        logger.error("a list has money that its provider does not vouch for", txn=claim.provider_txn_id)
+        return None
+    return found
 
 
 def _is_ours(number: str, shop_of: Mapping[str, int], channel: PaymentChannel) -> bool:
