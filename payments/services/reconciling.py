@@ -38,11 +38,15 @@ logger = structlog.get_logger(__name__)
 NOT_IN_STATEMENT = "the provider's statement does not have this money: ask the provider"
 UNKNOWN_REFUND = "the statement has refunds that were not made here: look at the provider"
 MISSING_REFUND = "refunds of ours are not in the statement: ask the provider"
+NOT_READ = "the statement could not be read for a day: see why, and mend the way to pay"
 STATEMENT = "statement"
 # When a day's statement is to be had: providers promise it for ten o'clock in the morning.
 READY_AFTER = timedelta(hours=10, minutes=30)
 LONGEST_PAUSE = timedelta(hours=6)
 FIRST_PAUSE = timedelta(minutes=10)
+# With the pauses between them they take about a day. Then a person is told, and it is asked for daily.
+TRIES_ALONE = 8
+PAUSE_AFTERWARDS = timedelta(days=1)
 DAYS_BACK = 7
 LEASE = timedelta(minutes=10)
 RUN = 30.0  # seconds
@@ -83,7 +87,7 @@ def read_due_statements(*, clock: Callable[[], datetime]) -> int:
     while time.monotonic() - began < RUN and (statement := _lease_one(clock())) is not None:
         tried += 1
         try:
-            compared = compare_day(statement.channel, statement.day, now=clock())
+            compared = compare_day(_speaker(statement.channel), statement.day, now=clock())
         except Exception as error:  # one odd statement must not end the sweep for everybody else
             if not isinstance(error, GatewayError):
                 logger.exception("reading a statement failed", channel=statement.channel.slug)
@@ -265,16 +269,26 @@ def _recorded(channel: PaymentChannel, transactions: Iterable[str]) -> set[str]:
 
 
 def _accounts_since() -> Iterator[tuple[PaymentChannel, date]]:
-    """A channel for each account that can say what it booked, and the first day of its use here."""
+    """The first channel of each account that can say what it booked, and the first day of its use here."""
     seen = set()
     for channel in PaymentChannel.objects.select_related("shop").order_by("pk"):
         account = (channel.shop_id, channel.base_url, channel.merchant_id)
-        if account in seen or not _can_say(channel):
+        if account in seen:
             continue
         seen.add(account)
+        if not _can_say(_speaker(channel)):
+            continue
         used = PaymentAttempt.objects.filter(channel__in=sharing_account(channel))
         if since := used.aggregate(since=Min("started_at"))["since"]:
             yield channel, since.astimezone(UTC).date()
+
+
+def _speaker(channel: PaymentChannel) -> PaymentChannel:
+    """Through which its account is asked: rather one that is enabled, as the secrets of one that was left
+    behind may be good no longer.
+    """
+    sharing = sharing_account(channel).select_related("shop").order_by("-is_enabled", "pk")
+    return next((each for each in sharing if _can_say(each)), channel)
 
 
 def _can_say(channel: PaymentChannel) -> bool:
@@ -288,6 +302,7 @@ def _write_down(statement: Statement, compared: Comparison, now: datetime) -> No
     attention = (
         UNKNOWN_REFUND if compared.unknown_refunds else MISSING_REFUND if compared.missing_refunds else ""
     )
+    _raise(statement, attention)
     Statement.objects.filter(pk=statement.pk).update(
         due_at=None,
         read_at=now,
@@ -296,7 +311,6 @@ def _write_down(statement: Statement, compared: Comparison, now: datetime) -> No
         found=compared.found,
         missing=compared.missing,
         last_error=", ".join(compared.unknown_refunds + compared.missing_refunds)[:200],
-        attention=attention,
     )
     logger.info(
         "statement read",
@@ -309,9 +323,19 @@ def _write_down(statement: Statement, compared: Comparison, now: datetime) -> No
 
 def _try_later(statement: Statement, error: Exception, now: datetime) -> None:
     pause = min(FIRST_PAUSE * 2 ** min(statement.tries, 10), LONGEST_PAUSE)
+    if statement.tries >= TRIES_ALONE:
+        pause = PAUSE_AFTERWARDS
+        _raise(statement, NOT_READ)
+        logger.error("statement cannot be read", channel=statement.channel.slug, day=str(statement.day))
     Statement.objects.filter(pk=statement.pk).update(
         due_at=now + pause, last_error=f"{type(error).__name__}: {error}"[:200]
     )
+
+
+def _raise(statement: Statement, why: str) -> None:
+    """A new reason opens again what a person has resolved for an earlier one."""
+    otherwise = Statement.objects.filter(pk=statement.pk).exclude(attention=why)
+    otherwise.update(attention=why, resolved_at=None, resolved_by="")
 
 
 def _lease_one(now: datetime) -> Statement | None:

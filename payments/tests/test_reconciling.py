@@ -7,19 +7,24 @@ import pytest
 
 from orders.models import Order
 from orders.services.delivery import deliver_orders
+from payments.gateways import gateway_for
 from payments.gateways.base import Ability, Evidence, RefundEvidence, RefundState
-from payments.models import PaymentAttempt, Receipt, Refund, Statement
+from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
+from payments.services import reconciling
 from payments.services.attempts import start_attempt
 from payments.services.evidence import CONTRADICTS, UNKNOWN
 from payments.services.reconciling import (
     DAYS_BACK,
     MISSING_REFUND,
     NOT_IN_STATEMENT,
+    NOT_READ,
+    TRIES_ALONE,
     UNKNOWN_REFUND,
     plan_statements,
     read_due_statements,
 )
 from payments.services.refunds import request_refund
+from payments.services.resolving import resolve_statement
 from payments.tasks import send_refunds, settle_receipts
 from payments.tests.refunder import DRIVER, refunding_channel
 from tests.factories import (
@@ -266,6 +271,58 @@ def test_a_statement_that_cannot_be_had_is_asked_for_again(refunder):
 
     refunder.booked = {DAY - timedelta(days=1): [], DAY: []}
     assert reconcile(statement.due_at).read_at is not None
+
+
+def test_a_statement_that_cannot_be_had_for_a_day_is_put_before_a_person(refunder):
+    refunder.can |= {Ability.STATEMENT}
+    bought()
+    statement = reconcile()
+    while not statement.attention:
+        statement = reconcile(statement.due_at)
+
+    assert statement.attention == NOT_READ
+    assert "not to be had" in statement.last_error
+    told_at = statement.due_at - timedelta(days=1)
+    assert timedelta(hours=16) < told_at - NEXT_DAY < timedelta(hours=26)
+
+    resolve_statement(statement, why=NOT_READ, actor="lin", now=NEXT_DAY)
+    assert reconcile(statement.due_at).resolved_by == "lin"
+
+
+def test_what_the_statement_says_in_the_end_is_news_to_whoever_dealt_with_its_absence(books, refunder):
+    booked, refunder.booked = refunder.booked, {}
+    trade, line = refunded()
+    books += [trade, line, replace(line, out_refund_no="R-elsewhere")]
+    Statement.objects.create(
+        shop=Receipt.objects.get().shop,
+        channel=refunding_channel(),
+        day=DAY,
+        due_at=NEXT_DAY,
+        tries=TRIES_ALONE,
+    )
+    resolve_statement(reconcile(), why=NOT_READ, actor="lin", now=NEXT_DAY)
+
+    refunder.booked = booked
+    statement = reconcile(NEXT_DAY + timedelta(days=1))
+
+    assert (statement.attention, statement.resolved_at, statement.resolved_by) == (UNKNOWN_REFUND, None, "")
+
+
+def test_a_channel_that_was_left_behind_does_not_speak_for_its_account(books, monkeypatch):
+    attempt, _receipt = bought()
+    books.append(paid_evidence(attempt))
+    PaymentChannel.objects.filter(pk=attempt.channel_id).update(is_enabled=False)
+    current = make_channel(slug="current", driver=DRIVER)
+    asked = []
+    monkeypatch.setattr(
+        reconciling, "gateway_for", lambda channel: asked.append(channel) or gateway_for(channel)
+    )
+
+    statement = reconcile()
+
+    assert (statement.channel, statement.missing) == (attempt.channel, 0)
+    assert asked
+    assert set(asked) == {current}
 
 
 def test_a_list_of_everything_is_read_back_to_what_is_long_known(refunder, monkeypatch):
