@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from payments.gateways.base import (
     Unreachable,
 )
 from payments.gateways.rsa import public_of
+from payments.gateways.wechat import DRIVER
 from payments.gateways.wechat_bill import read_bill
 from payments.tests.wechat_platform import (
     APPID,
@@ -404,6 +406,30 @@ def test_a_refund_that_is_refused_unknown_or_uncertain():
     assert says({"code": "RESOURCE_NOT_EXISTS"}, 404).ask_refund(BACK) is None
     with pytest.raises(GatewayError):
         says({"code": "PARAM_ERROR"}, 400).ask_refund(BACK)
+
+
+# ---- what a merchant enters
+
+
+def test_the_app_secret_travels_in_secret_only(settings):
+    (check,) = (setting.check for setting in DRIVER.settings if setting.name == "login_url")
+    settings.PROVIDERS_ON_LOOPBACK = False
+
+    check("https://login.example/wechat")
+    for bad in (
+        "http://login.example",
+        "https://",
+        "https:login.example",
+        "https://login.example:x",
+        "https://x@login.example",
+        "login.example",
+        "ftp://login.example",
+    ):
+        with override("en"), pytest.raises(ValueError, match="https"):
+            check(bad)
+
+    settings.PROVIDERS_ON_LOOPBACK = True
+    check("http://127.0.0.1:8001/wechat")
 
 
 # ---- the bill of a day
