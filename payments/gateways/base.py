@@ -147,6 +147,7 @@ class PayRequest:
 # What opens the payment apps of phones. Whatever else a provider names is not put before a buyer.
 _APPS = re.compile(r"(weixin|alipays?|mqqapi|uppaywallet)://[!-~]+", re.ASCII)
 MOST_PAY_PAGE = 4000  # characters
+MOST_QR = 2331  # bytes, that the largest code holds with as much redundancy as ours have (M)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +173,10 @@ class PayPage:
             raise GatewayError("answered with a payment page that is no web page")
         if self.app_url and not _APPS.fullmatch(self.app_url):
             raise GatewayError("answered with a link to an app that is none")
-        if max(map(len, (self.url, self.qr, self.app_url))) > MOST_PAY_PAGE:
+        if max(len(self.url), len(self.app_url)) > MOST_PAY_PAGE:
             raise GatewayError("answered with a payment page without end")
+        if len(self.qr.encode(errors="replace")) > MOST_QR:
+            raise GatewayError("answered with more than a QR code holds")
 
 
 @dataclass(frozen=True, kw_only=True)
