@@ -224,7 +224,7 @@ def test_a_list_that_nobody_signed_is_a_reason_to_ask_and_no_money(
 def test_the_ledgers_agree_row_by_row(channel: PaymentChannel, sandbox: RunningSandbox):
     attempt = begin(channel)
     sandbox.turn(notice_drop=-1)
-    sandbox.pay(trade_of(attempt))
+    buyer_pays(sandbox, attempt)
 
     def differences() -> list[str]:
         return [row for row in ledger_differences(settled=True) if trade_of(attempt) in row]
@@ -234,3 +234,15 @@ def test_the_ledgers_agree_row_by_row(channel: PaymentChannel, sandbox: RunningS
     assert differences() == []
     Receipt.objects.update(amount_minor=1)
     assert len(differences()) == 1
+
+
+def test_comparing_the_ledgers_takes_no_money(sandbox: RunningSandbox, site: None):
+    attempt = begin(make_live("paypal", sandbox))
+    sandbox.turn(notice_drop=-1)
+    sandbox.pay(trade_of(attempt))  # the buyer agrees
+
+    assert list(ledger_differences(settled=True)) == []
+
+    assert sandbox.booked(trade_of(attempt))["paid_at"] is None
+    poll()
+    assert settle(attempt).status == "delivered"
