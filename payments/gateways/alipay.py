@@ -43,6 +43,7 @@ from payments.gateways.base import (
     RefundState,
     Trade,
     Unreachable,
+    named,
     read_evidence,
 )
 from payments.gateways.drivers import PRIVATE_KEY, PROVIDER_KEY, Account, Driver, Setting
@@ -117,7 +118,7 @@ class AlipayGateway(Lacking):
         return _evidence(said, came_in=bool(said.get("send_pay_date"))) if said else None
 
     def close(self, trade: Trade) -> bool:
-        said = self._call("alipay.trade.close", _named(trade))
+        said = self._call("alipay.trade.close", named(trade))
         if said.get("code") == "10000":
             return True
         if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
@@ -130,7 +131,7 @@ class AlipayGateway(Lacking):
         return found.get("trade_status") == "TRADE_CLOSED"
 
     def _ask(self, trade: Trade) -> dict[str, Any] | None:
-        said = self._call("alipay.trade.query", _named(trade))
+        said = self._call("alipay.trade.query", named(trade))
         if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
             return None
         if said.get("code") != "10000":
@@ -140,7 +141,7 @@ class AlipayGateway(Lacking):
 
     def refund(self, wanted: RefundRequest) -> RefundState:
         about = {
-            **_named(wanted.trade),
+            **named(wanted.trade),
             "refund_amount": to_text(wanted.amount_minor, CURRENCY),
             "out_request_no": wanted.out_refund_no,
             "refund_reason": wanted.reason[:LONGEST_SUBJECT],
@@ -152,7 +153,7 @@ class AlipayGateway(Lacking):
         return RefundState.DONE if said.get("fund_change") == "Y" else RefundState.UNDER_WAY
 
     def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
-        about = {**_named(wanted.trade), "out_request_no": wanted.out_refund_no}
+        about = {**named(wanted.trade), "out_request_no": wanted.out_refund_no}
         said = self._call("alipay.trade.fastpay.refund.query", about)
         if said.get("sub_code") in ("ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"):
             return None
@@ -298,12 +299,6 @@ DRIVERS = (
         base_url=_ADDRESS,
     ),
 )
-
-
-def _named(trade: Trade) -> dict[str, str]:
-    if trade.provider_txn_id:
-        return {"trade_no": trade.provider_txn_id}
-    return {"out_trade_no": trade.out_trade_no}
 
 
 def raw_node(answer: str, name: str) -> str:

@@ -89,10 +89,17 @@ class Evidence:
     gone_back: bool = False
 
 
+def named(trade: Trade) -> dict[str, str]:
+    """A trade under the numbers that Chinese providers agree on: theirs where it is known, or else ours."""
+    if trade.provider_txn_id:
+        return {"trade_no": trade.provider_txn_id}
+    return {"out_trade_no": trade.out_trade_no}
+
+
 def read_evidence(
     said: Mapping[str, Any], *, amount: str, currency: str, paid: bool, gone_back: bool = False
 ) -> Evidence:
-    """What is said of a trade under the numbers that Chinese providers agree on. Raises GatewayError."""
+    """What is said of a trade under these numbers. Raises GatewayError."""
     try:
         amount_minor = to_minor(str(said[amount]), currency)
         out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
