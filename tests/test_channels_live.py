@@ -1,6 +1,8 @@
 """Every driver against the sandbox, over real HTTP in both directions and with real signatures."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,10 +11,13 @@ from orders.models import Order
 from orders.selectors import revealed_keys
 from orders.tasks import deliver
 from payments.errors import ChannelUnavailable
+from payments.gateways.base import Evidence
+from payments.gateways.epay_v2 import EpayV2Gateway
 from payments.ledgers import ledger_differences
-from payments.models import PaymentAttempt, PaymentChannel, Receipt, WebhookEvent
+from payments.models import PaymentAttempt, PaymentChannel, Receipt, Statement, WebhookEvent
 from payments.services.attempts import start_attempt
 from payments.services.polling import poll_due_attempts
+from payments.services.reconciling import read_due_statements
 from payments.tasks import apply_notices, settle_receipts
 from sandbox.tests.actors import RunningSandbox, free_port, wait_until
 from tests.factories import make_order, make_variant, the_shop
@@ -193,10 +198,33 @@ def test_an_answer_that_the_platform_has_not_signed_is_not_believed(
     assert Receipt.objects.exists()
 
 
+def test_a_list_that_nobody_signed_is_a_reason_to_ask_and_no_money(
+    sandbox: RunningSandbox, site: None, monkeypatch: pytest.MonkeyPatch
+):
+    channel = make_live("epay_v2", sandbox)
+    forged, real = begin(channel), begin(channel)
+    sandbox.turn(notice_drop=-1)
+    sandbox.pay(trade_of(real))
+    orders = EpayV2Gateway._orders
+
+    def altered_on_the_way(gateway: EpayV2Gateway, limit: int, offset: int) -> list[Evidence]:
+        return [replace(row, paid=True) for row in orders(gateway, limit, offset)]
+
+    monkeypatch.setattr(EpayV2Gateway, "_orders", altered_on_the_way)
+
+    PaymentAttempt.objects.update(started_at=db_now() - timedelta(days=3))
+    read_due_statements(clock=db_now)
+
+    assert settle(real).status == "delivered"
+    assert settle(forged).status == "pending"
+    assert Receipt.objects.get().attempt == real
+    assert Statement.objects.latest("day").read_at
+
+
 def test_the_ledgers_agree_row_by_row(channel: PaymentChannel, sandbox: RunningSandbox):
     attempt = begin(channel)
     sandbox.turn(notice_drop=-1)
-    sandbox.pay(trade_of(attempt))
+    buyer_pays(sandbox, attempt)
 
     def differences() -> list[str]:
         return [row for row in ledger_differences(settled=True) if trade_of(attempt) in row]
@@ -206,3 +234,15 @@ def test_the_ledgers_agree_row_by_row(channel: PaymentChannel, sandbox: RunningS
     assert differences() == []
     Receipt.objects.update(amount_minor=1)
     assert len(differences()) == 1
+
+
+def test_comparing_the_ledgers_takes_no_money(sandbox: RunningSandbox, site: None):
+    attempt = begin(make_live("paypal", sandbox))
+    sandbox.turn(notice_drop=-1)
+    sandbox.pay(trade_of(attempt))  # the buyer agrees
+
+    assert list(ledger_differences(settled=True)) == []
+
+    assert sandbox.booked(trade_of(attempt))["paid_at"] is None
+    poll()
+    assert settle(attempt).status == "delivered"

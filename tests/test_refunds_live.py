@@ -1,5 +1,7 @@
 """Money back and trades closed, at every provider that can, by the shop's own services over real HTTP."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
@@ -10,10 +12,12 @@ from payments.gateways.base import Ability
 from payments.ledgers import ledger_differences
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, WebhookEvent
 from payments.services.closing import begin_closing, finish_closing
+from payments.services.polling import trade_of as asked_as
 from payments.services.refund_sending import UNKNOWN, follow_refunds
 from payments.services.refunds import NotRefundable, request_refund
 from payments.tasks import apply_notices, send_refunds
 from sandbox.tests.actors import RunningSandbox, wait_until
+from tests.factories import settle_evidence
 from tests.live_channels import LIVE, buyer_pays, make_live, trade_of
 from tests.test_channels_live import begin, sandbox, settle, site
 
@@ -84,6 +88,25 @@ def test_parts_and_then_the_rest_go_back(channel: PaymentChannel, sandbox: Runni
     assert Order.objects.get().status == "refunded"
     differences = [row for row in ledger_differences(settled=True) if trade_of(attempt) in row]
     assert differences == []
+
+
+def test_money_that_nobody_here_asked_for_goes_back(channel: PaymentChannel, sandbox: RunningSandbox):
+    if not can(channel, Ability.REFUND):
+        return
+    attempt = begin(channel)
+    buyer_pays(sandbox, attempt)
+    said = gateway_for(channel).query(asked_as(attempt))
+    assert said is not None
+    receipt = settle_evidence(channel, replace(said, out_trade_no="elsewhere"))
+    assert receipt is not None
+    receipt.refresh_from_db()
+
+    request_refund(receipt, amount_minor=990, reason="not ours", actor="lin", now=db_now())
+    send_refunds()
+    follow()
+
+    assert given_back(sandbox, attempt) == [990]
+    assert Refund.objects.get().status == "done"
 
 
 def test_a_refund_whose_answer_is_lost_is_made_once(channel: PaymentChannel, sandbox: RunningSandbox):

@@ -35,6 +35,7 @@ KNOWN = (
     _("the provider's statement does not have this money: ask the provider"),
     _("the statement has refunds that were not made here: look at the provider"),
     _("refunds of ours are not in the statement: ask the provider"),
+    _("the statement could not be read for a day: see why, and mend the way to pay"),
     _("nobody knows whether the provider has refunded this: look there, then say so here"),
     _("paid, but there are fewer keys than the counter promised: import keys, then deliver"),
     _("no payment of ours has this number"),

@@ -43,6 +43,7 @@ from payments.gateways.base import (
     RefundState,
     Trade,
     Unreachable,
+    named,
     read_evidence,
 )
 from payments.gateways.drivers import PRIVATE_KEY, PROVIDER_KEY, Account, Driver, Setting
@@ -117,7 +118,7 @@ class AlipayGateway(Lacking):
         return _evidence(said, came_in=bool(said.get("send_pay_date"))) if said else None
 
     def close(self, trade: Trade) -> bool:
-        said = self._call("alipay.trade.close", _named(trade))
+        said = self._call("alipay.trade.close", named(trade))
         if said.get("code") == "10000":
             return True
         if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
@@ -130,18 +131,17 @@ class AlipayGateway(Lacking):
         return found.get("trade_status") == "TRADE_CLOSED"
 
     def _ask(self, trade: Trade) -> dict[str, Any] | None:
-        said = self._call("alipay.trade.query", _named(trade))
+        said = self._call("alipay.trade.query", named(trade))
         if said.get("sub_code") == "ACQ.TRADE_NOT_EXIST":
             return None
         if said.get("code") != "10000":
             raise GatewayError(_why(said))
-        if said.get("out_trade_no") != trade.out_trade_no:
-            raise GatewayError("answered about another trade")
+        _expect_trade(said, trade)
         return said
 
     def refund(self, wanted: RefundRequest) -> RefundState:
         about = {
-            **_named(wanted.trade),
+            **named(wanted.trade),
             "refund_amount": to_text(wanted.amount_minor, CURRENCY),
             "out_request_no": wanted.out_refund_no,
             "refund_reason": wanted.reason[:LONGEST_SUBJECT],
@@ -153,7 +153,7 @@ class AlipayGateway(Lacking):
         return RefundState.DONE if said.get("fund_change") == "Y" else RefundState.UNDER_WAY
 
     def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
-        about = {**_named(wanted.trade), "out_request_no": wanted.out_refund_no}
+        about = {**named(wanted.trade), "out_request_no": wanted.out_refund_no}
         said = self._call("alipay.trade.fastpay.refund.query", about)
         if said.get("sub_code") in ("ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"):
             return None
@@ -301,12 +301,6 @@ DRIVERS = (
 )
 
 
-def _named(trade: Trade) -> dict[str, str]:
-    if trade.provider_txn_id:
-        return {"trade_no": trade.provider_txn_id}
-    return {"out_trade_no": trade.out_trade_no}
-
-
 def raw_node(answer: str, name: str) -> str:
     """The text of the answer's object of that name, as it was sent and signed; empty if there is none."""
     _, found, rest = answer.partition(f'"{name}":')
@@ -331,8 +325,13 @@ def _evidence(said: Mapping[str, Any], *, came_in: bool = False) -> Evidence:
 
 
 def _expect_trade(said: Mapping[str, Any], trade: Trade) -> None:
-    """A signed yes to another call of ours is no yes to this one. Raises GatewayError."""
-    if said.get("out_trade_no") != trade.out_trade_no:
+    """A signed yes to another call of ours is no yes to this one. Money that nobody here asked for has only
+    Alipay's number. Raises GatewayError.
+    """
+    name, number = "out_trade_no", trade.out_trade_no
+    if not number:
+        name, number = "trade_no", trade.provider_txn_id
+    if said.get(name) != number:
         raise GatewayError("answered about another trade")
 
 

@@ -89,10 +89,17 @@ class Evidence:
     gone_back: bool = False
 
 
+def named(trade: Trade) -> dict[str, str]:
+    """A trade under the numbers that Chinese providers agree on: theirs where it is known, or else ours."""
+    if trade.provider_txn_id:
+        return {"trade_no": trade.provider_txn_id}
+    return {"out_trade_no": trade.out_trade_no}
+
+
 def read_evidence(
     said: Mapping[str, Any], *, amount: str, currency: str, paid: bool, gone_back: bool = False
 ) -> Evidence:
-    """What is said of a trade under the numbers that Chinese providers agree on. Raises GatewayError."""
+    """What is said of a trade under these numbers. Raises GatewayError."""
     try:
         amount_minor = to_minor(str(said[amount]), currency)
         out_trade_no, txn = str(said["out_trade_no"]), str(said["trade_no"])
@@ -147,6 +154,7 @@ class PayRequest:
 # What opens the payment apps of phones. Whatever else a provider names is not put before a buyer.
 _APPS = re.compile(r"(weixin|alipays?|mqqapi|uppaywallet)://[!-~]+", re.ASCII)
 MOST_PAY_PAGE = 4000  # characters
+MOST_QR = 2331  # bytes, that the largest code holds with as much redundancy as ours have (M)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +180,10 @@ class PayPage:
             raise GatewayError("answered with a payment page that is no web page")
         if self.app_url and not _APPS.fullmatch(self.app_url):
             raise GatewayError("answered with a link to an app that is none")
-        if max(map(len, (self.url, self.qr, self.app_url))) > MOST_PAY_PAGE:
+        if max(len(self.url), len(self.app_url)) > MOST_PAY_PAGE:
             raise GatewayError("answered with a payment page without end")
+        if len(self.qr.encode(errors="replace")) > MOST_QR:
+            raise GatewayError("answered with more than a QR code holds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,12 +209,13 @@ class RefundState(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RefundEvidence:
-    """A refund as a statement lists it."""
+    """A refund as a statement lists it. One that came to nothing is not listed."""
 
     out_refund_no: str
     provider_txn_id: str
     amount_minor: int
     currency: str
+    state: RefundState = RefundState.DONE
 
 
 class Ability(Enum):
@@ -225,6 +236,8 @@ class Gateway(Protocol):
 
     notice_is_proof: bool
     """Whether a verified notice may be believed without asking back."""
+    list_is_proof: bool
+    """Whether what `trades` lists may be believed as what `query` says is."""
     acknowledgement: str
     """What to answer once a notice is ours for good."""
     can: frozenset[Ability]
@@ -262,6 +275,8 @@ class Gateway(Protocol):
 
 class Lacking:
     """For drivers to inherit: what their provider lacks. Whoever calls it has not looked at `can`."""
+
+    list_is_proof = True  # as those that have one are asked and answer in one way
 
     def close(self, trade: Trade) -> bool:
         raise NotImplementedError

@@ -33,8 +33,8 @@ from payments.gateways.base import (
     Trade,
 )
 from payments.gateways.drivers import SHARED_KEY, Account, Driver
-from payments.gateways.epay import exchange
 from payments.gateways.epusdt import PAID, code_of, data_of, notice_of
+from payments.gateways.exchange import fetch_json
 
 # What it keeps to; anything else becomes its own setting.
 SHORTEST, LONGEST = 180, 3600  # seconds
@@ -118,7 +118,7 @@ class BepusdtGateway(Lacking):
         return self._call(path, {**usdt.to_send(said), "signature": signature})
 
     def _call(self, path: str, said: dict[str, Any]) -> dict[str, Any]:
-        return exchange(self.http, "POST", urljoin(self.base_url, path), json=said)
+        return fetch_json(self.http, "POST", urljoin(self.base_url, path), json=said)
 
 
 def _number(trade: Trade) -> str:

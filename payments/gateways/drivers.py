@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import httpx
+from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -78,6 +79,17 @@ def check_private_rsa(text: str) -> None:
         rsa.private_key(text)
     except rsa.BadKey:
         raise ValueError(_("That is no private key: RSA, 2048 bits or more.")) from None
+
+
+def check_address(text: str) -> None:
+    """Of a place that secrets are sent to."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    schemes = {"https", "http"} if settings.PROVIDERS_ON_LOOPBACK else {"https"}
+    if url.scheme not in schemes or not url.host or url.userinfo:
+        raise ValueError(_("It has to begin with https://."))
 
 
 PROVIDER_KEY = Setting(name="provider_key", label=_("Public key of the provider"), check=check_public_rsa)

@@ -11,7 +11,6 @@ Protocol as read in the original's source (v03413/Epay@ee05bf1). Its traps:
 Copies of it differ, so some of what is fixed in the original is an option here.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,10 +39,11 @@ from payments.gateways.base import (
     RefundRequest,
     RefundState,
     Trade,
+    named,
     read_evidence,
 )
 from payments.gateways.drivers import MERCHANT_ID, SHARED_KEY, Account, Driver, Setting
-from payments.gateways.exchange import fetch
+from payments.gateways.exchange import fetch_json
 
 CURRENCY = "CNY"
 METHODS = ("alipay", "wxpay", "qqpay", "bank")
@@ -184,7 +184,7 @@ class EpayGateway(Lacking):
         return self._call("GET", "api.php", params={"pid": self.merchant_id, "key": self.secret, **params})
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        return exchange(self.http, method, urljoin(self.base_url, path), **request)
+        return fetch_json(self.http, method, urljoin(self.base_url, path), **request)
 
 
 def _make(account: Account) -> Gateway:
@@ -257,12 +257,6 @@ DRIVER = Driver(
 # What both versions share
 
 
-def named(trade: Trade) -> dict[str, str]:
-    if trade.provider_txn_id:
-        return {"trade_no": trade.provider_txn_id}
-    return {"out_trade_no": trade.out_trade_no}
-
-
 def expect_refund(said: Mapping[str, Any], wanted: RefundRequest) -> None:
     """Raises GatewayError for a yes to something else than the refund that was `wanted`."""
     ours, theirs = wanted.trade.provider_txn_id, str(said.get("trade_no") or "")
@@ -304,16 +298,3 @@ def pages_of(orders: Callable[[int, int], list[Evidence]]) -> Iterator[Evidence]
             return
         yield from fresh
         seen.update(row.provider_txn_id for row in fresh)
-
-
-def exchange(http: httpx.Client, method: str, url: str, **request: Any) -> dict[str, Any]:
-    """The answer's JSON object, its decimals as text. Raises GatewayError."""
-    content = fetch(http, method, url, **request)
-    try:
-        # Numbers stay text: a float could already have lost a fen.
-        said = json.loads(content, parse_float=str)
-    except (ValueError, RecursionError):
-        raise GatewayError("answered what is not JSON") from None
-    if not isinstance(said, dict):
-        raise GatewayError("answered what is not an object")
-    return said

@@ -36,6 +36,7 @@ from payments.gateways.base import (
     RefundState,
     Trade,
     Unreachable,
+    named,
 )
 from payments.gateways.drivers import MERCHANT_ID, PRIVATE_KEY, PROVIDER_KEY, Account, Driver
 from payments.gateways.epay import (
@@ -43,14 +44,13 @@ from payments.gateways.epay import (
     METHODS,
     PASSED_ON,
     cut_bytes,
-    exchange,
     expect_refund,
-    named,
     notice_of,
     pages_of,
     signed_text,
     trade_shown,
 )
+from payments.gateways.exchange import fetch_json
 
 WINDOW = timedelta(seconds=300)  # that a time stamp may be off, as on the platform's side
 _UNKNOWN = "订单号不存在"
@@ -71,6 +71,7 @@ class EpayV2Gateway(Lacking):
     clock: Callable[[], datetime]
 
     notice_is_proof = True
+    list_is_proof = False
     acknowledgement = "success"
     can = frozenset({Ability.CLOSE, Ability.REFUND, Ability.ASK_REFUND, Ability.LIST})
 
@@ -175,7 +176,7 @@ class EpayV2Gateway(Lacking):
         except rsa.BadKey as error:
             raise Unreachable(f"our own key is {error}") from error
         params |= {"sign": signature, "sign_type": "RSA"}
-        said = exchange(self.http, "POST", urljoin(self.base_url, path), data=params, once=once)
+        said = fetch_json(self.http, "POST", urljoin(self.base_url, path), data=params, once=once)
         if _is_yes(said) and not self._is_theirs(_texts(said), self.clock()):
             raise GatewayError("answered without a valid signature")
         return said

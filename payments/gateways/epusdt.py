@@ -34,7 +34,7 @@ from payments.gateways.base import (
     Trade,
 )
 from payments.gateways.drivers import SHARED_KEY, Account, Driver
-from payments.gateways.epay import exchange
+from payments.gateways.exchange import fetch_json
 
 CURRENCY = usdt.FIAT
 PAID = "2"
@@ -105,7 +105,7 @@ class EpusdtGateway(Lacking):
         return notice_of(said, digest, currency=CURRENCY)
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        answer = exchange(self.http, method, urljoin(self.base_url, path), **request)
+        answer = fetch_json(self.http, method, urljoin(self.base_url, path), **request)
         if code_of(answer) == _BROKEN:
             raise GatewayError(f"answered status_code {_BROKEN}")
         return answer

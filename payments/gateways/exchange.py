@@ -1,5 +1,6 @@
 """One call to a provider over HTTP, short in bytes and in time."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,19 @@ def fetch(http: httpx.Client, method: str, url: str, **request: Any) -> bytes:
     if answer.status != 200:
         raise GatewayError(f"answered {answer.status}")
     return answer.content
+
+
+def fetch_json(http: httpx.Client, method: str, url: str, **request: Any) -> dict[str, Any]:
+    """The answer's JSON object, its decimals as text. Raises GatewayError."""
+    content = fetch(http, method, url, **request)
+    try:
+        # Numbers stay text: a float could already have lost a fen.
+        said = json.loads(content, parse_float=str)
+    except (ValueError, RecursionError):
+        raise GatewayError("answered what is not JSON") from None
+    if not isinstance(said, dict):
+        raise GatewayError("answered what is not an object")
+    return said
 
 
 def ask(

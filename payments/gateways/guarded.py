@@ -48,6 +48,7 @@ class GuardedGateway:
     def __init__(self, gateway: Gateway, *, name: str) -> None:
         self._gateway, self._name = gateway, name
         self.notice_is_proof = gateway.notice_is_proof
+        self.list_is_proof = gateway.list_is_proof
         self.acknowledgement = gateway.acknowledgement
         self.can = gateway.can
 

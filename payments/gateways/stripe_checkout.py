@@ -92,6 +92,7 @@ class StripeGateway:
     http: httpx.Client = field(repr=False)
 
     notice_is_proof = True
+    list_is_proof = True
     acknowledgement = "ok"
     can = frozenset(Ability)
 
@@ -200,11 +201,14 @@ class StripeGateway:
         whose = {"created": created, "expand": ["data.payment_intent"]}
         for refund in self._calls.rows(self._calls.v1.refunds.list, whose):
             intent = refund.get("payment_intent")
-            if isinstance(intent, dict) and _our_number(intent) and _state(refund) != RefundState.FAILED:
+            if not isinstance(intent, dict) or not _our_number(intent):
+                continue
+            if (state := _state(refund)) != RefundState.FAILED:
                 yield RefundEvidence(
                     # One that was made by hand has no number of ours.
                     out_refund_no=str(_metadata(refund).get("out_refund_no") or _id(refund.get("id"))),
                     provider_txn_id=_id(intent.get("id")),
+                    state=state,
                     **_money(refund, "amount"),
                 )
 

@@ -32,7 +32,7 @@ from payments.gateways.base import (
     Trade,
 )
 from payments.gateways.drivers import SHARED_KEY, Account, Driver
-from payments.gateways.epay import exchange
+from payments.gateways.exchange import fetch_json
 
 NETWORK = "USDT_TRC20"
 PAID = "1"
@@ -110,7 +110,7 @@ class TokenPayGateway(Lacking):
         )
 
     def _call(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        return exchange(self.http, method, urljoin(self.base_url, path), **request)
+        return fetch_json(self.http, method, urljoin(self.base_url, path), **request)
 
 
 def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:

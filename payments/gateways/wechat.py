@@ -37,7 +37,7 @@ from payments.gateways.base import (
     RefundState,
     Trade,
 )
-from payments.gateways.drivers import PRIVATE_KEY, PROVIDER_KEY, Account, Driver, Setting
+from payments.gateways.drivers import PRIVATE_KEY, PROVIDER_KEY, Account, Driver, Setting, check_address
 from payments.gateways.wechat_api import SaidNo, WechatApi, text_of
 from payments.gateways.wechat_bill import read_bill
 
@@ -284,6 +284,7 @@ DRIVER = Driver(
             name="login_url",
             label=_("Address of WeChat's login, if it is not WeChat's own"),
             is_required=False,
+            check=check_address,
         ),
     ),
     make=_make,

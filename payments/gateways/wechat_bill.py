@@ -7,10 +7,10 @@ Below the rows stands their sum, under headings of its own.
 from collections.abc import Iterator, Mapping
 
 from cardshop.common.money import to_minor
-from payments.gateways.base import Evidence, GatewayError, RefundEvidence
+from payments.gateways.base import Evidence, GatewayError, RefundEvidence, RefundState
 
 # Refunds that came to nothing are listed, too.
-_MONEY_LEFT = {"SUCCESS", "PROCESSING"}
+_STATES = {"SUCCESS": RefundState.DONE, "PROCESSING": RefundState.UNDER_WAY}
 
 
 def read_bill(text: str) -> Iterator[Evidence | RefundEvidence]:
@@ -43,12 +43,13 @@ def _read_row(values: Mapping[str, str]) -> Evidence | RefundEvidence | None:
                 amount_minor=to_minor(values["订单金额"], currency),
                 currency=currency,
             )
-        case "REFUND" if values["退款状态"] in _MONEY_LEFT:
+        case "REFUND" if values["退款状态"] in _STATES:
             return RefundEvidence(
                 out_refund_no=values["商户退款单号"],
                 provider_txn_id=values["微信订单号"],
                 amount_minor=to_minor(values["申请退款金额"], currency),
                 currency=currency,
+                state=_STATES[values["退款状态"]],
             )
     return None
 

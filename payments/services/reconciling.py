@@ -1,11 +1,13 @@
 """Every day's statement of every account, compared with our books in both directions.
 
 What the provider has and we lack is evidence like any other, and is applied. What we have and the provider
-lacks, or has otherwise, is put before a person.
+lacks, or has otherwise, is put before a person. Of what others take by the same account (another shop, a
+counter) the statements tell, too: that is counted, and otherwise left alone.
 """
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -16,7 +18,15 @@ from django.db.models import Min, Q
 
 from cardshop.common.inserts import insert_new
 from payments.gateways import gateway_for
-from payments.gateways.base import Ability, Evidence, Gateway, GatewayError, RefundEvidence
+from payments.gateways.base import (
+    Ability,
+    Evidence,
+    Gateway,
+    GatewayError,
+    RefundEvidence,
+    RefundState,
+    Trade,
+)
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import sharing_account
 from payments.services.evidence import News, flag, record_receipts
@@ -28,15 +38,22 @@ logger = structlog.get_logger(__name__)
 NOT_IN_STATEMENT = "the provider's statement does not have this money: ask the provider"
 UNKNOWN_REFUND = "the statement has refunds that were not made here: look at the provider"
 MISSING_REFUND = "refunds of ours are not in the statement: ask the provider"
+NOT_READ = "the statement could not be read for a day: see why, and mend the way to pay"
 STATEMENT = "statement"
 # When a day's statement is to be had: providers promise it for ten o'clock in the morning.
 READY_AFTER = timedelta(hours=10, minutes=30)
 LONGEST_PAUSE = timedelta(hours=6)
 FIRST_PAUSE = timedelta(minutes=10)
+# With the pauses between them they take about a day. Then a person is told, and it is asked for daily.
+TRIES_ALONE = 8
+PAUSE_AFTERWARDS = timedelta(days=1)
 DAYS_BACK = 7
 LEASE = timedelta(minutes=10)
 RUN = 30.0  # seconds
 BATCH = 200
+# How the numbers of our attempts and refunds are made.
+_LIKE_OURS = re.compile("R?[0-9]{6}[0-9a-f]{24}", re.ASCII)
+_WENT_OUT = {RefundStatus.SENT, RefundStatus.DONE}
 
 LEASE_ONE = """
     WITH due AS MATERIALIZED (
@@ -49,12 +66,16 @@ LEASE_ONE = """
 
 @dataclass
 class Comparison:
-    """What came of reading one day. The refunds are by our numbers, or what the provider has for one."""
+    """What came of reading one day. The refunds are by our numbers, or what the provider has for one.
+
+    `foreign` counts the trades and refunds, among all of them, that are somebody else's.
+    """
 
     trades: int = 0
     refunds: int = 0
     found: int = 0
     missing: int = 0
+    foreign: int = 0
     unknown_refunds: list[str] = field(default_factory=list)
     missing_refunds: list[str] = field(default_factory=list)
 
@@ -66,7 +87,7 @@ def read_due_statements(*, clock: Callable[[], datetime]) -> int:
     while time.monotonic() - began < RUN and (statement := _lease_one(clock())) is not None:
         tried += 1
         try:
-            compared = compare_day(statement.channel, statement.day, now=clock())
+            compared = compare_day(_speaker(statement.channel), statement.day, now=clock())
         except Exception as error:  # one odd statement must not end the sweep for everybody else
             if not isinstance(error, GatewayError):
                 logger.exception("reading a statement failed", channel=statement.channel.slug)
@@ -99,17 +120,19 @@ def compare_day(channel: PaymentChannel, day: date, *, now: datetime) -> Compari
     """
     gateway = gateway_for(channel)
     trades: dict[str, Evidence] = {}
-    refunds: dict[str, RefundEvidence] = {}
+    # Others choose their numbers as they like, and may give one to several refunds.
+    refunds: dict[tuple[str, str], RefundEvidence] = {}
     for line in _lines(gateway, channel, day):
         if isinstance(line, RefundEvidence):
-            refunds[line.out_refund_no] = line
+            refunds[line.out_refund_no, line.provider_txn_id] = line
         elif line.paid:
             trades[line.provider_txn_id] = line
     compared = Comparison(trades=len(trades), refunds=len(refunds))
-    compared.found = _apply(channel, trades, now)
+    is_claim = Ability.STATEMENT not in gateway.can and not gateway.list_is_proof
+    _apply(channel, trades, compared, now, ask=gateway if is_claim else None)
     compared.missing = _flag_missing(channel, trades, day)
     if Ability.STATEMENT in gateway.can:
-        _compare_refunds(channel, refunds, day, compared, now)
+        _compare_refunds(channel, list(refunds.values()), day, compared, now)
     return compared
 
 
@@ -137,27 +160,56 @@ def _lines(gateway: Gateway, channel: PaymentChannel, day: date) -> Iterator[Evi
         yield trade
 
 
-def _apply(channel: PaymentChannel, trades: Mapping[str, Evidence], now: datetime) -> int:
-    """Record what only the statement told of, and what we have otherwise; returns how many were new."""
-    found = 0
+def _apply(
+    channel: PaymentChannel,
+    trades: Mapping[str, Evidence],
+    compared: Comparison,
+    now: datetime,
+    *,
+    ask: Gateway | None = None,
+) -> None:
+    """Record what only the statement told of, and what we have otherwise. Where that is no more than a claim,
+    there is somebody to `ask` about it.
+    """
     numbers = sorted(trades)
     for at in range(0, len(numbers), BATCH):
         batch = numbers[at : at + BATCH]
         known = Receipt.objects.filter(channel__in=sharing_account(channel), provider_txn_id__in=batch)
-        ours = {
+        recorded = {
             txn: (number, amount)
             for txn, number, amount in known.values_list(
                 "provider_txn_id", "attempt__out_trade_no", "amount_minor"
             )
         }
-        news = [
-            News(channel=channel, evidence=trades[txn], source=Source.STATEMENT)
-            for txn in batch
-            if ours.get(txn) != (trades[txn].out_trade_no, trades[txn].amount_minor)
-        ]
+        said = {txn: (trades[txn].out_trade_no, trades[txn].amount_minor) for txn in batch}
+        begun = PaymentAttempt.objects.filter(out_trade_no__in=[number for number, _ in said.values()])
+        shop_of = dict(begun.values_list("out_trade_no", "payment__shop"))
+        ours = [txn for txn in batch if txn in recorded or _is_ours(said[txn][0], shop_of, channel)]
+        fresh = [trades[txn] for txn in ours if recorded.get(txn) != said[txn]]
+        if ask is not None:
+            fresh = [evidence for each in fresh if (evidence := _vouched_for(ask, each)) is not None]
+        news = [News(channel=channel, evidence=each, source=Source.STATEMENT) for each in fresh]
         record_receipts(news, now=now)
-        found += len(set(batch) - ours.keys())
+        compared.found += len({each.provider_txn_id for each in fresh} - recorded.keys())
+        compared.foreign += len(batch) - len(ours)
+
+
+def _vouched_for(gateway: Gateway, claim: Evidence) -> Evidence | None:
+    """Network. What the provider itself says of the money, if it knows of any. Raises GatewayError."""
+    found = gateway.query(
+        Trade(out_trade_no=claim.out_trade_no, provider_txn_id=claim.provider_txn_id, wanted=False)
+    )
+    if found is None or not found.paid:
+        logger.error("a list has money that its provider does not vouch for", txn=claim.provider_txn_id)
+        return None
     return found
+
+
+def _is_ours(number: str, shop_of: Mapping[str, int], channel: PaymentChannel) -> bool:
+    """Also where it only looks so and is nobody's: books that were restored from a copy have forgotten what
+    came after it.
+    """
+    return shop_of[number] == channel.shop_id if number in shop_of else bool(_LIKE_OURS.fullmatch(number))
 
 
 def _flag_missing(channel: PaymentChannel, trades: Mapping[str, Evidence], day: date) -> int:
@@ -181,36 +233,62 @@ def _flag_missing(channel: PaymentChannel, trades: Mapping[str, Evidence], day: 
 
 def _compare_refunds(
     channel: PaymentChannel,
-    lines: Mapping[str, RefundEvidence],
+    lines: Sequence[RefundEvidence],
     day: date,
     compared: Comparison,
     now: datetime,
 ) -> None:
+    """A refund that was not made here matters where the money, or its number, is ours."""
     of_account = Refund.objects.filter(receipt__channel__in=sharing_account(channel))
-    ours = {refund.out_refund_no: refund for refund in of_account.filter(out_refund_no__in=list(lines))}
-    for number, line in sorted(lines.items()):
-        refund = ours.get(number)
-        if refund is not None and refund.status == RefundStatus.SENT:
+    numbers = {line.out_refund_no for line in lines}
+    ours = {refund.out_refund_no: refund for refund in of_account.filter(out_refund_no__in=numbers)}
+    shop_of = dict(Refund.objects.filter(out_refund_no__in=numbers).values_list("out_refund_no", "shop_id"))
+    our_money = _recorded(channel, {line.provider_txn_id for line in lines})
+    for line in sorted(lines, key=lambda line: line.out_refund_no):
+        refund = ours.get(line.out_refund_no)
+        if refund is None:
+            if line.provider_txn_id in our_money or _is_ours(line.out_refund_no, shop_of, channel):
+                compared.unknown_refunds.append(line.out_refund_no or line.provider_txn_id)
+            else:
+                compared.foreign += 1
+        elif line.state is RefundState.UNDER_WAY:
+            continue  # it may still come to nothing: whoever follows it will hear
+        elif refund.amount_minor != line.amount_minor or refund.status not in _WENT_OUT:
+            compared.unknown_refunds.append(line.out_refund_no)
+        elif refund.status == RefundStatus.SENT:
             finish(refund, actor=STATEMENT, now=now)
-        elif refund is None or (refund.status, refund.amount_minor) != (RefundStatus.DONE, line.amount_minor):
-            compared.unknown_refunds.append(number)
     begin, end = _window(day)
     done = of_account.filter(status=RefundStatus.DONE, sent_at__gte=begin, sent_at__lt=end, ended_at__lt=end)
-    numbers = done.values_list("out_refund_no", flat=True)
-    compared.missing_refunds = sorted(set(numbers) - lines.keys())
+    compared.missing_refunds = sorted(set(done.values_list("out_refund_no", flat=True)) - numbers)
+
+
+def _recorded(channel: PaymentChannel, transactions: Iterable[str]) -> set[str]:
+    """Those of the transactions that are in our books."""
+    known = Receipt.objects.filter(channel__in=sharing_account(channel), provider_txn_id__in=transactions)
+    return set(known.values_list("provider_txn_id", flat=True))
 
 
 def _accounts_since() -> Iterator[tuple[PaymentChannel, date]]:
-    """A channel for each account that can say what it booked, and the first day of its use here."""
+    """The first channel of each account that can say what it booked, and the first day of its use here."""
     seen = set()
     for channel in PaymentChannel.objects.select_related("shop").order_by("pk"):
         account = (channel.shop_id, channel.base_url, channel.merchant_id)
-        if account in seen or not _can_say(channel):
+        if account in seen:
             continue
         seen.add(account)
+        if not _can_say(_speaker(channel)):
+            continue
         used = PaymentAttempt.objects.filter(channel__in=sharing_account(channel))
         if since := used.aggregate(since=Min("started_at"))["since"]:
             yield channel, since.astimezone(UTC).date()
+
+
+def _speaker(channel: PaymentChannel) -> PaymentChannel:
+    """Through which its account is asked: rather one that is enabled, as the secrets of one that was left
+    behind may be good no longer.
+    """
+    sharing = sharing_account(channel).select_related("shop").order_by("-is_enabled", "pk")
+    return next((each for each in sharing if _can_say(each)), channel)
 
 
 def _can_say(channel: PaymentChannel) -> bool:
@@ -224,6 +302,7 @@ def _write_down(statement: Statement, compared: Comparison, now: datetime) -> No
     attention = (
         UNKNOWN_REFUND if compared.unknown_refunds else MISSING_REFUND if compared.missing_refunds else ""
     )
+    _raise(statement, attention)
     Statement.objects.filter(pk=statement.pk).update(
         due_at=None,
         read_at=now,
@@ -232,18 +311,31 @@ def _write_down(statement: Statement, compared: Comparison, now: datetime) -> No
         found=compared.found,
         missing=compared.missing,
         last_error=", ".join(compared.unknown_refunds + compared.missing_refunds)[:200],
-        attention=attention,
     )
     logger.info(
-        "statement read", channel=statement.channel.slug, day=str(statement.day), found=compared.found
+        "statement read",
+        channel=statement.channel.slug,
+        day=str(statement.day),
+        found=compared.found,
+        foreign=compared.foreign,
     )
 
 
 def _try_later(statement: Statement, error: Exception, now: datetime) -> None:
     pause = min(FIRST_PAUSE * 2 ** min(statement.tries, 10), LONGEST_PAUSE)
+    if statement.tries >= TRIES_ALONE:
+        pause = PAUSE_AFTERWARDS
+        _raise(statement, NOT_READ)
+        logger.error("statement cannot be read", channel=statement.channel.slug, day=str(statement.day))
     Statement.objects.filter(pk=statement.pk).update(
         due_at=now + pause, last_error=f"{type(error).__name__}: {error}"[:200]
     )
+
+
+def _raise(statement: Statement, why: str) -> None:
+    """A new reason opens again what a person has resolved for an earlier one."""
+    otherwise = Statement.objects.filter(pk=statement.pk).exclude(attention=why)
+    otherwise.update(attention=why, resolved_at=None, resolved_by="")
 
 
 def _lease_one(now: datetime) -> Statement | None:

@@ -12,6 +12,8 @@ from payments.gateways.base import (
     Evidence,
     GatewayError,
     Lacking,
+    PayPage,
+    PayRequest,
     RefundEvidence,
     RefundRequest,
     RefundState,
@@ -47,6 +49,9 @@ class Refunder(Lacking):
         self.closed: list[str] = []
         self.booked: dict[date, list[Evidence | RefundEvidence]] = {}
         self._lock = Lock()
+
+    def create(self, wanted: PayRequest) -> PayPage:
+        return PayPage(url=f"http://127.0.0.1:9/pay/{wanted.out_trade_no}")
 
     def refund(self, wanted: RefundRequest) -> RefundState:
         with self._lock:

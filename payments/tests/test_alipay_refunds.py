@@ -1,6 +1,7 @@
 """Alipay: closing, refunding and asking about refunds, against a scripted platform with real signatures."""
 
 import json
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import httpx
@@ -9,7 +10,7 @@ from django.utils.translation import override
 
 from payments.gateways import rsa
 from payments.gateways.alipay import DRIVERS
-from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, RefundState
+from payments.gateways.base import BadNotice, GatewayError, GatewayRefused, RefundState, Trade
 from payments.tests.test_alipay import PAID, STRANGERS, THEIRS, gateway, notice, paid, says
 from payments.tests.wanted import A1, REFUND
 from tests.factories import NOON
@@ -115,6 +116,19 @@ def test_the_money_has_left_when_it_says_so_and_has_to_be_asked_about_otherwise(
     said = {name: value for name, value in {**MADE, "fund_change": fund_change}.items() if value}
 
     assert says(REFUNDED, said).refund(REFUND) is state
+
+
+UNMATCHED = replace(REFUND, trade=Trade(out_trade_no="", provider_txn_id="T1"))
+
+
+def test_money_that_nobody_here_asked_for_goes_back_by_alipays_number():
+    assert says(REFUNDED, MADE).refund(UNMATCHED) is RefundState.DONE
+    assert says(FOUND, DONE).ask_refund(UNMATCHED) is RefundState.DONE
+
+    with pytest.raises(GatewayError, match="another trade"):
+        says(REFUNDED, {**MADE, "trade_no": "T2"}).refund(UNMATCHED)
+    with pytest.raises(GatewayError, match="another trade"):
+        says(FOUND, {**DONE, "trade_no": "T2"}).ask_refund(UNMATCHED)
 
 
 @pytest.mark.parametrize("sub_code", ["ACQ.SELLER_BALANCE_NOT_ENOUGH", "ACQ.TRADE_NOT_ALLOW_REFUND"])

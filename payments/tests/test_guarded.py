@@ -297,7 +297,7 @@ def test_an_operation_of_several_calls_has_one_deadline(settings):
     settings.PROVIDER_TOTAL_TIMEOUT = 5.0
 
     class Asking:
-        notice_is_proof, acknowledgement, can = False, "", frozenset()
+        notice_is_proof, list_is_proof, acknowledgement, can = False, False, "", frozenset()
 
         def query(self, trade):
             with within(60.0) as call:

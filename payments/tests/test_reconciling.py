@@ -7,21 +7,35 @@ import pytest
 
 from orders.models import Order
 from orders.services.delivery import deliver_orders
-from payments.gateways.base import Ability, Evidence, RefundEvidence
-from payments.models import PaymentAttempt, Receipt, Refund, Statement
+from payments.gateways import gateway_for
+from payments.gateways.base import Ability, Evidence, RefundEvidence, RefundState
+from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
+from payments.services import reconciling
+from payments.services.attempts import start_attempt
 from payments.services.evidence import CONTRADICTS, UNKNOWN
 from payments.services.reconciling import (
     DAYS_BACK,
     MISSING_REFUND,
     NOT_IN_STATEMENT,
+    NOT_READ,
+    TRIES_ALONE,
     UNKNOWN_REFUND,
     plan_statements,
     read_due_statements,
 )
 from payments.services.refunds import request_refund
+from payments.services.resolving import resolve_statement
 from payments.tasks import send_refunds, settle_receipts
-from payments.tests.refunder import refunding_channel
-from tests.factories import make_attempt, make_order, make_variant, paid_evidence, settle_evidence
+from payments.tests.refunder import DRIVER, refunding_channel
+from tests.factories import (
+    make_attempt,
+    make_channel,
+    make_order,
+    make_shop,
+    make_variant,
+    paid_evidence,
+    settle_evidence,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,11 +91,51 @@ def test_money_that_only_the_statement_tells_of_is_applied(books):
     assert Order.objects.get().status == "paid"
 
 
-def test_money_of_somebody_else_is_recorded_and_put_before_a_person(books):
-    attempt, _receipt = bought()
-    books += [paid_evidence(attempt), replace(paid_evidence(attempt, txn="T9"), out_trade_no="elsewhere")]
+def test_what_others_take_by_the_same_account_is_counted_and_left_alone(books):
+    attempt, receipt = bought()
+    theirs = replace(paid_evidence(attempt, txn="T9"), out_trade_no="counter-17")
+    refund = RefundEvidence(
+        out_refund_no="counter-R1", provider_txn_id="T9", amount_minor=100, currency="CNY"
+    )
+    books += [paid_evidence(attempt), theirs, refund, replace(refund, provider_txn_id="T10")]
 
-    reconcile()
+    statement = reconcile()
+
+    assert (statement.trades, statement.refunds) == (2, 2)
+    assert (statement.found, statement.attention) == (0, "")
+    assert Receipt.objects.get() == receipt
+
+
+def test_what_another_shop_takes_by_the_same_account_is_that_shops_business(books):
+    attempt, receipt = bought()
+    other = make_shop("other")
+    channel = make_channel(slug="theirs", shop=other, driver=DRIVER)
+    theirs = make_attempt(make_order(make_variant(keys=1, shop=other), now=MORNING), channel)
+    PaymentAttempt.objects.filter(pk=theirs.pk).update(out_trade_no="260301" + "a" * 24)
+    theirs.refresh_from_db()
+    books += [paid_evidence(attempt), paid_evidence(theirs)]
+
+    read_due_statements(clock=lambda: NEXT_DAY)
+    settle_receipts()
+
+    assert {receipt.shop_id for receipt in Receipt.objects.all()} == {receipt.shop_id, other.pk}
+    assert not Receipt.objects.exclude(attention="").exists()
+
+
+def test_a_number_like_ours_that_nobody_knows_is_put_before_a_person(books):
+    """Books that were restored from a copy have forgotten it."""
+    attempt, _receipt = bought()
+    forgotten = start_attempt(
+        make_order(make_variant(keys=1), now=MORNING),
+        attempt.channel,
+        return_url="http://127.0.0.1/{attempt}/",
+        client_ip="127.0.0.1",
+        now=MORNING,
+    )
+    books += [paid_evidence(attempt), paid_evidence(forgotten, txn="T9")]
+    forgotten.delete()
+
+    assert reconcile().found == 1
 
     assert Receipt.objects.get(provider_txn_id="T9").attention == UNKNOWN
 
@@ -158,6 +212,14 @@ def test_a_refund_that_nobody_made_here_is_put_before_a_person(books):
     assert (statement.attention, statement.last_error) == (UNKNOWN_REFUND, "R-elsewhere")
 
 
+def test_a_refund_with_a_number_like_ours_is_put_before_a_person_whosever_money_it_was(books):
+    trade, line = refunded()
+    forgotten = f"R{line.out_refund_no[1:-1]}{'0' if line.out_refund_no[-1] != '0' else '1'}"
+    books += [trade, line, replace(line, out_refund_no=forgotten, provider_txn_id="T9")]
+
+    assert reconcile().last_error == forgotten
+
+
 def test_a_refund_of_ours_that_the_statement_lacks_is_put_before_a_person(books):
     trade, line = refunded()
     books.append(trade)
@@ -176,6 +238,28 @@ def test_a_refund_of_which_nobody_knew_is_found_in_the_statement(books):
     assert Refund.objects.get().status == "done"
 
 
+def test_a_refund_that_the_statement_calls_under_way_is_left_to_whoever_follows_it(books):
+    trade, line = refunded()
+    books += [trade, replace(line, state=RefundState.UNDER_WAY)]
+    Refund.objects.update(status="sent", ended_at=None)
+
+    statement = reconcile()
+
+    assert Refund.objects.get().status == "sent"
+    assert statement.attention == ""
+
+
+def test_a_refund_of_which_nobody_knew_does_not_end_with_another_amount(books):
+    trade, line = refunded()
+    books += [trade, replace(line, amount_minor=299)]
+    Refund.objects.update(status="sent", ended_at=None)
+
+    statement = reconcile()
+
+    assert Refund.objects.get().status == "sent"
+    assert (statement.attention, statement.last_error) == (UNKNOWN_REFUND, line.out_refund_no)
+
+
 def test_a_statement_that_cannot_be_had_is_asked_for_again(refunder):
     refunder.can |= {Ability.STATEMENT}
     bought()
@@ -187,6 +271,58 @@ def test_a_statement_that_cannot_be_had_is_asked_for_again(refunder):
 
     refunder.booked = {DAY - timedelta(days=1): [], DAY: []}
     assert reconcile(statement.due_at).read_at is not None
+
+
+def test_a_statement_that_cannot_be_had_for_a_day_is_put_before_a_person(refunder):
+    refunder.can |= {Ability.STATEMENT}
+    bought()
+    statement = reconcile()
+    while not statement.attention:
+        statement = reconcile(statement.due_at)
+
+    assert statement.attention == NOT_READ
+    assert "not to be had" in statement.last_error
+    told_at = statement.due_at - timedelta(days=1)
+    assert timedelta(hours=16) < told_at - NEXT_DAY < timedelta(hours=26)
+
+    resolve_statement(statement, why=NOT_READ, actor="lin", now=NEXT_DAY)
+    assert reconcile(statement.due_at).resolved_by == "lin"
+
+
+def test_what_the_statement_says_in_the_end_is_news_to_whoever_dealt_with_its_absence(books, refunder):
+    booked, refunder.booked = refunder.booked, {}
+    trade, line = refunded()
+    books += [trade, line, replace(line, out_refund_no="R-elsewhere")]
+    Statement.objects.create(
+        shop=Receipt.objects.get().shop,
+        channel=refunding_channel(),
+        day=DAY,
+        due_at=NEXT_DAY,
+        tries=TRIES_ALONE,
+    )
+    resolve_statement(reconcile(), why=NOT_READ, actor="lin", now=NEXT_DAY)
+
+    refunder.booked = booked
+    statement = reconcile(NEXT_DAY + timedelta(days=1))
+
+    assert (statement.attention, statement.resolved_at, statement.resolved_by) == (UNKNOWN_REFUND, None, "")
+
+
+def test_a_channel_that_was_left_behind_does_not_speak_for_its_account(books, monkeypatch):
+    attempt, _receipt = bought()
+    books.append(paid_evidence(attempt))
+    PaymentChannel.objects.filter(pk=attempt.channel_id).update(is_enabled=False)
+    current = make_channel(slug="current", driver=DRIVER)
+    asked = []
+    monkeypatch.setattr(
+        reconciling, "gateway_for", lambda channel: asked.append(channel) or gateway_for(channel)
+    )
+
+    statement = reconcile()
+
+    assert (statement.channel, statement.missing) == (attempt.channel, 0)
+    assert asked
+    assert set(asked) == {current}
 
 
 def test_a_list_of_everything_is_read_back_to_what_is_long_known(refunder, monkeypatch):

@@ -81,3 +81,21 @@ def test_the_api_says_what_to_scan(client, provider, order):
     ).json()
 
     assert (said["pay_url"], said["qr"], said["app_url"]) == ("", CODE, "")
+
+
+@pytest.mark.parametrize("most", ["x" * 2331, "é" * 1165, "订" * 777], ids=["ASCII", "Latin", "Chinese"])
+def test_the_longest_code_is_shown(client, provider, order, most):
+    answers(provider, qrcode=most)
+
+    assert press(client, order).status_code == 303
+    assert 'src="data:image/png;base64,' in page(client, order)
+
+
+@pytest.mark.parametrize("more", ["x" * 2332, "订" * 778], ids=["ASCII", "Chinese"])
+def test_what_no_code_holds_is_no_page_to_pay_on(client, provider, order, more):
+    answers(provider, qrcode=more)
+
+    press(client, order)
+
+    assert not PaymentAttempt.objects.filter(status="open").exists()
+    assert client.get(f"/o/{order.token}/").status_code == 200

@@ -301,15 +301,23 @@ def test_a_statement_is_of_one_day_and_leaves_out_what_is_not_ours():
     by_hand = refund(id="re_2", payment_intent=intent, metadata={})
     foreign = refund(payment_intent={"id": "pi_2", "metadata": {}})
     made, asked = says(
-        rows(charge, *others), rows(refund(payment_intent=intent), by_hand, foreign, refund(status="failed"))
+        rows(charge, *others),
+        rows(
+            refund(payment_intent=intent),
+            by_hand,
+            foreign,
+            refund(payment_intent=intent, status="failed"),
+            refund(id="re_4", payment_intent=intent, status="pending"),
+        ),
     )
 
     paid, *back = made.statement(NOON.date())
 
     assert (paid.out_trade_no, paid.provider_txn_id, paid.amount_minor) == ("A1", "pi_1", 990)
-    assert [(each.out_refund_no, each.provider_txn_id, each.amount_minor) for each in back] == [
-        ("R1", "pi_1", 90),
-        ("re_2", "pi_1", 90),
+    assert [(each.out_refund_no, each.provider_txn_id, each.amount_minor, each.state) for each in back] == [
+        ("R1", "pi_1", 90, RefundState.DONE),
+        ("re_2", "pi_1", 90, RefundState.DONE),
+        ("R1", "pi_1", 90, RefundState.UNDER_WAY),
     ]
     begin = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
     for request in asked:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from payments.gateways.base import (
     Unreachable,
 )
 from payments.gateways.rsa import public_of
+from payments.gateways.wechat import DRIVER
 from payments.gateways.wechat_bill import read_bill
 from payments.tests.wechat_platform import (
     APPID,
@@ -37,6 +39,7 @@ from payments.tests.wechat_platform import (
     STRANGERS,
     V3_KEY,
     bill_answers,
+    bill_row,
     gateway,
     notice,
     says,
@@ -405,6 +408,30 @@ def test_a_refund_that_is_refused_unknown_or_uncertain():
         says({"code": "PARAM_ERROR"}, 400).ask_refund(BACK)
 
 
+# ---- what a merchant enters
+
+
+def test_the_app_secret_travels_in_secret_only(settings):
+    (check,) = (setting.check for setting in DRIVER.settings if setting.name == "login_url")
+    settings.PROVIDERS_ON_LOOPBACK = False
+
+    check("https://login.example/wechat")
+    for bad in (
+        "http://login.example",
+        "https://",
+        "https:login.example",
+        "https://login.example:x",
+        "https://x@login.example",
+        "login.example",
+        "ftp://login.example",
+    ):
+        with override("en"), pytest.raises(ValueError, match="https"):
+            check(bad)
+
+    settings.PROVIDERS_ON_LOOPBACK = True
+    check("http://127.0.0.1:8001/wechat")
+
+
 # ---- the bill of a day
 
 
@@ -413,6 +440,14 @@ def test_a_bill_is_read():
         Evidence(out_trade_no="A1", provider_txn_id="T1", paid=True, amount_minor=990, currency="CNY"),
         RefundEvidence(out_refund_no="R1", provider_txn_id="T1", amount_minor=90, currency="CNY"),
     ]
+
+
+def test_a_refund_that_is_being_made_is_told_from_one_that_was():
+    row = bill_row("T1", "REFUND", refund="R1", went="SUCCESS", back="0.90")
+    assert row in BILL
+    [_paid, back] = read_bill(BILL.replace(row, row.replace("SUCCESS", "PROCESSING")))
+
+    assert back.state is RefundState.UNDER_WAY
 
 
 @pytest.mark.parametrize(
