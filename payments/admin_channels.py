@@ -17,7 +17,7 @@ from cardshop.common.fresh_code import CodeNeeded, ask_for_code
 from cardshop.common.links import absolute_url
 from cardshop.shops.models import Shop
 from payments.admin_changes import ToldAdmin
-from payments.admin_forms import ChannelForm, field_name, form_for
+from payments.admin_forms import ChannelForm, can_be_removed, field_name, form_for, removal_name
 from payments.gateways import DRIVERS
 from payments.gateways.drivers import Driver
 from payments.models import PaymentChannel, RefusedNotice
@@ -90,7 +90,12 @@ class ChannelPages(ToldAdmin, GuardedDeleteAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         driver = _driver_of(obj) if obj else _chosen_driver(request)
         if driver and self._may_edit(request, obj):
-            settings = [field_name(setting) for setting in driver.settings]
+            settings: list[Any] = [
+                (field_name(setting), removal_name(setting))
+                if obj and can_be_removed(setting)
+                else field_name(setting)
+                for setting in driver.settings
+            ]
             settings = ["base_url", *settings] if driver.has_address else settings
             fees = [("fee_percent", "fee_fixed"), ("least", "most")]
         else:
