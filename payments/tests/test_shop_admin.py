@@ -4,10 +4,20 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core import mail
 
+from cardshop.common.clock import db_now
 from cardshop.outbox.models import OutboxMessage
 from cardshop.shops.models import Shop
-from payments.tasks import mail_channel_changes
-from tests.factories import make_shop
+from payments.services.refunds import OwnRequest, approve_refund, request_refund
+from payments.tasks import mail_channel_changes, send_refunds
+from payments.tests.refunder import refunding_channel
+from tests.factories import (
+    make_attempt,
+    make_order,
+    make_shop,
+    make_variant,
+    paid_evidence,
+    settle_evidence,
+)
 from tests.staff import confirmed, let_code_age, make_boss
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +129,19 @@ def test_a_new_shop_is_told(boss):
     mail_channel_changes()
     assert "the shop “星河” was added" in mail.outbox[0].subject
     assert "Host name: shop.example.com" in mail.outbox[0].body
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_was_asked_for_needs_two_whatever_is_changed_afterwards(boss, shop, refunder):
+    attempt = make_attempt(make_order(make_variant(keys=1)), refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt, amount_minor=1990))
+    refund = request_refund(receipt, amount_minor=1000, reason="over", actor="boss", now=db_now())
+
+    change(boss, shop, refunds_need_two=None)
+
+    assert not shop.refunds_need_two
+    with pytest.raises(OwnRequest):
+        approve_refund(refund, actor="boss", now=db_now())
+    send_refunds()
+    refund.refresh_from_db()
+    assert (refund.status, refunder.asked) == ("awaited", [])
