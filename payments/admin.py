@@ -16,6 +16,7 @@ from cardshop.common.admin import AttentionFilter, ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.money import display
 from payments.admin_channels import ChannelPages
+from payments.admin_shops import ShopAdmin
 from payments.channel_health import channel_page
 from payments.checkout.admin import OrderAdmin
 from payments.checkout.dealt_with import DealtWithAdmin
@@ -32,7 +33,7 @@ from payments.models import (
 from payments.selectors import WAITS_FOR_PERSON
 from payments.services.resolving import DEALT_WITH, resolve_receipt
 
-__all__ = ["OrderAdmin"]  # imported so that Django finds it: orders may not know of payments
+__all__ = ["OrderAdmin", "ShopAdmin"]  # imported so that Django finds them: those may not know of payments
 
 
 class ShowsAmount:

@@ -3,9 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, DELETION
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Model, URLField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,15 +13,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.admin import GuardedDeleteAdmin
-from cardshop.common.clock import db_now
-from cardshop.common.fresh_code import CodeNeeded, FreshCodeAdmin, ask_for_code
+from cardshop.common.fresh_code import CodeNeeded, ask_for_code
 from cardshop.common.links import absolute_url
 from cardshop.shops.models import Shop
-from payments.admin_forms import ChannelForm, field_name, form_for
+from payments.admin_changes import ToldAdmin
+from payments.admin_forms import ChannelForm, can_be_removed, field_name, form_for, removal_name
 from payments.gateways import DRIVERS
 from payments.gateways.drivers import Driver
 from payments.models import PaymentChannel, RefusedNotice
-from payments.services.channel_changes import Change, in_words, record_changes, what_is_told
+from payments.services.channel_changes import Change
 
 EVERYBODYS = [
     "shop",
@@ -33,11 +32,9 @@ EVERYBODYS = [
 ]
 IN_THE_SHOP = (_("In the shop"), {"fields": [("is_enabled", "position"), "is_pinned"]})
 METHODS = dict(PaymentChannel.METHODS)
-# Long, or nobody's business: told by name alone.
-HIDDEN = {"provider_key"}
 
 
-class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
+class ChannelPages(ToldAdmin, GuardedDeleteAdmin):
     """Shop, short name and driver are fixed at creation: providers hold the address that is made of the first
     two, and other drivers ask for other settings.
     """
@@ -73,17 +70,6 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
         except CodeNeeded:
             return ask_for_code(request)
 
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        page: HttpResponse = super().history_view(request, object_id, extra_context)
-        if isinstance(page, TemplateResponse) and page.context_data:
-            for entry in page.context_data["action_list"]:
-                if told := what_is_told(entry):
-                    said = [entry.get_change_message(), *in_words(told), f"({told['from']})"]
-                    entry.change_message = " · ".join(said)
-        return page
-
     # The form
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -91,13 +77,6 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
         if isinstance(obj, PaymentChannel) and obj.driver not in DRIVERS:
             return False
         return super().has_change_permission(request, obj)  # type: ignore[no-any-return]
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Of two who change it at a time the second one sees what the first one has written."""
-        channel = super().get_object(request, object_id, from_field)
-        if channel is not None and request.method == "POST" and transaction.get_connection().in_atomic_block:
-            return PaymentChannel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
-        return channel
 
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
@@ -111,7 +90,12 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any | None = None) -> Any:
         driver = _driver_of(obj) if obj else _chosen_driver(request)
         if driver and self._may_edit(request, obj):
-            settings = [field_name(setting) for setting in driver.settings]
+            settings: list[Any] = [
+                (field_name(setting), removal_name(setting))
+                if obj and can_be_removed(setting)
+                else field_name(setting)
+                for setting in driver.settings
+            ]
             settings = ["base_url", *settings] if driver.has_address else settings
             fees = [("fee_percent", "fee_fixed"), ("least", "most")]
         else:
@@ -163,23 +147,13 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
             raise CodeNeeded
         obj.save(update_fields=form.changed_data)  # from the list, which knows nothing of the rest
 
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        return changes_of(form, is_new=add)
-
     def log_addition(self, request: HttpRequest, obj: PaymentChannel, message: Any) -> Any:
         driver = Change(label=_("driver"), after=self.driver_name(obj))
-        return self._record(request, obj, [driver, *message], action=ADDITION)
-
-    def log_change(self, request: HttpRequest, obj: PaymentChannel, message: Any) -> Any:
-        if isinstance(message, str):
-            return super().log_change(request, obj, message)
-        return self._record(request, obj, message, action=CHANGE)
+        return self.record(request, obj, [driver, *message], action=ADDITION)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return [
-            self._record(
+            self.record(
                 request,
                 channel,
                 [
@@ -191,18 +165,6 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
             for channel in queryset
         ]
 
-    def _record(
-        self, request: HttpRequest, channel: PaymentChannel, changes: list[Change], *, action: int
-    ) -> LogEntry:
-        return record_changes(
-            channel,
-            changes,
-            action=action,
-            user_id=request.user.pk,  # type: ignore[arg-type]
-            address=request.META.get("REMOTE_ADDR", ""),
-            now=db_now(),
-        )
-
     def get_actions(self, request: HttpRequest) -> Any:
         """Deleted one by one, each in one transaction with the word of it."""
         actions = super().get_actions(request)
@@ -213,37 +175,6 @@ class ChannelPages(FreshCodeAdmin, GuardedDeleteAdmin):
         """The refused notices go too; nobody may delete those by themselves."""
         listed, counts, not_allowed, protected = super().get_deleted_objects(objs, request)
         return listed, counts, not_allowed - {RefusedNotice._meta.verbose_name}, protected
-
-
-def changes_of(form: Any, *, is_new: bool) -> list[Change]:
-    """What the form has changed; of a new way to pay all that was entered."""
-    decisive = form.decisive if isinstance(form, ChannelForm) else set()
-    secret = form.secret_fields if isinstance(form, ChannelForm) else set()
-    changes = []
-    for name in form.fields:
-        before, after = form.initial.get(name), form.cleaned_data.get(name)
-        if name in secret or is_new:
-            before, is_told = None, after not in (None, "", False)
-        else:
-            is_told = before != after
-        if is_told:
-            changes.append(
-                Change(
-                    label=_label(form, name),
-                    before=before,
-                    after=after,
-                    is_hidden=name in secret | HIDDEN,
-                    is_decisive=name in decisive or (name == "is_enabled" and after is True),
-                )
-            )
-    return changes
-
-
-def _label(form: Any, name: str) -> Any:
-    """As the source has it: to those of a model's fields Django gives a capital, which is not translated."""
-    if name in form.declared_fields:
-        return form.fields[name].label
-    return getattr(PaymentChannel._meta.get_field(name), "verbose_name", name)
 
 
 def _chosen_driver(request: HttpRequest) -> Driver | None:

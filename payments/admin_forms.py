@@ -1,5 +1,6 @@
 """The form of a way to pay: what its driver asks for, and nothing else. Secrets go in and never come out."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from cardshop.common.money import to_minor, to_text
@@ -110,6 +112,8 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
             minor = getattr(channel, column)
             self.initial[name] = to_text(minor, currency) if minor else ""
         for setting in self.driver.settings:
+            if can_be_removed(setting):
+                self.initial[removal_name(setting)] = False
             if not setting.is_secret and setting.name not in COLUMNS:
                 self.initial[field_name(setting)] = channel.options.get(setting.name, "")
 
@@ -127,7 +131,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     @sensitive_variables()
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        for name in self.identity - set(self.changed_data):
+        for name in self.sealed_with - set(self.changed_data):
             if self.instance.pk and name in cleaned:
                 cleaned[name] = self.initial[name]  # to the letter, as the secrets are bound to it
         self._check_settings(cleaned)
@@ -136,10 +140,15 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     @property
-    def identity(self) -> set[str]:
-        """The fields that say where calls go, who is believed and who is paid."""
+    def sealed_with(self) -> set[str]:
+        """The fields that the secrets are bound to, as they are stored."""
         address = {"base_url"} if self.driver.has_address else set()
         return address | {field_name(s) for s in self.driver.settings if not s.is_secret}
+
+    @property
+    def identity(self) -> set[str]:
+        """The fields that say where calls go, who is believed and who is paid."""
+        return self.sealed_with - {field_name(s) for s in self.driver.settings if s.is_preference}
 
     @property
     def secret_fields(self) -> set[str]:
@@ -162,26 +171,33 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     @sensitive_variables()
     def _take_secrets(self, cleaned: dict[str, Any]) -> None:
         """The sealed secrets open only for what they were entered with: nobody can send them elsewhere, or
-        have somebody else's notices believed. Whoever changes any of that enters them all again.
+        have somebody else's notices believed. Whoever changes any of that enters them all again. Preferences
+        and single secrets may change alone; then they are sealed anew.
         """
         secrets = {s.name: cleaned.get(field_name(s), "") for s in self.driver.settings if s.is_secret}
-        is_new, is_moved = not self.instance.pk, bool(self.identity & set(self.changed_data))
-        if is_moved and not is_new:
-            self._demand(_("Enter it again: it was for what you have changed."))
-        elif not is_new and any(secrets.values()) and not all(secrets.values()):
+        removed = {s.name for s in self.driver.settings if cleaned.get(removal_name(s))}
+        if self.instance.pk and (
+            any(secrets.values()) or removed or self.sealed_with & set(self.changed_data)
+        ):
             try:
-                secrets = {**secrets_of(self.instance), **{n: text for n, text in secrets.items() if text}}
+                stored = secrets_of(self.instance)
             except Unreachable:
+                stored = {}
                 self._demand(_("Enter them all: those that are stored cannot be opened."))
+            kept = {name: text for name, text in stored.items() if text and name not in removed}
+            if self.identity & set(self.changed_data):
+                self._demand(_("Enter it again: it was for what you have changed."), also=kept)
+            else:
+                secrets = {name: text or kept.get(name, "") for name, text in secrets.items()}
         if any(secrets.values()):
             self._secrets = secrets
 
-    def _demand(self, why: str) -> None:
+    def _demand(self, why: str, *, also: Collection[str] = ()) -> None:
         """All the secrets that there must be."""
         for setting in self.driver.settings:
             name = field_name(setting)
             is_missing = not self.cleaned_data.get(name) and name not in self.errors
-            if setting.is_secret and setting.is_required and is_missing:
+            if setting.is_secret and (setting.is_required or setting.name in also) and is_missing:
                 self.add_error(name, why)
 
     def _read_money(self, cleaned: dict[str, Any]) -> None:
@@ -223,14 +239,24 @@ def field_name(setting: Setting) -> str:
     return setting.name if setting.name in COLUMNS else f"option_{setting.name}"
 
 
+def removal_name(setting: Setting) -> str:
+    """Of the box that takes away a secret which need not be there: what is left empty is kept."""
+    return f"remove_{setting.name}"
+
+
 def _minor(text: str, currency: str) -> int:
     if (minor := to_minor(text, currency)) > MOST:
         raise ValueError("more than anybody charges")
     return minor
 
 
+def can_be_removed(setting: Setting) -> bool:
+    return setting.is_secret and not setting.is_required
+
+
 def form_for(driver: Driver) -> type[ChannelForm]:
     body: dict[str, Any] = {field_name(setting): _field_for(setting) for setting in driver.settings}
+    body |= {removal_name(setting): _removal() for setting in driver.settings if can_be_removed(setting)}
     # Not `type`: Django's metaclass gathers the fields.
     made: type[ChannelForm] = ModelFormMetaclass("ChannelForm", (ChannelForm,), {**body, "driver": driver})  # type: ignore[assignment]
     return made
@@ -250,3 +276,8 @@ def _field_for(setting: Setting) -> forms.CharField:
         return KeyField(**said, max_length=LONGEST_KEY, widget=UnfoldAdminTextareaWidget({"rows": 5}))
     longest = LONGEST_MERCHANT_ID if setting.name == "merchant_id" else LONGEST_OPTION
     return forms.CharField(**said, max_length=longest, widget=widget)
+
+
+def _removal() -> forms.BooleanField:
+    label = gettext_lazy("Remove the stored one")
+    return forms.BooleanField(label=label, required=False, widget=UnfoldBooleanSwitchWidget)

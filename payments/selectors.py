@@ -83,9 +83,10 @@ def sharing_account(channel: PaymentChannel) -> QuerySet[PaymentChannel]:
     """The channels, this one among them, of its account at the provider: each is told of, and can ask about,
     the others' trades.
     """
-    return PaymentChannel.objects.filter(
+    alike = PaymentChannel.objects.filter(
         shop=channel.shop_id, base_url=channel.base_url, merchant_id=channel.merchant_id
     )
+    return alike.filter(pk__in=[other.pk for other in alike if other.account == channel.account])
 
 
 class ReturnPath(NamedTuple):

@@ -35,9 +35,12 @@ def has_fresh_code(request: HttpRequest) -> bool:
     return bool(-_APART <= db_now().timestamp() - passed_at < FRESH)
 
 
-def ask_for_code(request: HttpRequest) -> HttpResponse:
-    """On the way to a form, the page that asks for a code. Where a form was sent, a page that says so."""
-    confirm = f"{reverse('admin:confirm')}?next={quote(request.get_full_path())}"
+def ask_for_code(request: HttpRequest, *, back_to: str = "") -> HttpResponse:
+    """On the way to a form, the page that asks for a code. Where a form was sent, a page that says so.
+
+    `back_to` is the page to be on afterwards, where the address of the request itself cannot be looked at.
+    """
+    confirm = f"{reverse('admin:confirm')}?next={quote(back_to or request.get_full_path())}"
     if request.method == "GET":
         return redirect(confirm)
     context = {**admin.site.each_context(request), "title": _("Nothing was saved"), "confirm": confirm}

@@ -1,4 +1,8 @@
-"""The merchant's pages of prepaid balances: open one, pay in, put right, freeze. A code is shown once."""
+"""The merchant's pages of prepaid balances: open one, pay in, put right, freeze. A code is shown once.
+
+Whatever makes money, or a code that it can be spent with, takes a fresh one-time code. Freezing does not: who
+has to stop something is in a hurry.
+"""
 
 from typing import Any
 
@@ -14,6 +18,7 @@ from django.views.decorators.http import require_POST
 from cardshop.common.admin import MerchantAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
+from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from payments.checkout.balance_forms import CREDIT, MoveForm, OpenForm
@@ -55,6 +60,8 @@ class BalanceAdmin(MerchantAdmin):
         """Ends on the page with the code, which is drawn here and kept nowhere."""
         if not self.has_add_permission(request):
             raise PermissionDenied
+        if not has_fresh_code(request):
+            return ask_for_code(request)
         shop = Shop.objects.order_by("pk").first()
         first = {"shop": shop, "currency": shop.currency if shop else ""}
         form = OpenForm(request.POST) if request.method == "POST" else OpenForm(initial=first)
@@ -97,6 +104,8 @@ class BalanceAdmin(MerchantAdmin):
 
     def move_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         balance = self._changeable(request, pk)
+        if not has_fresh_code(request):
+            return ask_for_code(request, back_to=_page_of(balance))
         form = MoveForm(request.POST, currency=balance.currency)
         if not form.is_valid():
             for errors in form.errors.values():
@@ -124,6 +133,8 @@ class BalanceAdmin(MerchantAdmin):
     def freeze_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         balance = self._changeable(request, pk)
         is_frozen = request.POST.get("frozen") == "yes"
+        if not is_frozen and not has_fresh_code(request):
+            return ask_for_code(request, back_to=_page_of(balance))
         if set_frozen(balance, is_frozen):
             said = (
                 _("It is frozen: nothing can be paid with it.") if is_frozen else _("It can be used again.")
@@ -134,6 +145,8 @@ class BalanceAdmin(MerchantAdmin):
 
     def new_code_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         balance = self._changeable(request, pk)
+        if not has_fresh_code(request):
+            return ask_for_code(request, back_to=_page_of(balance))
         code = renew_code(balance)
         self.log_change(request, balance, _("new code"))
         return self._show_code(request, balance, code)
@@ -151,7 +164,7 @@ class BalanceAdmin(MerchantAdmin):
             "code": code,
             "balance": balance,
             "amount": self.amount(balance),
-            "page": reverse("admin:payments_balance_change", args=[balance.pk]),
+            "page": _page_of(balance),
         }
         response = render(request, "admin/payments/balance_code.html", context)
         response["Cache-Control"] = "no-store"
@@ -175,8 +188,12 @@ def _entries(balance: Balance) -> dict[str, Any]:
     return table(_("Entries"), headers, rows)
 
 
+def _page_of(balance: Balance) -> str:
+    return reverse("admin:payments_balance_change", args=[balance.pk])
+
+
 def _back_to(balance: Balance) -> HttpResponse:
-    return redirect("admin:payments_balance_change", balance.pk)
+    return redirect(_page_of(balance))
 
 
 def _url_name(name: str) -> str:

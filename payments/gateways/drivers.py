@@ -30,13 +30,18 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One thing to enter. `check` raises ValueError, with words for the merchant, for what it cannot be."""
+    """One thing to enter. `check` raises ValueError, with words for the merchant, for what it cannot be.
+
+    `is_preference`: it says nothing of where calls go, who is believed and who is paid, so secrets that were
+    entered before stay good for it.
+    """
 
     name: str
     label: str | Promise
     help_text: str | Promise = ""
     is_secret: bool = False
     is_required: bool = True
+    is_preference: bool = False
     check: Callable[[str], object] | None = None
 
 

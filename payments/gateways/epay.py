@@ -240,6 +240,7 @@ DRIVER = Driver(
                 " that word: pc, mobile, qq, wechat or alipay."
             ),
             is_required=False,
+            is_preference=True,
             check=_check_device,
         ),
         Setting(
@@ -247,6 +248,7 @@ DRIVER = Driver(
             label=_("Sign values URL-encoded"),
             help_text=_("yes for the few providers whose signatures do not fit otherwise."),
             is_required=False,
+            is_preference=True,
             check=_check_yes,
         ),
     ),

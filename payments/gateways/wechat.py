@@ -278,6 +278,7 @@ DRIVER = Driver(
             label=_("Open WeChat from the browsers of phones (H5)"),
             help_text=_("Enter yes once WeChat has granted you H5 payments and knows the shop's domain."),
             is_required=False,
+            is_preference=True,
             check=_check_yes,
         ),
         Setting(

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from cardshop.common.crypto import keyring
+from cardshop.common.crypto import CannotOpen, keyring
 
 
 class PaymentChannel(models.Model):
@@ -69,6 +69,21 @@ class PaymentChannel(models.Model):
         if self.options:
             parts.append(json.dumps(self.options, sort_keys=True))
         return ":".join(parts).encode()
+
+    @property
+    def account(self) -> tuple[int, str, str, bool]:
+        """The same for all channels of one account at the provider: each is told of the others' trades.
+
+        Stripe calls an account by the same id for test keys, which see none of what the live ones see.
+        """
+        return self.shop_id, self.base_url, self.merchant_id, self._has_test_key
+
+    @property
+    def _has_test_key(self) -> bool:
+        try:
+            return self.driver == "stripe_checkout" and "k_test_" in self.secret
+        except CannotOpen:
+            return False
 
     @property
     def secret(self) -> str:

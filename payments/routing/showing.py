@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from cardshop.shops.models import Shop
-from payments.gateways import left_alone
 from payments.models import PaymentChannel
 from payments.routing import state
 from payments.routing.cohorts import KEPT, Cohort, Tally
@@ -32,7 +31,7 @@ class Point:
 @dataclass(frozen=True)
 class ChannelSeen:
     """`low` and `high`: where the rate is 19 times out of 20. `share` of the method's payments in the last
-    hour. `trials`: payments that the rate rests upon, 0 when nothing is known. `left_alone_for` seconds.
+    hour. `trials`: payments that the rate rests upon, 0 when nothing is known.
     """
 
     channel: PaymentChannel
@@ -41,7 +40,6 @@ class ChannelSeen:
     high: float
     trials: float
     share: float
-    left_alone_for: float | None
     history: list[Point]
 
 
@@ -71,7 +69,6 @@ def _seen(channels: Sequence[PaymentChannel], at: float) -> list[ChannelSeen]:
                 high=high,
                 trials=max(0.0, estimate.trials - KNOBS.prior),
                 share=sent / in_all if in_all else 0.0,
-                left_alone_for=left_alone(channel).get("create"),
                 history=_history(channel.pk, cohorts, at),
             )
         )

@@ -1,7 +1,9 @@
-"""Who has changed what about a way to pay: written into its history, and mailed to those who should know.
+"""Who has changed what about a shop or a way to pay: written into its history, and mailed to those who should
+know.
 
 The history is Django's LogEntry, with `change_message` as JSON that the admin can show by itself, and more:
-`changes` is a list of `[label, before, after]`, `from` the address of whoever did it, `shop` the shop's id.
+`changes` is a list of `[label, before, after]`, `from` the address of whoever did it, `shop` the shop's id,
+`also_to` an address to mail besides the usual ones, if there is one.
 Labels are as in the source, to be translated for whoever reads them. Of a secret, and of a key, there is
 only that it changed.
 """
@@ -21,17 +23,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from cardshop.outbox.services import promise
+from cardshop.shops.models import Shop
 from payments.models import PaymentChannel
 
 LONGEST = 200  # characters of a value
 CHANGED = "changed"
+
+Subject = PaymentChannel | Shop
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """One thing that is different now. What `is_hidden` is told by its name alone.
 
-    `is_decisive`: it decides where the money goes.
+    `is_decisive`: it decides where money or keys go, or who is told.
     """
 
     label: str | Promise
@@ -50,15 +55,16 @@ class Change:
 
 @transaction.atomic
 def record_changes(
-    channel: PaymentChannel,
+    subject: Subject,
     changes: Iterable[Change],
     *,
     action: int,
     user_id: int,
     address: str,
+    also_to: str = "",
     now: datetime,
 ) -> LogEntry:
-    """Into the history; and by mail to those who should know, where it is about where the money goes.
+    """Into the history; and by mail to those who should know, where something decisive is changed.
 
     `action` is one of LogEntry's. Call it in the transaction of the change itself.
     """
@@ -67,22 +73,34 @@ def record_changes(
     summaries: dict[int, dict[str, Any]] = {
         ADDITION: {"added": {}},
         CHANGE: {"changed": {"fields": [label for label, *_values in told]}},
-        DELETION: {"deleted": {"name": "payment channel", "object": _line(channel)}},
+        DELETION: {"deleted": {"name": _kind(subject), "object": _line(subject)}},
     }
     entry = LogEntry.objects.create(
         user_id=user_id,
-        content_type=ContentType.objects.get_for_model(PaymentChannel),
-        object_id=str(channel.pk),
-        object_repr=_line(channel),
+        content_type=ContentType.objects.get_for_model(subject),
+        object_id=str(subject.pk),
+        object_repr=_line(subject),
         action_flag=action,
         action_time=now,
         change_message=json.dumps(
-            [{**summaries[action], "changes": told, "from": address, "shop": channel.shop_id}]
+            [
+                {
+                    **summaries[action],
+                    "changes": told,
+                    "from": address,
+                    "shop": shop_of(subject).pk,
+                    "also_to": also_to,
+                }
+            ]
         ),
     )
     if action != CHANGE or any(change.is_decisive for change in changes):
-        promise("payments.mail_channel_changes", [entry.pk], shop_id=channel.shop_id, now=now)
+        promise("payments.mail_channel_changes", [entry.pk], shop_id=shop_of(subject).pk, now=now)
     return entry
+
+
+def shop_of(subject: Subject) -> Shop:
+    return subject if isinstance(subject, Shop) else subject.shop
 
 
 def what_is_told(entry: LogEntry) -> dict[str, Any] | None:
@@ -112,6 +130,11 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return "–" if value in (None, "") else str(value)
+
+
+def _kind(subject: Subject) -> str:
+    with override(None):
+        return str(subject._meta.verbose_name)
 
 
 def _plain(value: object) -> object:

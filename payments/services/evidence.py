@@ -88,7 +88,7 @@ def record_receipts(news: Sequence[News], *, now: datetime) -> list[Receipt]:
 
 def _receipt_of(news: News, attempt: PaymentAttempt | None, now: datetime) -> Receipt:
     channel, evidence = news.channel, news.evidence
-    if attempt is not None and _account(attempt.channel) == _account(channel):
+    if attempt is not None and attempt.channel.account == channel.account:
         channel = attempt.channel
     else:
         attempt = None
@@ -105,10 +105,6 @@ def _receipt_of(news: News, attempt: PaymentAttempt | None, now: datetime) -> Re
         status=ReceiptStatus.ATTENTION if evidence.gone_back else ReceiptStatus.RECORDED,
         attention=GONE_BACK if evidence.gone_back else "",
     )
-
-
-def _account(channel: PaymentChannel) -> tuple[int, str, str]:
-    return channel.shop_id, channel.base_url, channel.merchant_id
 
 
 def _recorded_before(said: Receipt) -> Receipt:

@@ -10,7 +10,7 @@ from payments.ledger.entries import balance_of
 from payments.models import Balance
 from tests.balances import left_on, make_balance
 from tests.factories import the_shop
-from tests.staff import logged_in, make_boss, make_clerk
+from tests.staff import confirmed, let_code_age, logged_in, make_boss, make_clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +20,7 @@ LIST = "/admin/payments/balance/"
 @pytest.fixture
 def boss():
     the_shop()
-    return logged_in(make_boss())
+    return confirmed(make_boss())
 
 
 def page_of(balance: Balance) -> str:
@@ -176,3 +176,38 @@ def test_who_may_only_look_changes_nothing():
         assert clerk.post(f"{LIST}{balance.pk}/{what}/", {"frozen": "yes"}).status_code == 403
     balance.refresh_from_db()
     assert not balance.is_frozen
+
+
+def test_an_open_session_makes_no_money_and_reads_no_code(boss):
+    balance, code = make_balance(5000)
+    Balance.objects.update(is_frozen=True)
+    let_code_age(boss, 301)
+
+    assert boss.get(f"{LIST}add/").headers["Location"] == f"/admin/confirm/?next={LIST}add/"
+    refused = [
+        boss.post(f"{LIST}add/", opening()),
+        boss.post(
+            f"{LIST}{balance.pk}/move/", {"kind": "credit", "amount": "9", "reason": "x", "reference": "r"}
+        ),
+        boss.post(f"{LIST}{balance.pk}/new-code/"),
+        boss.post(f"{LIST}{balance.pk}/freeze/", {"frozen": "no"}),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 4
+    for answer in refused[1:]:
+        assert f"/admin/confirm/?next={page_of(balance)}" in answer.content.decode()
+    balance.refresh_from_db()
+    assert (balance.amount_minor, balance.is_frozen, Balance.objects.count()) == (5000, True, 1)
+    Balance.objects.update(is_frozen=False)
+    assert balance_of(code, shop_id=balance.shop_id) == balance
+
+
+def test_freezing_takes_no_code(boss):
+    balance, _code = make_balance()
+    let_code_age(boss, 301)
+
+    assert boss.get(page_of(balance)).status_code == 200
+    boss.post(f"{LIST}{balance.pk}/freeze/", {"frozen": "yes"})
+
+    balance.refresh_from_db()
+    assert balance.is_frozen

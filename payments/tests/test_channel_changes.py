@@ -4,7 +4,9 @@ import json
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.core import mail
+from structlog.testing import capture_logs
 
 from cardshop.outbox.models import OutboxMessage
 from cardshop.shops.models import Shop
@@ -168,3 +170,21 @@ def test_change_trace_and_promise_stand_or_fall_together(boss, channel, monkeypa
     channel.refresh_from_db()
     assert channel.base_url == "https://pay.example.com/"
     assert not LogEntry.objects.exists()
+
+
+def test_where_nobody_can_be_told_the_merchant_and_the_log_say_so(boss, channel):
+    User.objects.update(email="")
+
+    page = boss.post(f"{CHANNELS}{channel.pk}/change/", channel_form(merchant_id="2002"), follow=True)
+    with capture_logs() as logs:
+        mail_channel_changes()
+
+    assert "Nobody hears of changes" in page.content.decode()
+    assert not mail.outbox
+    assert ("error", "nobody to tell of a change") in [(each["log_level"], each["event"]) for each in logs]
+    assert OutboxMessage.objects.get(task=TASK).done_at is not None
+
+
+def test_where_somebody_can_be_told_nothing_is_said(boss, channel):
+    page = boss.post(f"{CHANNELS}{channel.pk}/change/", channel_form(merchant_id="2002"), follow=True)
+    assert "Nobody hears of changes" not in page.content.decode()

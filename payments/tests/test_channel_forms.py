@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from django.core import mail
 from django.utils.html import escape
 from django.utils.translation import override
 
@@ -10,6 +11,7 @@ from payments.gateways import DRIVERS, epay, seal_secrets, secrets_of
 from payments.gateways.drivers import Setting
 from payments.gateways.rsa import private_key
 from payments.models import PaymentChannel
+from payments.tasks import mail_channel_changes
 from payments.tests.channel_forms import (
     ALL_DRIVERS,
     CHANNELS,
@@ -41,6 +43,7 @@ DOUBLE = replace(
         Setting(name="third", label="Third key", is_secret=True, is_required=False),
         Setting(name="zone", label="Zone", help_text="Ask them which.", check=no_dots),
         Setting(name="hint", label="Hint", is_required=False),
+        Setting(name="taste", label="Taste", is_required=False, is_preference=True),
     ),
 )
 
@@ -157,11 +160,62 @@ def test_of_several_secrets_one_can_be_changed_alone(boss):
 @pytest.mark.parametrize("moved", [{"option_zone": "us"}, {"option_hint": "x"}, {"merchant_id": "2"}])
 def test_other_options_need_all_the_secrets_again(boss, moved):
     channel = make_double()
-    page = boss.post(f"{CHANNELS}{channel.pk}/change/", double_form(secret_second="", **moved))
-    assert page.status_code == 200
+    entered = {"secret_third": "CANARY-third", **moved}
+    for missing in ("secret_secret", "secret_second", "secret_third"):
+        page = boss.post(f"{CHANNELS}{channel.pk}/change/", double_form(**{**entered, missing: ""}))
+        assert "Enter it again" in page.content.decode()
+        channel.refresh_from_db()
+        assert (channel.options, secrets_of(channel)["secret"]) == ({"zone": "eu"}, "one")
+    assert boss.post(f"{CHANNELS}{channel.pk}/change/", double_form(**entered)).status_code == 302
     channel.refresh_from_db()
-    assert (channel.options, secrets_of(channel)["secret"]) == ({"zone": "eu"}, "one")
-    assert boss.post(f"{CHANNELS}{channel.pk}/change/", double_form(**moved)).status_code == 302
+    assert secrets_of(channel) == {
+        "secret": "CANARY-secret",
+        "second": "CANARY-second",
+        "third": "CANARY-third",
+    }
+
+
+NONE_ENTERED = {"secret_secret": "", "secret_second": ""}
+
+
+@pytest.mark.usefixtures("double")
+def test_a_preference_needs_no_secret_again_and_loses_none(boss):
+    channel = make_double()
+    for taste in ("sweet", "sour", ""):
+        entered = double_form(option_taste=taste, **NONE_ENTERED)
+        assert boss.post(f"{CHANNELS}{channel.pk}/change/", entered).status_code == 302
+        channel.refresh_from_db()
+        assert channel.options.get("taste", "") == taste
+        assert secrets_of(channel) == {"secret": "one", "second": "two", "third": "three"}
+    mail_channel_changes()
+    assert not mail.outbox
+
+
+def test_the_preferences_are_what_leads_nothing_anywhere():
+    marked = {(driver.name, s.name) for driver in ALL_DRIVERS for s in driver.settings if s.is_preference}
+    assert marked == {("epay_v1", "device"), ("epay_v1", "signs_encoded"), ("wechat", "h5")}
+
+
+@pytest.mark.usefixtures("double")
+def test_a_secret_that_need_not_be_there_is_removed_on_purpose(boss):
+    channel = make_double()
+    address = f"{CHANNELS}{channel.pk}/change/"
+    assert boss.get(address).content.decode().count('name="remove_') == 1
+    assert 'name="remove_' not in boss.get(add_address("double")).content.decode()
+
+    assert boss.post(address, double_form(remove_third="on", **NONE_ENTERED)).status_code == 302
+
+    channel.refresh_from_db()
+    assert secrets_of(channel) == {"secret": "one", "second": "two", "third": ""}
+    history = boss.get(f"{CHANNELS}{channel.pk}/history/").content.decode()
+    assert "Remove the stored one: no → yes" in history
+
+
+@pytest.mark.usefixtures("double")
+def test_a_secret_is_removed_together_with_what_it_was_for(boss):
+    channel = make_double()
+    entered = double_form(option_zone="us", remove_third="on")
+    assert boss.post(f"{CHANNELS}{channel.pk}/change/", entered).status_code == 302
     channel.refresh_from_db()
     assert secrets_of(channel) == {"secret": "CANARY-secret", "second": "CANARY-second", "third": ""}
 

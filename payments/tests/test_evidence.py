@@ -10,7 +10,9 @@ from inventory.models import CardKey
 from orders.models import DeliveredKey, Order
 from orders.selectors import revealed_keys
 from orders.services.delivery import deliver_orders
-from payments.models import Receipt
+from payments.gateways import seal_secrets
+from payments.models import PaymentChannel, Receipt
+from payments.selectors import sharing_account
 from payments.services import evidence as subject
 from payments.services.closing import ASK_FOR, begin_closing, close_due_orders, finish_closing
 from payments.services.evidence import GONE_BACK
@@ -18,6 +20,7 @@ from payments.services.resolving import resolve_receipt
 from tests.factories import (
     counters,
     make_attempt,
+    make_channel,
     make_order,
     make_variant,
     paid_evidence,
@@ -235,3 +238,36 @@ def test_money_that_goes_back_after_we_heard_of_it_changes_nothing():
 
     receipt = Receipt.objects.get()
     assert (receipt.status, receipt.attention) == ("applied", "")
+
+
+def stripe_channel(slug, key):
+    options = {"driver": "stripe_checkout", "base_url": "https://api.stripe.com/", "merchant_id": "acct_1"}
+    channel = make_channel(slug=slug, **options)
+    seal_secrets(channel, {"api_key": key, "webhook_secret": "whsec_x"})
+    channel.save()
+    return channel
+
+
+def test_the_test_side_of_an_account_is_another_account():
+    live, live_too = stripe_channel("live", "sk_live_a"), stripe_channel("live-too", "rk_live_b")
+    test, test_too = stripe_channel("test", "sk_test_c"), stripe_channel("test-too", "rk_test_d")
+    assert set(sharing_account(live)) == {live, live_too}
+    assert set(sharing_account(test_too)) == {test, test_too}
+
+    attempt = make_attempt(make_order(make_variant(keys=1)), live)
+    told_by_twin = settle_evidence(live_too, paid_evidence(attempt, txn="txn-1"))
+    told_by_test = settle_evidence(test, paid_evidence(attempt, txn="txn-2"))
+
+    told_by_twin.refresh_from_db()
+    assert (told_by_twin.channel, told_by_twin.attempt, told_by_twin.status) == (live, attempt, "applied")
+    assert (told_by_test.channel, told_by_test.attempt) == (test, None)
+
+
+def test_what_cannot_be_opened_keeps_no_money_from_being_recorded():
+    channel = stripe_channel("live", "sk_live_a")
+    PaymentChannel.objects.update(sealed_secret=b"another:" + bytes(60))
+    channel.refresh_from_db()
+    attempt = make_attempt(make_order(make_variant(keys=1)), channel)
+    receipt = settle_evidence(channel, paid_evidence(attempt))
+    receipt.refresh_from_db()
+    assert receipt.status == "applied"

@@ -299,4 +299,3 @@ def test_people_see_rates_with_how_sure_they_are_and_where_payments_went():
     assert (by_slug["b"].trials, round(by_slug["a"].trials)) == (0, pytest.approx(165, abs=20))
     assert sum(point.sent for point in by_slug["c"].history) == 60
     assert sum(point.paid for point in by_slug["a"].history) == 144
-    assert by_slug["a"].left_alone_for is None

@@ -1,20 +1,27 @@
-"""The merchant's page of a shop."""
+"""The merchant's page of a shop. It is here, since what is changed there is told as with the ways to pay."""
 
 import re
+from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE
 from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from cardshop.common.admin import MerchantAdmin
 from cardshop.shops.models import Shop
+from payments.admin_changes import ToldAdmin
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_CONTACT = Shop._meta.get_field("contact_email").verbose_name
 
 
 class ShopForm(forms.ModelForm):  # type: ignore[type-arg]
+    # Where the buyers' links and the providers' notices lead, what a price is worth, who is warned, and who
+    # can give money back alone.
+    decisive = frozenset({"host", "currency", "contact_email", "refunds_need_two"})
+
     def clean_host(self) -> str:
         """Lower case and bare, as requests are compared with it and mails are linked to it."""
         host = str(self.cleaned_data["host"]).strip().lower()
@@ -24,7 +31,7 @@ class ShopForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Shop)
-class ShopAdmin(MerchantAdmin):
+class ShopAdmin(ToldAdmin):
     form = ShopForm
     list_display = ["name", "host", "currency", "is_open"]
     search_fields = ["name", "name_en", "slug", "host"]
@@ -41,3 +48,8 @@ class ShopAdmin(MerchantAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False  # everything hangs on it; close it instead
+
+    def log_change(self, request: HttpRequest, obj: Shop, message: Any) -> Any:
+        """Told to the former address too: whoever takes the shop over would name their own first."""
+        former = next((str(one.before or "") for one in message if one.label == _CONTACT), "")
+        return self.record(request, obj, message, action=CHANGE, also_to=former)
