@@ -163,11 +163,11 @@ def fail(refund: Refund, error: str, *, now: datetime, actor: str = PROVIDER) ->
     receipt, order = _lock(refund)
     if not _end(refund, RefundStatus.FAILED, now, last_error=error[:200], attention=REFUSED):
         return False
-    put_back(receipt, refund.amount_minor)
     if order is not None and refund.item is not None:
         keep_after_all(order, refund.item, reason=REFUSED, actor=actor, now=now)
     elif order is not None:
         note(order, reason=REFUSED, actor=actor, now=now)
+    put_back(refund, receipt, order, now=now)
     logger.warning("refund failed", refund=refund.out_refund_no, error=error)
     return True
 

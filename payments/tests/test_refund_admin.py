@@ -1,5 +1,7 @@
 """The merchant's pages of money that goes back, and the page of all that waits for a person."""
 
+from dataclasses import replace
+
 import pytest
 from django.core import mail
 from django.urls import reverse
@@ -186,6 +188,22 @@ def test_a_refused_refund_waits_until_somebody_says_what_was_done(boss, refunder
     refund.refresh_from_db()
     assert (refund.resolved_by, refund.status) == ("boss", "failed")
     assert "sent by hand" in order.events.last().reason
+    assert "Nothing waits for you" in boss.get(ATTENTION).content.decode()
+
+
+def test_money_without_an_order_can_be_sent_back_again_after_a_refusal(boss, refunder):
+    channel = refunding_channel()
+    evidence = paid_evidence(make_attempt(make_order(make_variant(keys=1)), channel), txn="T9")
+    receipt = settle_evidence(channel, replace(evidence, out_trade_no="unknown"))
+    refunder.answers = [GatewayRefused("not enough money in the account")]
+    press(boss, receipt, "refund")
+    send_refunds()
+    assert "Refund ¥9.90" in boss.get(ATTENTION).content.decode()
+
+    assert "Done" in press(boss, receipt, "refund")
+    send_refunds()
+
+    assert list(refunder.refunds.values()) == [990]
     assert "Nothing waits for you" in boss.get(ATTENTION).content.decode()
 
 
