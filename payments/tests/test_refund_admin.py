@@ -9,9 +9,12 @@ from django.utils import translation
 
 from cardshop.common.clock import db_now
 from orders.models import Order
+from orders.selectors import revealed_keys
 from orders.services.delivery import deliver_orders
 from payments.gateways.base import Ability, GatewayError, GatewayRefused
 from payments.models import Receipt, Refund
+from payments.services.closing import begin_closing, finish_closing
+from payments.services.refund_sending import finish
 from payments.tasks import mail_refunds, send_refunds
 from payments.tests.refunder import refunding_channel
 from tests.factories import (
@@ -89,7 +92,47 @@ def test_the_buyer_is_told_by_page_and_by_mail(boss, client):
     assert "¥9.90" in said.subject
     page = client.get(order_page(order)).content.decode()
     assert "Your money has been refunded" in page
-    assert "KEY-" not in page
+
+
+@pytest.mark.parametrize("amount", ["", "3.00"])
+def test_keys_that_were_handed_over_stay_with_the_buyer(boss, client, amount):
+    order = bought()
+    ((_line, (key,)),) = revealed_keys(order)
+
+    ask(boss, order, amount=amount)
+    send_refunds()
+
+    page = client.get(order_page(order)).content.decode()
+    assert f"We have refunded ¥{amount or '9.90'}." in page
+    assert key in page
+
+
+def test_the_page_of_an_order_that_ended_tells_of_its_money(boss, client, refunder):
+    order = make_order(make_variant(keys=1))
+    begin_closing(order, "expired", reason="not paid in time", actor="system", now=db_now())
+    finish_closing([order.pk], db_now())
+    make_order(order.items.get().variant)
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+    type(the_shop()).objects.update(refunds_need_two=True)
+    refunder.answers = [GatewayError("no answer")]
+
+    def told():
+        page = client.get(order_page(order)).content.decode()
+        state = client.get(f"/api/v1/orders/{order.token}/").json()
+        headings = ("no payment", "Your money has arrived", "is being refunded", "has been refunded")
+        (heading,) = (heading for heading in headings if heading in page)
+        return heading, state["money_received"], state["is_refunding"], state["is_refunded"]
+
+    press(boss, receipt, "refund")
+    assert told() == ("Your money has arrived", True, False, False)
+    press(logged_in(make_boss("mei")), Refund.objects.get(), "approve")
+    assert told() == ("is being refunded", False, True, False)
+    send_refunds()
+    assert told() == ("is being refunded", False, True, False)
+    finish(Refund.objects.get(), actor="boss", now=db_now())
+    assert told() == ("has been refunded", False, False, True)
+    assert "We have refunded ¥9.90." in client.get(order_page(order)).content.decode()
 
 
 @pytest.mark.parametrize(
