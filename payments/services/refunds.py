@@ -61,9 +61,10 @@ def request_refund(
     """Give back `amount_minor` of what came, and with it a line of the order, if one is named.
 
     The money is set aside at once, so that all refunds of a receipt never come to more than it. With a line
-    goes at most its price; without one, of a paid order that waits for its keys, only what came on top of
-    the price. A receipt that waited for a person is dealt with by this, and pays for nothing any more; so are
-    refunds of it that the provider refused. Should this one come to nothing, it waits again.
+    goes at most its price, and no less while its keys are still to be delivered; without one, of a paid order
+    that waits for its keys, only what came on top of the price. A receipt that waited for a person is dealt
+    with by this, and pays for nothing any more; so are refunds of it that the provider refused. Should this
+    one come to nothing, it waits again.
 
     Raises NotRefundable, TooMuch.
     """
@@ -191,8 +192,16 @@ def _require_line(receipt: Receipt, order: Order | None, item: OrderItem, amount
         raise NotRefundable(_("This line is being refunded already, or has been."))
     if Refund.objects.filter(item=item, status=RefundStatus.AWAITED).exists():
         raise NotRefundable(_("A refund of this line is waiting for a second person."))
-    if amount_minor > fresh.unit_price_minor * fresh.quantity:
+    price_minor = fresh.unit_price_minor * fresh.quantity
+    if amount_minor > price_minor:
         raise TooMuch
+    owed_minor = min(price_minor, refundable_minor(receipt))
+    if fresh.status == ItemStatus.OPEN and amount_minor < owed_minor:
+        # The buyer loses the keys with it.
+        raise NotRefundable(
+            _("The keys of this line have not been delivered: with it goes all of %(amount)s.")
+            % {"amount": display(owed_minor, receipt.currency)}
+        )
 
 
 def surplus_minor(payment: Payment) -> int:

@@ -36,11 +36,12 @@ def boss():
     return logged_in(make_boss())
 
 
-def bought(**money):
+def bought(*, keys_to_follow=False, **money):
     order = make_order(make_variant(keys=1), contact_email="lin@example.org")
     attempt = make_attempt(order, refunding_channel())
     settle_evidence(attempt.channel, paid_evidence(attempt, **money))
-    deliver_orders([order.pk], db_now())
+    if not keys_to_follow:
+        deliver_orders([order.pk], db_now())
     order.refresh_from_db()
     return order
 
@@ -149,6 +150,16 @@ def test_the_page_of_an_order_that_ended_tells_of_its_money(boss, client, refund
 def test_what_cannot_be_refunded_is_said_and_nothing_changes(boss, form, why):
     assert why in ask(boss, bought(), **form).content.decode()
     assert not Refund.objects.exists()
+
+
+def test_a_line_that_was_not_delivered_goes_back_for_all_of_its_price(boss):
+    order = bought(keys_to_follow=True)
+
+    assert "goes all of ¥9.90" in ask(boss, order, amount="1.00").content.decode()
+    assert not Refund.objects.exists()
+    assert order.items.get().status == "open"
+
+    assert "¥9.90 is being refunded" in ask(boss, order, amount="9.90").content.decode()
 
 
 def test_refunding_takes_a_post_and_a_permission(boss):
