@@ -38,18 +38,6 @@ class RefundStatus(models.TextChoices):
         return [cls.DONE, cls.FAILED, cls.DECLINED]
 
 
-R = RefundStatus
-# Asked for again under the same number, a refund that was sent is still one refund.
-REFUND_NEXT: dict[str, set[str]] = {
-    R.AWAITED: {R.REQUESTED, R.DECLINED},
-    R.REQUESTED: {R.SENT},
-    R.SENT: {R.DONE, R.FAILED, R.REQUESTED},  # back where the provider was not even asked
-    R.DONE: set(),
-    R.FAILED: set(),
-    R.DECLINED: set(),
-}
-
-
 class EntryKind(models.TextChoices):
     CREDIT = "credit", _("paid in")
     PAYMENT = "payment", _("paid with it")

@@ -1,4 +1,4 @@
-"""The merchant's page of an order: everything that happened to it, and the three things one may do."""
+"""The merchant's page of an order: everything that happened to it, and what one may do about it."""
 
 from collections.abc import Callable
 from typing import Any

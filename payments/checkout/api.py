@@ -49,6 +49,8 @@ class OrderOut(serializers.Serializer[object]):
     is_paid = serializers.BooleanField()
     has_keys = serializers.BooleanField()
     money_received = serializers.BooleanField()
+    is_refunding = serializers.BooleanField(help_text="Money is on its way back to the buyer.")
+    is_refunded = serializers.BooleanField(help_text="The order has ended, and money of it went back.")
     next_look = serializers.IntegerField(
         allow_null=True, help_text="Seconds until asking again can tell something new; null: never."
     )
@@ -175,6 +177,8 @@ def described(state: OrderState) -> dict[str, object]:
         "is_paid": state.is_paid,
         "has_keys": state.has_keys,
         "money_received": state.money_received,
+        "is_refunding": state.is_refunding,
+        "is_refunded": state.is_refunded,
         "next_look": state.next_look,
         "items": [
             {

@@ -10,13 +10,14 @@ from cardshop.common.errors import NotHere
 from cardshop.common.rows import columns, instance
 from cardshop.shops.models import Shop
 from orders.models import Order, OrderItem
-from orders.states import PAID_FOR, ItemStatus, OrderStatus
+from orders.states import PAID_FOR, UNPAID_LIVE, ItemStatus, OrderStatus
 from payments.selectors import Way, ways_to_pay
 from payments.services.attempts import last_call
-from payments.states import ReceiptStatus
+from payments.states import ReceiptStatus, RefundStatus
 
 # The page asks every second. A payment exists from the first attempt on, and `waits` is money that came
-# and could not be applied by itself: a person has still to see to it.
+# and could not be applied by itself: a person has still to see to it. What was refunded is read only where
+# the order does not say it by itself: by state of the refund, as much as was in the order's currency.
 _READ = f"""
     SELECT {columns(Order, "order")},
         (SELECT json_agg(item ORDER BY item.id) FROM (
@@ -29,15 +30,28 @@ _READ = f"""
             JOIN payments_receipt AS receipt ON receipt.attempt_id = attempt.id
             WHERE attempt.payment_id = payment.id AND receipt.status IN %(unapplied)s
                 AND receipt.attention <> '' AND receipt.resolved_at IS NULL
-        )
+        ),
+        CASE WHEN "order".status NOT IN %(paid_for)s THEN (
+            SELECT json_object_agg(status, amount_minor) FROM (
+                SELECT status,
+                    coalesce(sum(amount_minor) FILTER (WHERE currency = "order".currency), 0) AS amount_minor
+                FROM payments_refund WHERE payment_id = payment.id GROUP BY status
+            ) AS refund
+        ) END
     FROM orders_order AS "order" LEFT JOIN payments_payment AS payment ON payment.order_id = "order".id
     WHERE "order".shop_id = %(shop)s AND "order".token = %(token)s"""  # noqa: S608  columns of ours
 _UNAPPLIED = (ReceiptStatus.SHORT.value, ReceiptStatus.ATTENTION.value)
+_PAID_FOR = tuple(status.value for status in PAID_FOR)
 
 
 @dataclass(frozen=True)
 class OrderState:
-    """`seconds_left` of the hold, 0 when it has ended; `next_look` seconds until asking again pays."""
+    """`seconds_left` of the hold, 0 when it has ended; `next_look` seconds until asking again pays.
+
+    `money_received` for it and not sent back: it was paid, or a person has still to see to the money. Of an
+    order that ended without having been paid, `is_refunding` and `is_refunded` speak of money that came all
+    the same; `refunded_minor` is how much went back.
+    """
 
     order: Order
     items: list[OrderItem]
@@ -49,17 +63,21 @@ class OrderState:
     has_keys: bool
     money_received: bool
     is_refunding: bool
+    is_refunded: bool
+    refunded_minor: int
     next_look: int | None
 
 
 def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
     """The order that the link opens, as its buyer may see it at `now`, in one query. Raises NotHere."""
     with connection.cursor() as cursor:
-        cursor.execute(_READ, {"shop": shop.pk, "token": token, "unapplied": _UNAPPLIED})
+        cursor.execute(
+            _READ, {"shop": shop.pk, "token": token, "unapplied": _UNAPPLIED, "paid_for": _PAID_FOR}
+        )
         row = cursor.fetchone()
     if row is None:
         raise NotHere
-    *values, items, was_tried, waits = row
+    *values, items, was_tried, waits, refunds = row
     order = instance(Order, values)
     structlog.contextvars.bind_contextvars(order=order.number)
     order.shop = shop
@@ -67,6 +85,9 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
     pending = order.status == OrderStatus.PENDING
     can_pay = pending and now < last_call(order)
     is_paid = order.status in PAID_FOR
+    is_over = order.status not in PAID_FOR | UNPAID_LIVE
+    refunds = refunds or {}
+    under_way = is_over and not {RefundStatus.REQUESTED, RefundStatus.SENT}.isdisjoint(refunds)
     return OrderState(
         order=order,
         items=lines,
@@ -75,9 +96,11 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
         can_pay=can_pay,
         can_cancel=pending,
         is_paid=is_paid,
-        has_keys=order.status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED),
-        money_received=is_paid or waits,
-        is_refunding=any(item.status == ItemStatus.REFUNDING for item in lines),
+        has_keys=order.delivered_at is not None,  # whatever is refunded, they stay the buyer's
+        money_received=is_paid or waits or RefundStatus.AWAITED in refunds,
+        is_refunding=under_way or any(item.status == ItemStatus.REFUNDING for item in lines),
+        is_refunded=is_over and RefundStatus.DONE in refunds,
+        refunded_minor=refunds.get(RefundStatus.DONE, 0),
         next_look=_next_look(order, was_tried=was_tried),
     )
 

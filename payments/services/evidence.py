@@ -40,6 +40,8 @@ LATE = "came after the hold had ended, and nothing was left: refund this"
 OVER_LIMIT = "came after the hold had ended, and the buyer has as many as one may have: refund this"
 SHORT = "less than the price: ask for the rest or refund"
 OVER = "more than the price: refund the difference"
+# For these it is not only the money that waits for a person.
+ORDER_WAITS_TOO = {LATE, OVER_LIMIT, SHORT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,11 +226,12 @@ def _settle(receipt: Receipt, receipts: list[Receipt], payment: Payment, order: 
         _put_before_person(receipt, TWICE)
         note(order, reason="paid twice", actor=receipt.channel.slug, now=now)
         return
-    # What a person has dealt with has most likely been refunded: it pays for nothing any more.
+    # What a person has dealt with, or refunded a part of, pays for nothing any more.
     parts = [
         part
         for part in receipts
-        if part == receipt or (part.status == ReceiptStatus.SHORT and part.resolved_at is None)
+        if part == receipt
+        or (part.status == ReceiptStatus.SHORT and part.resolved_at is None and not part.refunded_minor)
     ]
     received = sum(part.amount_minor for part in parts)
     if received < payment.amount_minor:

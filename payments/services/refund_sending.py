@@ -163,11 +163,11 @@ def fail(refund: Refund, error: str, *, now: datetime, actor: str = PROVIDER) ->
     receipt, order = _lock(refund)
     if not _end(refund, RefundStatus.FAILED, now, last_error=error[:200], attention=REFUSED):
         return False
-    put_back(receipt, refund.amount_minor)
     if order is not None and refund.item is not None:
         keep_after_all(order, refund.item, reason=REFUSED, actor=actor, now=now)
     elif order is not None:
         note(order, reason=REFUSED, actor=actor, now=now)
+    put_back(refund, receipt, order, now=now)
     logger.warning("refund failed", refund=refund.out_refund_no, error=error)
     return True
 
@@ -232,15 +232,16 @@ def _request(refund: Refund) -> RefundRequest:
         paid_minor=receipt.amount_minor,
         amount_minor=refund.amount_minor,
         currency=refund.currency,
-        reason=refund.reason,
+        # The buyer may be shown it; why the merchant refunds is the merchant's own.
+        reason=attempt.payment.order.number if attempt else refund.out_refund_no,
         requested_at=refund.requested_at,
     )
 
 
 def _whole(refund_id: int) -> Refund:
-    return Refund.objects.select_related("receipt__channel__shop", "receipt__attempt", "item").get(
-        pk=refund_id
-    )
+    return Refund.objects.select_related(
+        "receipt__channel__shop", "receipt__attempt__payment__order", "item"
+    ).get(pk=refund_id)
 
 
 def _lease_one(now: datetime) -> int | None:

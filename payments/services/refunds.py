@@ -17,12 +17,13 @@ from cardshop.common.money import display
 from cardshop.outbox.services import promise
 from orders.models import Order, OrderItem
 from orders.services.giving_back import begin_giving_back
-from orders.services.transitions import note
-from orders.states import ItemStatus, OrderStatus
+from orders.services.transitions import ask_for_attention, note
+from orders.states import PAID_FOR, ItemStatus, OrderStatus
 from payments.gateways import gateway_for
 from payments.gateways.base import Ability, GatewayError
 from payments.models import Payment, PaymentChannel, Receipt, Refund
-from payments.states import REFUND_NEXT, ReceiptStatus, RefundStatus
+from payments.services.evidence import ORDER_WAITS_TOO, SHORT, flag
+from payments.states import ReceiptStatus, RefundStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -60,8 +61,10 @@ def request_refund(
     """Give back `amount_minor` of what came, and with it a line of the order, if one is named.
 
     The money is set aside at once, so that all refunds of a receipt never come to more than it. With a line
-    goes at most its price; without one, of a paid order that waits for its keys, only what came on top of
-    the price. A receipt that waited for a person is dealt with by this, and pays for nothing any more.
+    goes at most its price, and no less while its keys are still to be delivered; without one, of a paid order
+    that waits for its keys, only what came on top of the price. A receipt that waited for a person is dealt
+    with by this, and pays for nothing any more; so are refunds of it that the provider refused. Should this
+    one come to nothing, it waits again.
 
     Raises NotRefundable, TooMuch.
     """
@@ -83,6 +86,8 @@ def request_refund(
         requested_at=now,
     )
     _set_aside(locked, amount_minor)
+    refused = Refund.objects.filter(receipt=locked, item=item, status=RefundStatus.FAILED, resolved_at=None)
+    refused.update(resolved_at=now, resolved_by=actor)
     if order is not None:
         said = f"{ASKED_FOR}: {display(amount_minor, locked.currency)} {reason}"
         note(order, reason=said[:200], actor=actor, now=now)
@@ -109,14 +114,35 @@ def decline_refund(refund: Refund, *, actor: str, now: datetime) -> None:
     """It does not go out. Raises NotRefundable when it was decided already."""
     _payment, receipt, order = _lock(refund.receipt)
     _decide(refund, RefundStatus.DECLINED, approved_by=actor, ended_at=now)
-    put_back(receipt, refund.amount_minor)
     if order is not None:
         note(order, reason=DECLINED, actor=actor, now=now)
+    put_back(refund, receipt, order, now=now)
 
 
-def put_back(receipt: Receipt, amount_minor: int) -> None:
-    """What was set aside for a refund that came to nothing. The caller holds the receipt's lock."""
-    Receipt.objects.filter(pk=receipt.pk).update(refunded_minor=F("refunded_minor") - amount_minor)
+def put_back(refund: Refund, receipt: Receipt, order: Order | None, *, now: datetime) -> None:
+    """The refund came to nothing: what was set aside for it is ours still, and waits for a person again if it
+    did before. The caller holds the locks.
+    """
+    kept = Receipt.objects.filter(pk=receipt.pk)
+    kept.update(refunded_minor=F("refunded_minor") - refund.amount_minor)
+    if not _was_dealt_with_by_refunding(receipt):
+        return
+    is_whole = receipt.refunded_minor == refund.amount_minor
+    if receipt.attention == SHORT and receipt.status == ReceiptStatus.SHORT and is_whole:
+        # It may pay for something again, with what has come meanwhile: settling decides anew.
+        flag(kept, "", status=ReceiptStatus.RECORDED)
+        promise("payments.settle_receipts", [receipt.pk], shop_id=receipt.shop_id, now=now)
+        return
+    flag(kept, receipt.attention)
+    is_paid = order is not None and order.status in PAID_FOR | {OrderStatus.REFUNDED}
+    if order is not None and not is_paid and receipt.attention in ORDER_WAITS_TOO:
+        ask_for_attention(order, receipt.attention, now=now)
+
+
+def _was_dealt_with_by_refunding(receipt: Receipt) -> bool:
+    if not receipt.attention or receipt.resolved_at is None:
+        return False
+    return receipt.refunds.filter(requested_at=receipt.resolved_at, requested_by=receipt.resolved_by).exists()
 
 
 def can_refund(channel: PaymentChannel) -> bool:
@@ -132,9 +158,10 @@ def refundable_minor(receipt: Receipt) -> int:
 
 
 def _lock(receipt: Receipt) -> tuple[Payment | None, Receipt, Order | None]:
-    payments, (locked,), orders = lock_rows(
+    payments, (locked,), _refunds, orders = lock_rows(
         Payment.objects.filter(attempts__receipts=receipt),
         Receipt.objects.filter(pk=receipt.pk).select_related("shop"),
+        Refund.objects.filter(receipt=receipt),
         Order.objects.filter(payment__attempts__receipts=receipt),
     )
     return next(iter(payments), None), locked, next(iter(orders), None)
@@ -165,8 +192,16 @@ def _require_line(receipt: Receipt, order: Order | None, item: OrderItem, amount
         raise NotRefundable(_("This line is being refunded already, or has been."))
     if Refund.objects.filter(item=item, status=RefundStatus.AWAITED).exists():
         raise NotRefundable(_("A refund of this line is waiting for a second person."))
-    if amount_minor > fresh.unit_price_minor * fresh.quantity:
+    price_minor = fresh.unit_price_minor * fresh.quantity
+    if amount_minor > price_minor:
         raise TooMuch
+    owed_minor = min(price_minor, refundable_minor(receipt))
+    if fresh.status == ItemStatus.OPEN and amount_minor < owed_minor:
+        # The buyer loses the keys with it.
+        raise NotRefundable(
+            _("The keys of this line have not been delivered: with it goes all of %(amount)s.")
+            % {"amount": display(owed_minor, receipt.currency)}
+        )
 
 
 def surplus_minor(payment: Payment) -> int:
@@ -195,7 +230,6 @@ def _take_off_the_waiting_list(receipt: Receipt, order: Order | None, *, actor: 
 
 
 def _decide(refund: Refund, to: RefundStatus, **changes: object) -> None:
-    assert to in REFUND_NEXT[RefundStatus.AWAITED]
     awaited = Refund.objects.filter(pk=refund.pk, status=RefundStatus.AWAITED)
     if not awaited.update(status=to, **changes):
         raise NotRefundable(_("Somebody has decided about this refund already."))

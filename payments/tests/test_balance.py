@@ -210,6 +210,7 @@ def test_a_refund_goes_back_to_where_the_money_came_from_though_it_is_frozen():
     assert refunded.status == "done"
     assert left_on(balance) == 5000
     assert entries_of(balance)[-1] == ("refund", 990, 5000)
+    assert balance.entries.get(kind="refund").reason == order.number  # and not why the merchant refunds
     order.refresh_from_db()
     assert order.status == "refunded"
     assert broken_invariants() == []

@@ -1,5 +1,7 @@
 """The merchant's pages of money that goes back, and the page of all that waits for a person."""
 
+from dataclasses import replace
+
 import pytest
 from django.core import mail
 from django.urls import reverse
@@ -7,9 +9,12 @@ from django.utils import translation
 
 from cardshop.common.clock import db_now
 from orders.models import Order
+from orders.selectors import revealed_keys
 from orders.services.delivery import deliver_orders
 from payments.gateways.base import Ability, GatewayError, GatewayRefused
 from payments.models import Receipt, Refund
+from payments.services.closing import begin_closing, finish_closing
+from payments.services.refund_sending import finish
 from payments.tasks import mail_refunds, send_refunds
 from payments.tests.refunder import refunding_channel
 from tests.factories import (
@@ -31,11 +36,12 @@ def boss():
     return logged_in(make_boss())
 
 
-def bought(**money):
+def bought(*, keys_to_follow=False, **money):
     order = make_order(make_variant(keys=1), contact_email="lin@example.org")
     attempt = make_attempt(order, refunding_channel())
     settle_evidence(attempt.channel, paid_evidence(attempt, **money))
-    deliver_orders([order.pk], db_now())
+    if not keys_to_follow:
+        deliver_orders([order.pk], db_now())
     order.refresh_from_db()
     return order
 
@@ -87,7 +93,47 @@ def test_the_buyer_is_told_by_page_and_by_mail(boss, client):
     assert "¥9.90" in said.subject
     page = client.get(order_page(order)).content.decode()
     assert "Your money has been refunded" in page
-    assert "KEY-" not in page
+
+
+@pytest.mark.parametrize("amount", ["", "3.00"])
+def test_keys_that_were_handed_over_stay_with_the_buyer(boss, client, amount):
+    order = bought()
+    ((_line, (key,)),) = revealed_keys(order)
+
+    ask(boss, order, amount=amount)
+    send_refunds()
+
+    page = client.get(order_page(order)).content.decode()
+    assert f"We have refunded ¥{amount or '9.90'}." in page
+    assert key in page
+
+
+def test_the_page_of_an_order_that_ended_tells_of_its_money(boss, client, refunder):
+    order = make_order(make_variant(keys=1))
+    begin_closing(order, "expired", reason="not paid in time", actor="system", now=db_now())
+    finish_closing([order.pk], db_now())
+    make_order(order.items.get().variant)
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+    type(the_shop()).objects.update(refunds_need_two=True)
+    refunder.answers = [GatewayError("no answer")]
+
+    def told():
+        page = client.get(order_page(order)).content.decode()
+        state = client.get(f"/api/v1/orders/{order.token}/").json()
+        headings = ("no payment", "Your money has arrived", "is being refunded", "has been refunded")
+        (heading,) = (heading for heading in headings if heading in page)
+        return heading, state["money_received"], state["is_refunding"], state["is_refunded"]
+
+    press(boss, receipt, "refund")
+    assert told() == ("Your money has arrived", True, False, False)
+    press(logged_in(make_boss("mei")), Refund.objects.get(), "approve")
+    assert told() == ("is being refunded", False, True, False)
+    send_refunds()
+    assert told() == ("is being refunded", False, True, False)
+    finish(Refund.objects.get(), actor="boss", now=db_now())
+    assert told() == ("has been refunded", False, False, True)
+    assert "We have refunded ¥9.90." in client.get(order_page(order)).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +150,16 @@ def test_the_buyer_is_told_by_page_and_by_mail(boss, client):
 def test_what_cannot_be_refunded_is_said_and_nothing_changes(boss, form, why):
     assert why in ask(boss, bought(), **form).content.decode()
     assert not Refund.objects.exists()
+
+
+def test_a_line_that_was_not_delivered_goes_back_for_all_of_its_price(boss):
+    order = bought(keys_to_follow=True)
+
+    assert "goes all of ¥9.90" in ask(boss, order, amount="1.00").content.decode()
+    assert not Refund.objects.exists()
+    assert order.items.get().status == "open"
+
+    assert "¥9.90 is being refunded" in ask(boss, order, amount="9.90").content.decode()
 
 
 def test_refunding_takes_a_post_and_a_permission(boss):
@@ -186,6 +242,22 @@ def test_a_refused_refund_waits_until_somebody_says_what_was_done(boss, refunder
     refund.refresh_from_db()
     assert (refund.resolved_by, refund.status) == ("boss", "failed")
     assert "sent by hand" in order.events.last().reason
+    assert "Nothing waits for you" in boss.get(ATTENTION).content.decode()
+
+
+def test_money_without_an_order_can_be_sent_back_again_after_a_refusal(boss, refunder):
+    channel = refunding_channel()
+    evidence = paid_evidence(make_attempt(make_order(make_variant(keys=1)), channel), txn="T9")
+    receipt = settle_evidence(channel, replace(evidence, out_trade_no="unknown"))
+    refunder.answers = [GatewayRefused("not enough money in the account")]
+    press(boss, receipt, "refund")
+    send_refunds()
+    assert "Refund ¥9.90" in boss.get(ATTENTION).content.decode()
+
+    assert "Done" in press(boss, receipt, "refund")
+    send_refunds()
+
+    assert list(refunder.refunds.values()) == [990]
     assert "Nothing waits for you" in boss.get(ATTENTION).content.decode()
 
 

@@ -8,9 +8,12 @@ from cardshop.common.clock import db_now
 from inventory import stock
 from orders.models import Order, OrderItem, Reservation
 from orders.services.delivery import deliver_orders
+from orders.states import OrderStatus
 from orders.tasks import deliver
 from payments.gateways.base import Ability, GatewayError, GatewayRefused, NotAsked, RefundState
 from payments.models import Receipt, Refund
+from payments.services.closing import begin_closing, finish_closing
+from payments.services.evidence import LATE, SHORT, TWICE
 from payments.services.refund_sending import (
     FIRST_LOOK,
     REFUSED,
@@ -28,7 +31,9 @@ from payments.services.refunds import (
     decline_refund,
     request_refund,
 )
+from payments.services.resolving import resolve_order
 from payments.tasks import send_refunds as send_refunds_task
+from payments.tasks import settle_receipts
 from payments.tests.refunder import refunding_channel
 from tests.factories import (
     counters,
@@ -376,6 +381,134 @@ def test_a_part_that_goes_back_pays_for_nothing_any_more(refunder):
     settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2", amount_minor=590))
 
     assert state_of(order) == "pending"
+
+
+def came_late():
+    """Money of an order whose hold had ended and whose key is another's by then."""
+    order = make_order(make_variant(keys=1))
+    begin_closing(order, OrderStatus.EXPIRED, reason="not paid in time", actor="system", now=db_now())
+    finish_closing([order.pk], db_now())
+    make_order(order.items.get().variant)
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+    return order, Receipt.objects.get(pk=receipt.pk)
+
+
+def end_in_vain(refunder, how, receipt, **wanted):
+    """A refund that is asked for, and comes to nothing."""
+    if how == "declined":
+        type(the_shop()).objects.update(refunds_need_two=True)
+        decline_refund(ask(receipt, **wanted), actor="mei", now=db_now())
+        type(the_shop()).objects.update(refunds_need_two=False)
+    else:
+        refunder.answers = [GatewayRefused("no money in the account")]
+        ask(receipt, **wanted)
+        send_refunds_task()
+    settle_receipts()
+
+
+def what_waits(order, receipt):
+    order, receipt = Order.objects.get(pk=order.pk), Receipt.objects.get(pk=receipt.pk)
+    waits = receipt.attention if receipt.resolved_at is None else ""
+    return receipt.refunded_minor, waits, order.attention
+
+
+in_vain = pytest.mark.parametrize("how", ["declined", "refused"])
+
+
+@in_vain
+def test_late_money_waits_again_when_its_refund_comes_to_nothing(refunder, how):
+    order, receipt = came_late()
+    assert what_waits(order, receipt) == (0, LATE, LATE)
+
+    end_in_vain(refunder, how, receipt)
+
+    assert what_waits(order, receipt) == (0, LATE, LATE)
+    ask(receipt)
+    send_refunds_task()
+    assert what_waits(order, receipt) == (990, "", "")
+
+
+@in_vain
+def test_of_late_money_only_what_did_not_go_back_waits_again(refunder, how):
+    order, receipt = came_late()
+    ask(receipt, amount_minor=300)
+    send_refunds_task()
+
+    end_in_vain(refunder, how, receipt, amount_minor=690)
+
+    assert what_waits(order, receipt) == (300, LATE, LATE)
+
+
+@in_vain
+def test_a_part_pays_again_when_its_refund_comes_to_nothing(refunder, how):
+    order, receipt = bought(amount_minor=400)
+
+    end_in_vain(refunder, how, receipt)
+
+    assert what_waits(order, receipt) == (0, SHORT, SHORT)
+    attempt = make_attempt(order, refunding_channel())
+    settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2", amount_minor=590))
+    assert (state_of(order), what_waits(order, receipt)) == ("paid", (0, "", ""))
+
+
+@pytest.mark.parametrize(("then", "why"), [(590, ""), (990, TWICE)])
+def test_a_part_meets_what_came_while_its_refund_was_waiting(refunder, then, why):
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought(amount_minor=400)
+    refund = ask(receipt)
+    attempt = make_attempt(order, refunding_channel())
+    settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2", amount_minor=then))
+
+    decline_refund(refund, actor="mei", now=db_now())
+    settle_receipts()
+
+    assert (state_of(order), what_waits(order, receipt)) == ("paid", (0, why, ""))
+
+
+@in_vain
+def test_a_part_of_which_some_went_back_waits_and_pays_for_nothing(refunder, how):
+    order, receipt = bought(amount_minor=400)
+    ask(receipt, amount_minor=100)
+    send_refunds_task()
+
+    end_in_vain(refunder, how, receipt, amount_minor=300)
+
+    assert what_waits(order, receipt) == (100, SHORT, SHORT)
+    attempt = make_attempt(order, refunding_channel())
+    settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2", amount_minor=590))
+    assert state_of(order) == "pending"
+
+
+@in_vain
+def test_what_a_person_had_dealt_with_before_stays_dealt_with(refunder, how):
+    order, receipt = came_late()
+    resolve_order(order, why=LATE, what="they want a voucher", actor="lin", now=db_now())
+
+    end_in_vain(refunder, how, receipt)
+
+    assert what_waits(order, receipt) == (0, "", "")
+
+
+@in_vain
+def test_a_second_payment_waits_again_and_its_order_does_not(refunder, how):
+    order, _receipt = bought(delivered=True)
+    attempt = make_attempt(order, refunding_channel())
+    twice = settle_evidence(attempt.channel, paid_evidence(attempt, txn="T2"))
+
+    end_in_vain(refunder, how, twice)
+
+    assert what_waits(order, twice) == (0, TWICE, "")
+
+
+def test_asking_again_deals_with_the_refund_that_was_refused(refunder):
+    _order, receipt = came_late()
+    end_in_vain(refunder, "refused", receipt)
+    assert Refund.objects.get().resolved_at is None
+
+    ask(receipt, actor="mei")
+
+    assert Refund.objects.get(status="failed").resolved_by == "mei"
 
 
 def test_money_from_nowhere_goes_back(refunder):

@@ -4,10 +4,21 @@ from datetime import datetime
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 
 from cardshop.common.clock import db_now
 from orders.services.delivery import deliver_orders
-from tests.factories import make_attempt, make_channel, make_order, make_variant, pay_order
+from payments.services.refunds import request_refund
+from payments.tests.refunder import refunding_channel
+from tests.factories import (
+    make_attempt,
+    make_channel,
+    make_order,
+    make_variant,
+    paid_evidence,
+    pay_order,
+    settle_evidence,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +59,22 @@ def test_money_that_waits_for_a_person_is_known_to_have_come(client, order):
     pay_order(order, amount_minor=1)
 
     assert state(client, order)["money_received"]
+
+
+@pytest.mark.usefixtures("refunder")
+@pytest.mark.django_db(transaction=True)
+def test_a_paid_page_learns_that_a_refund_has_begun(client):
+    order = make_order(make_variant(keys=1))
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+    assert not state(client, order)["is_refunding"]
+
+    line = order.items.get()
+    request_refund(receipt, amount_minor=990, item=line, reason="", actor="lin", now=db_now())
+
+    assert state(client, order)["is_refunding"]
+    page = client.get(reverse("order", args=[order.token])).content.decode()
+    assert 'data-is-refunding="true"' in page
 
 
 def test_moments_are_the_shops_own_time_with_its_offset(client, order):

@@ -52,7 +52,9 @@ function differs(state) {
   return (
     state.status !== shown.status ||
     String(state.can_pay) !== shown.canPay ||
-    String(state.money_received) !== shown.moneyReceived
+    String(state.money_received) !== shown.moneyReceived ||
+    String(state.is_refunding) !== shown.isRefunding ||
+    String(state.is_refunded) !== shown.isRefunded
   );
 }
 
