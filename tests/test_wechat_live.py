@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from cardshop.common.clock import db_now
@@ -32,6 +33,7 @@ from payments.tasks import apply_notices
 from sandbox.tests.actors import RunningSandbox, wait_until
 from tests.factories import make_order, make_variant
 from tests.live_channels import LIVE, WECHAT, make_live, trade_of
+from tests.staff import logged_in, make_boss
 from tests.test_channels_live import begin, poll, sandbox, settle, site  # noqa: F401  fixtures
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -315,6 +317,31 @@ def test_the_login_is_believed_from_the_browser_that_was_sent_there_and_once(cli
     assert come_back(client, address).status_code == 400
 
 
+def test_a_visit_ends_once_also_for_who_keeps_its_cookie(client, in_app):
+    order, _ = order_of(client)
+    address = to_login(client, order, in_app)
+    kept = client.cookies["payer"].value
+    assert come_back(client, address.replace("code=", "code=0")).status_code == 400
+
+    client.cookies["payer"] = kept
+
+    assert come_back(client, address).status_code == 400
+    assert not PaymentAttempt.objects.exists()
+
+
+def test_who_presses_too_often_is_made_to_wait_before_anybody_is_asked(client, in_app, settings):
+    settings.PRESSES_PER_ORDER, settings.PRESSES_PER_ADDRESS = "2/1h", "3/1h"
+    cache.clear()
+    (order, _), (another, _) = order_of(client), order_of(client)
+
+    of_one = [press(client, order, in_app, PHONE).status_code for _ in range(3)]
+    back = come_back(client, to_login(client, another, in_app))
+
+    assert of_one == [303, 303, 429]
+    assert (back.status_code, back["Retry-After"]) == (429, "60")
+    assert PaymentAttempt.objects.count() == 1
+
+
 def test_a_cookie_that_is_not_ours_is_none(client, in_app):
     order, _ = order_of(client)
     address = to_login(client, order, in_app)
@@ -412,6 +439,10 @@ def test_a_login_that_is_left_alone_is_passed_by_and_the_merchant_sees_it(client
     assert press(client, order, in_app, IN_WECHAT)["Location"] == f"/o/{order.token}/"
     assert "scan-code" in page(IN_WECHAT)
     assert left_alone(in_app).keys() == {"login"}
+    health = logged_in(make_boss()).get(
+        f"/admin/payments/paymentchannel/{in_app.pk}/health/", headers={"accept-language": "en"}
+    )
+    assert health.content.decode().count("Asking WeChat who is paying") == 2
 
 
 def test_a_login_is_tried_again_once_it_may_be(client, in_app, monkeypatch):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import structlog
 from django.conf import settings
 from django.core import signing
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -93,13 +94,16 @@ def to_login(request: HttpRequest, order: Order, channel: PaymentChannel) -> Htt
 
 
 def visit_of(request: HttpRequest) -> Visit:
-    """The visit from which this browser comes back. Raises PayerUnknown."""
+    """The visit from which this browser comes back, once. Raises PayerUnknown."""
     try:
         said = signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=VISIT_SECONDS)
     except signing.BadSignature:
         raise PayerUnknown from None
     visit = Visit(**said)
     if not constant_time_compare(request.GET.get("state", ""), visit.state):
+        raise PayerUnknown
+    # None where Redis did not answer: then it may be used again, and WeChat takes no code twice.
+    if cache.add(f"visit:{visit.state}", 1, timeout=VISIT_SECONDS) is False:
         raise PayerUnknown
     return visit
 

@@ -11,6 +11,7 @@ from cardshop.common.clock import db_now
 from orders.models import Order
 from payments.checkout import prepaid
 from payments.checkout.in_wechat import is_in_wechat
+from payments.checkout.limits import count_press
 from payments.errors import UnknownMethod
 from payments.models import PaymentAttempt, PaymentChannel
 from payments.selectors import channels_for
@@ -33,10 +34,11 @@ def pay(
     WeChat calls the buyer, where it was asked; `channels` are those to try, in order, where that
     is settled.
 
-    Raises UnknownMethod and what pay_prepaid and start_payment raise.
+    Raises UnknownMethod, TooManyPresses, and what pay_prepaid and start_payment raise.
     """
     way, now = _way_of(request, payer=code if method == prepaid.METHOD else payer), db_now()
     if method != prepaid.METHOD:
+        count_press(request, order)
         return start_payment(order, method, way, channels=channels, now=now)
     if not (channels := channels_for(order, method)):
         raise UnknownMethod

@@ -28,6 +28,7 @@ from payments.checkout.in_wechat import (
     visit_of,
 )
 from payments.checkout.inputs import PayInput
+from payments.checkout.limits import count_press
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownCode, UnknownMethod
@@ -80,6 +81,7 @@ def pay_in_wechat(request: HttpRequest) -> HttpResponse:
     bought = order_by_token(shop_of(request), visit.order_token)
     with translation.override(bought.language):
         try:
+            count_press(request, bought)
             payer, channels = payer_and_channels(request, channels_after(visit, bought))
             attempt = pay(request, bought, channels[0].method, channels=channels, payer=payer)
         except DomainError as refusal:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 
+from cardshop.common.errors import DomainError
 from cardshop.outbox.services import promise_all
 from orders.models import Order
-from payments.errors import ChannelUnavailable, UnknownMethod
+from payments.errors import ChannelUnavailable, TooManyAttempts, UnknownMethod
 from payments.models import PaymentAttempt, PaymentChannel
 from payments.routing import router
 from payments.selectors import attempts_of, channels_for
@@ -37,7 +38,7 @@ def start_payment(
     Pressing twice continues the same attempt. Whoever comes back later without having paid is led through
     another channel if there is one, and what was begun before is called off. `channels` are what
     channels_in_order() has said already, where somebody had to know: asked again, it may say otherwise.
-    Raises UnknownMethod, ChannelUnavailable, NotPayable, TooLate.
+    Raises UnknownMethod, ChannelUnavailable, NotPayable, TooLate, TooManyAttempts.
     """
     channels = channels or channels_in_order(order, method, now=now)
     attempt = _start_through_one_of(channels, order, way, now)
@@ -64,15 +65,18 @@ def _start_through_one_of(
 ) -> PaymentAttempt:
     """Through the first that answers. One that failed stays on the polling list: it may have heard."""
     began = time.monotonic()
+    failed: DomainError = ChannelUnavailable()
     for channel in channels[:MOST_CHANNELS]:
         try:
             return start_attempt(order, channel, **way, now=now)
+        except TooManyAttempts as error:
+            failed = error  # what was begun through another one can still be continued
         except ChannelUnavailable:
             router.note_create_error(channel, now=now)
             logger.warning("channel failed over", channel=channel.slug, order=order.number)
         if time.monotonic() - began > PATIENCE:
             break
-    raise ChannelUnavailable
+    raise failed
 
 
 @transaction.atomic(durable=True)

@@ -129,6 +129,15 @@ def test_one_that_was_begun_just_now_goes_first_and_those_tried_before_come_last
     assert channels_in_order(order, "alipay", now=now + 2 * SAME_PRESS) == [channels[1], third, channels[0]]
 
 
+def test_after_too_many_attempts_a_press_continues_what_was_begun(channels, provider, monkeypatch):
+    monkeypatch.setattr("payments.services.attempts.MOST_ATTEMPTS", 1)
+    order = fresh_order()
+    begun, later = start(order), db_now() + 2 * SAME_PRESS
+
+    assert channels_in_order(order, "alipay", now=later)[0] != begun.channel
+    assert start(order, now=later) == begun
+
+
 def test_where_the_router_names_none_the_method_is_unknown(channels, monkeypatch):
     monkeypatch.setattr(router, "rank", lambda *_, **__: [])
 
