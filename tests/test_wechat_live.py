@@ -391,12 +391,18 @@ def test_the_router_is_asked_once_for_a_press_inside_wechat(client, in_app, othe
     assert PaymentAttempt.objects.first().channel == other
 
 
+@pytest.fixture
+def merchants_order(monkeypatch):
+    monkeypatch.setattr(router, "rank", lambda those, **_: sorted(those, key=lambda one: one.position))
+
+
+@pytest.mark.usefixtures("other", "merchants_order")
 @pytest.mark.parametrize("change", [{"is_enabled": False}, {"most_minor": 1}])
 def test_a_channel_that_may_not_take_the_payment_any_more_does_not(client, in_app, change, settings):
     settings.SHOP_FRESH_SECONDS = 0
     order, _ = order_of(client)
     address = to_login(client, order, in_app)
-    PaymentChannel.objects.update(**change)
+    PaymentChannel.objects.filter(pk=in_app.pk).update(**change)
 
     assert come_back(client, address).status_code == 400
     assert not PaymentAttempt.objects.exists()
@@ -412,14 +418,13 @@ def test_a_login_that_does_not_answer_leaves_a_code_to_scan(client, in_app, sand
     assert 'id="app-call"' not in page(IN_WECHAT)
 
 
+@pytest.mark.usefixtures("merchants_order")
 def test_a_login_that_does_not_answer_leads_to_another_channel_if_there_is_one(
     client,
     in_app,
     other,
     sandbox,  # noqa: F811
-    monkeypatch,
 ):
-    monkeypatch.setattr(router, "rank", lambda those, **_: sorted(those, key=lambda one: one.position))
     order, _ = order_of(client)
     address = to_login(client, order, in_app)
     sandbox.turn(api_error=1)
