@@ -12,8 +12,7 @@ from unfold.admin import ModelAdmin
 
 from cardshop.traffic.breakers import Transition
 from payments.channel_traffic import traffic
-from payments.gateways import breaker_history, left_alone
-from payments.gateways.guarded import OPERATIONS
+from payments.gateways import breaker_history, left_alone, operations_of
 from payments.models import PaymentChannel
 
 SHOWN = 50
@@ -23,6 +22,7 @@ OPERATION = {
     "query": gettext_lazy("Asking about a payment"),
     "close": gettext_lazy("Closing a payment"),
     "refund": gettext_lazy("Giving money back"),
+    "login": gettext_lazy("Asking WeChat who is paying"),
 }
 WHY = {
     "row": gettext_lazy("Five calls in a row had no answer."),
@@ -48,7 +48,7 @@ def channel_page(request: HttpRequest, model_admin: ModelAdmin, channel: Payment
 
 def _now(channel: PaymentChannel) -> dict[str, Any]:
     waits = left_alone(channel)
-    rows = [[OPERATION[operation], _state(waits.get(operation))] for operation in OPERATIONS]
+    rows = [[OPERATION[operation], _state(waits.get(operation))] for operation in operations_of(channel)]
     return {
         "title": _("Now"),
         "note": _(

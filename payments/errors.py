@@ -31,6 +31,22 @@ class ChannelUnavailable(DomainError):
     message = _("This way to pay does not answer right now. Your hold stays; try again or choose another.")
 
 
+class TooManyAttempts(DomainError):
+    code = "too_many_attempts"
+    http_status = 409
+    message = _(
+        "Payment was tried too often for this order. What you have begun can still be paid; otherwise cancel "
+        "this order and place a new one."
+    )
+
+
+class TooManyPresses(DomainError):
+    code = "too_many_presses"
+    http_status = 429
+    retry_after = 60
+    message = _("That was too often in a short time. Please wait a few minutes; your hold stays.")
+
+
 class PayerUnknown(DomainError):
     code = "payer_unknown"
     http_status = 400

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 from cardshop.common.clock import db_now
 from cardshop.common.errors import NotHere
 from cardshop.shops.middleware import shop_of
-from payments.gateways.base import BadNotice, RawCall
+from payments.gateways.base import BadNotice, CannotTell, RawCall
 from payments.selectors import channel_called
 from payments.services.notices import receive_notice
 from payments.services.refused import note_refused
@@ -19,6 +19,7 @@ logger = structlog.get_logger(__name__)
 # What providers sign, or sign with, is in headers that begin with one of these.
 SIGNED_HEADERS = ("wechatpay-", "stripe-", "paypal-")
 LONGEST_HEADER = 2000  # characters
+COME_AGAIN = "5"  # seconds
 
 
 @csrf_exempt
@@ -40,6 +41,10 @@ def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
         # Neither query nor body: they belong to a stranger, or hold a buyer's data.
         logger.warning("notice refused", channel=channel.slug, why=str(error))
         note_refused(channel, call, why=str(error), address=request.META.get("REMOTE_ADDR", ""))
+        if isinstance(error, CannotTell):
+            return HttpResponse(
+                "fail", status=503, content_type="text/plain", headers={"Retry-After": COME_AGAIN}
+            )
         return HttpResponse("fail", status=400, content_type="text/plain")
     return HttpResponse(acknowledgement, content_type="text/plain")
 

@@ -1,16 +1,20 @@
 """WeChat Pay against the sandbox over real HTTP: closing, refunds, bills, phones, paying inside WeChat."""
 
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from cardshop.common.clock import db_now
-from payments.gateways import gateway_for, seal_secrets
+from cardshop.traffic.breakers import Breaker
+from payments.gateways import gateway_for, left_alone, seal_secrets
 from payments.gateways.base import (
     Evidence,
     GatewayError,
@@ -19,13 +23,17 @@ from payments.gateways.base import (
     RefundRequest,
     RefundState,
     Trade,
+    Unreachable,
 )
+from payments.gateways.guarded import guard
 from payments.models import PaymentAttempt, PaymentChannel, WebhookEvent
+from payments.routing import router
 from payments.services.polling import trade_of as as_asked
 from payments.tasks import apply_notices
 from sandbox.tests.actors import RunningSandbox, wait_until
 from tests.factories import make_order, make_variant
 from tests.live_channels import LIVE, WECHAT, make_live, trade_of
+from tests.staff import logged_in, make_boss
 from tests.test_channels_live import begin, poll, sandbox, settle, site  # noqa: F401  fixtures
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -309,6 +317,31 @@ def test_the_login_is_believed_from_the_browser_that_was_sent_there_and_once(cli
     assert come_back(client, address).status_code == 400
 
 
+def test_a_visit_ends_once_also_for_who_keeps_its_cookie(client, in_app):
+    order, _ = order_of(client)
+    address = to_login(client, order, in_app)
+    kept = client.cookies["payer"].value
+    assert come_back(client, address.replace("code=", "code=0")).status_code == 400
+
+    client.cookies["payer"] = kept
+
+    assert come_back(client, address).status_code == 400
+    assert not PaymentAttempt.objects.exists()
+
+
+def test_who_presses_too_often_is_made_to_wait_before_anybody_is_asked(client, in_app, settings):
+    settings.PRESSES_PER_ORDER, settings.PRESSES_PER_ADDRESS = "2/1h", "3/1h"
+    cache.clear()
+    (order, _), (another, _) = order_of(client), order_of(client)
+
+    of_one = [press(client, order, in_app, PHONE).status_code for _ in range(3)]
+    back = come_back(client, to_login(client, another, in_app))
+
+    assert of_one == [303, 303, 429]
+    assert (back.status_code, back["Retry-After"]) == (429, "60")
+    assert PaymentAttempt.objects.count() == 1
+
+
 def test_a_cookie_that_is_not_ours_is_none(client, in_app):
     order, _ = order_of(client)
     address = to_login(client, order, in_app)
@@ -328,13 +361,101 @@ def test_a_code_that_wechat_does_not_know_begins_nothing(client, in_app):
     assert not PaymentAttempt.objects.exists()
 
 
-def test_a_login_that_does_not_answer_is_an_outage_and_the_order_stays(client, in_app, sandbox):  # noqa: F811
+@pytest.fixture
+def other(in_app: PaymentChannel, sandbox: RunningSandbox) -> PaymentChannel:  # noqa: F811
+    """The method's second channel, of a driver whose page opens anywhere."""
+    made = make_live("epay_v1", sandbox, slug="other")
+    made.method, made.position = in_app.method, 1
+    made.save()
+    return made
+
+
+@pytest.fixture
+def ranked(monkeypatch):
+    """In the merchant's order, and every time the other way round."""
+    times = count()
+
+    def rank(channels, **_):
+        return sorted(channels, key=lambda one: one.position, reverse=next(times) % 2 == 1)
+
+    monkeypatch.setattr(router, "rank", rank)
+
+
+@pytest.mark.usefixtures("ranked")
+def test_the_router_is_asked_once_for_a_press_inside_wechat(client, in_app, other):
+    router.rank([])  # so that the other one is the best at first, and the second best if asked again
+    order, _ = order_of(client)
+
+    press(client, order, in_app, IN_WECHAT)
+
+    assert PaymentAttempt.objects.first().channel == other
+
+
+@pytest.fixture
+def merchants_order(monkeypatch):
+    monkeypatch.setattr(router, "rank", lambda those, **_: sorted(those, key=lambda one: one.position))
+
+
+@pytest.mark.usefixtures("other", "merchants_order")
+@pytest.mark.parametrize("change", [{"is_enabled": False}, {"most_minor": 1}])
+def test_a_channel_that_may_not_take_the_payment_any_more_does_not(client, in_app, change, settings):
+    settings.SHOP_FRESH_SECONDS = 0
+    order, _ = order_of(client)
+    address = to_login(client, order, in_app)
+    PaymentChannel.objects.filter(pk=in_app.pk).update(**change)
+
+    assert come_back(client, address).status_code == 400
+    assert not PaymentAttempt.objects.exists()
+
+
+def test_a_login_that_does_not_answer_leaves_a_code_to_scan(client, in_app, sandbox):  # noqa: F811
     order, page = order_of(client)
     address = to_login(client, order, in_app)
     sandbox.turn(api_error=1)
 
-    assert come_back(client, address).status_code == 503
-    assert 'value="wxpay"' in page(IN_WECHAT)
+    assert come_back(client, address)["Location"].startswith(f"/o/{order.token}/")
+    assert "scan-code" in page(IN_WECHAT)
+    assert 'id="app-call"' not in page(IN_WECHAT)
+
+
+@pytest.mark.usefixtures("merchants_order")
+def test_a_login_that_does_not_answer_leads_to_another_channel_if_there_is_one(
+    client,
+    in_app,
+    other,
+    sandbox,  # noqa: F811
+):
+    order, _ = order_of(client)
+    address = to_login(client, order, in_app)
+    sandbox.turn(api_error=1)
+
+    back = come_back(client, address)
+
+    attempt = PaymentAttempt.objects.get()
+    assert (attempt.channel, back["Location"]) == (other, attempt.pay_url)
+
+
+def test_a_login_that_is_left_alone_is_passed_by_and_the_merchant_sees_it(client, in_app):
+    for _ in range(5):
+        with suppress(Unreachable), guard(f"channel:{in_app.pk}", "login"):
+            raise Unreachable("nobody there")
+    order, page = order_of(client)
+
+    assert press(client, order, in_app, IN_WECHAT)["Location"] == f"/o/{order.token}/"
+    assert "scan-code" in page(IN_WECHAT)
+    assert left_alone(in_app).keys() == {"login"}
+    health = logged_in(make_boss()).get(
+        f"/admin/payments/paymentchannel/{in_app.pk}/health/", headers={"accept-language": "en"}
+    )
+    assert health.content.decode().count("Asking WeChat who is paying") == 2
+
+
+def test_a_login_is_tried_again_once_it_may_be(client, in_app, monkeypatch):
+    monkeypatch.setattr(Breaker, "open_for", lambda _: 0.0)
+    order, _ = order_of(client)
+
+    assert come_back(client, to_login(client, order, in_app)).status_code == 303
+    assert PaymentAttempt.objects.get().app_call
 
 
 def test_without_an_account_there_is_a_code_and_the_plain_truth(client, channel):

@@ -260,6 +260,9 @@ UNPAID_HOLDS_PER_ADDRESS = 20
 # nobody counts, and everybody can still pay.
 CODE_TRIES_PER_ORDER = "10/5m"
 CODE_TRIES_PER_ADDRESS = "60/5m"
+# Presses that may make us call a provider. Here too an address may be a whole neighbourhood.
+PRESSES_PER_ORDER = "30/5m"
+PRESSES_PER_ADDRESS = "1200/5m"
 RATELIMIT_FAIL_OPEN = True
 # Clicks per second on one variant from which on they have to bring a proof of work.
 PRESSURE_FROM = 3000

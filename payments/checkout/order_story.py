@@ -15,6 +15,7 @@ from payments.checkout.reasons import in_words, why_it_waits
 from payments.checkout.tables import moment as _moment
 from payments.checkout.tables import table as _table
 from payments.models import Payment, PaymentAttempt, Receipt, Refund, WebhookEvent
+from payments.services.attempts import MOST_ATTEMPTS
 
 LISTED = 200
 
@@ -83,7 +84,7 @@ def _attempts(attempts: list[PaymentAttempt]) -> dict[str, Any]:
             _moment(attempt.next_query_at),
             attempt.last_error or "-",
         ]
-        for attempt in attempts
+        for attempt in attempts[-LISTED:]
     ]
     headers = [
         _("our number"),
@@ -151,7 +152,10 @@ def _refunds(order: Order) -> dict[str, Any]:
 
 
 def _notices(order: Order, attempts: list[PaymentAttempt]) -> dict[str, Any]:
-    """Notices name our number somewhere in their text; nothing else ties them to an order."""
+    """Notices name our number somewhere in their text; nothing else ties them to an order. They are looked
+    for by the last numbers only: each is a search through the text of every notice.
+    """
+    attempts = attempts[-MOST_ATTEMPTS:]
     headers = [_("received at"), _("channel"), _("outcome")]
     if not attempts:
         return _table(_("Providers' notices"), headers, [])

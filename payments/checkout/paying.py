@@ -1,5 +1,6 @@
 """From the order page to the provider's: start the payment, know the way back."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from cardshop.common.clock import db_now
 from orders.models import Order
 from payments.checkout import prepaid
 from payments.checkout.in_wechat import is_in_wechat
+from payments.checkout.limits import count_press
 from payments.errors import UnknownMethod
 from payments.models import PaymentAttempt, PaymentChannel
 from payments.selectors import channels_for
@@ -25,17 +27,19 @@ def pay(
     method: str,
     *,
     code: str = "",
-    through: PaymentChannel | None = None,
+    channels: Sequence[PaymentChannel] = (),
     payer: str = "",
 ) -> PaymentAttempt:
     """An attempt with its pay page. `code` is a balance's, where it is to be paid from one; `payer` is what
-    WeChat calls the buyer, where it was asked, and `through` the channel that asked.
+    WeChat calls the buyer, where it was asked; `channels` are those to try, in order, where that
+    is settled.
 
-    Raises UnknownMethod and what pay_prepaid and start_payment raise.
+    Raises UnknownMethod, TooManyPresses, and what pay_prepaid and start_payment raise.
     """
     way, now = _way_of(request, payer=code if method == prepaid.METHOD else payer), db_now()
     if method != prepaid.METHOD:
-        return start_payment(order, method, way, through=through, now=now)
+        count_press(request, order)
+        return start_payment(order, method, way, channels=channels, now=now)
     if not (channels := channels_for(order, method)):
         raise UnknownMethod
     start = partial(start_attempt, order, channels[0], **way, now=now)

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 import structlog
-from django.conf import settings
 from django.http import HttpRequest
-from django_ratelimit.core import is_ratelimited
 
 from cardshop.common.clock import db_now
 from orders.models import Order
-from payments.errors import ChannelUnavailable, TooManyTries
+from payments.checkout.limits import count_code
+from payments.errors import ChannelUnavailable
 from payments.gateways.base import GatewayError
 from payments.ledger.entries import balance_of, require_money
 from payments.models import BalanceEntry, PaymentAttempt
@@ -29,7 +28,7 @@ def pay_prepaid(
 
     Raises TooManyTries, UnknownCode, OtherCurrency, NotEnoughBalance and what `start` raises.
     """
-    _count_try(request, order)
+    count_code(request, order)
     if not _has_paid(order):
         _look_at(code, order)
     try:
@@ -42,20 +41,6 @@ def pay_prepaid(
     except GatewayError:
         logger.warning("balance not asked at once", attempt=attempt.out_trade_no)  # polling finds it
     return attempt
-
-
-def _count_try(request: HttpRequest, order: Order) -> None:
-    """Every try counts, also the right one: looking first and counting later would let a crowd through."""
-
-    def is_too_often(group: str, rate: str, key: Callable[[str, HttpRequest], str]) -> bool:
-        return bool(is_ratelimited(request, group=group, key=key, rate=rate, increment=True))
-
-    of_order = is_too_often("balance-order", settings.CODE_TRIES_PER_ORDER, lambda *_: str(order.pk))
-    of_address = is_too_often(
-        "balance-address", settings.CODE_TRIES_PER_ADDRESS, lambda *_: request.META["REMOTE_ADDR"]
-    )
-    if of_order or of_address:
-        raise TooManyTries
 
 
 def _has_paid(order: Order) -> bool:

@@ -18,12 +18,22 @@ from orders.models import Order
 from orders.selectors import order_by_token, revealed_keys
 from orders.services.contact import correct_contact
 from payments.checkout.cancelling import cancel_order
-from payments.checkout.in_wechat import forget_visit, is_in_wechat, payer, to_login, visit_of
+from payments.checkout.in_wechat import (
+    channels_after,
+    channels_to_try,
+    forget_visit,
+    is_in_wechat,
+    payer_and_channels,
+    to_login,
+    visit_of,
+)
 from payments.checkout.inputs import PayInput
+from payments.checkout.limits import count_press
 from payments.checkout.pages import order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownCode, UnknownMethod
-from payments.selectors import channel_called, return_path, to_scan
+from payments.models import PaymentAttempt
+from payments.selectors import return_path, to_scan
 from payments.services.polling import ask_soon
 
 
@@ -54,19 +64,13 @@ def order_pay(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, token, refusal=refusal)
     chosen = wanted.validated_data
     try:
-        if login := to_login(request, bought, chosen["method"]):
+        channels = channels_to_try(request, bought, chosen["method"])
+        if channels and (login := to_login(request, bought, channels[0])):
             return login
-        attempt = pay(request, bought, chosen["method"], code=chosen["code"])
+        attempt = pay(request, bought, chosen["method"], code=chosen["code"], channels=channels)
     except DomainError as refusal:
         return _page(request, token, refusal=refusal)
-    if not attempt.pay_url:
-        return _back_to(bought)  # the page shows what to scan
-    response = redirect(attempt.pay_url)
-    response.status_code = 303
-    # WeChat lets nobody pass who comes from nowhere. Of the order's page, it learns the host and no more.
-    response["Referrer-Policy"] = "strict-origin"
-    remember_return(response, bought, attempt)
-    return response
+    return _off_to(bought, attempt)
 
 
 @never_cache
@@ -77,17 +81,16 @@ def pay_in_wechat(request: HttpRequest) -> HttpResponse:
     bought = order_by_token(shop_of(request), visit.order_token)
     with translation.override(bought.language):
         try:
-            channel = channel_called(bought.shop, visit.channel_slug)
-            if channel is None:
-                raise UnknownMethod
-            attempt = pay(request, bought, channel.method, through=channel, payer=payer(request, channel))
+            count_press(request, bought)
+            payer, channels = payer_and_channels(request, channels_after(visit, bought))
+            attempt = pay(request, bought, channels[0].method, channels=channels, payer=payer)
         except DomainError as refusal:
             response = _page(request, bought.token, refusal=refusal)
         else:
-            response = _back_to(bought)
-            # Browsers carry the fragment of a login's address along to here, unless there is another.
-            response["Location"] += "#in-app"
-            remember_return(response, bought, attempt)
+            response = _off_to(bought, attempt)
+            if not attempt.pay_url:
+                # Browsers carry the fragment of a login's address along to here, unless there is another.
+                response["Location"] += "#in-app"
     forget_visit(response)
     return response
 
@@ -131,6 +134,17 @@ def pay_return(request: HttpRequest, out_trade_no: str) -> HttpResponse:
         if request.COOKIES.get("order") == back.order_token:
             return redirect("order", token=back.order_token)
         return render(request, "payments/returned.html", {"shop": shop_of(request)})
+
+
+def _off_to(bought: Order, attempt: PaymentAttempt) -> HttpResponse:
+    """To the provider's page, or else back to ours, which shows what to scan or opens the app."""
+    response = redirect(attempt.pay_url) if attempt.pay_url else _back_to(bought)
+    response.status_code = 303
+    if attempt.pay_url:
+        # WeChat lets nobody pass who comes from nowhere. Of the order's page, it learns the host and no more.
+        response["Referrer-Policy"] = "strict-origin"
+    remember_return(response, bought, attempt)
+    return response
 
 
 def _back_to(bought: Order) -> HttpResponse:

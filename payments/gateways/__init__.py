@@ -84,6 +84,21 @@ def account_of(channel: PaymentChannel) -> Account:
     )
 
 
+def asks_who_pays(channel: PaymentChannel) -> bool:
+    """Whether buyers inside WeChat go to the channel's login first. Without its credentials none can."""
+    if channel.driver != wechat.DRIVER.name:
+        return False
+    try:
+        return wechat_login.has_login(account_of(channel))
+    except NotAsked:
+        return False
+
+
+def login_answers(channel: PaymentChannel) -> bool:
+    """False while the channel's login is left alone; as soon as it may be tried again, it is."""
+    return not breaker_of(_name(channel.pk), "login").open_for()
+
+
 def payer_of(channel: PaymentChannel, code: str) -> str:
     """Network. Who came back from WeChat's login with that code: their openid.
 
@@ -114,19 +129,27 @@ def seal_secrets(channel: PaymentChannel, secrets: dict[str, str]) -> None:
     channel.seal_secret(json.dumps(secrets) if others else only)
 
 
+def operations_of(channel: PaymentChannel) -> list[str]:
+    """What the channel may be asked for: only WeChat's has a login."""
+    has_login = channel.driver == wechat.DRIVER.name
+    return [operation for operation in OPERATIONS if operation != "login" or has_login]
+
+
 def left_alone(channel: PaymentChannel) -> dict[str, float]:
     """The operations that the channel is not asked for at the moment, with seconds until it may be again.
 
     Empty while all is well, and while Redis cannot say.
     """
-    waits = {operation: breaker_of(_name(channel.pk), operation).open_for() for operation in OPERATIONS}
+    waits = {
+        operation: breaker_of(_name(channel.pk), operation).open_for() for operation in operations_of(channel)
+    }
     return {operation: seconds for operation, seconds in waits.items() if seconds is not None}
 
 
 def breaker_history(channel: PaymentChannel) -> list[tuple[str, Transition]] | None:
     """What the channel's breakers did, newest first, each with its operation; None while Redis cannot say."""
     done: list[tuple[str, Transition]] = []
-    for operation in OPERATIONS:
+    for operation in operations_of(channel):
         history = breaker_of(_name(channel.pk), operation).history()
         if history is None:
             return None

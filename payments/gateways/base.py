@@ -15,6 +15,10 @@ class BadNotice(Exception):
     """The call is not from the provider, or not for us, or cannot be read. Says why, without secrets."""
 
 
+class CannotTell(BadNotice):
+    """Whose call it is cannot be found out at the moment: the provider should come again."""
+
+
 class GatewayError(Exception):
     """The provider did not answer, or not as it should: a technical failure; the outcome is unknown."""
 
@@ -261,9 +265,10 @@ class Gateway(Protocol):
         """Network. None if the provider does not know of it. Raises GatewayError."""
 
     def read_notice(self, call: RawCall, *, at: datetime) -> Notice:
-        """The verified content of a notice that came `at` that moment. Raises BadNotice.
+        """The verified content of a notice that came `at` that moment. Raises BadNotice, CannotTell.
 
-        Pure, or nearly so: a provider's certificate may be fetched from that provider, once.
+        Pure, or nearly so: a certificate that is new may be fetched from the provider, in a moment or not at
+        all.
         """
 
     def trades(self) -> Iterator[Evidence]:

@@ -28,7 +28,7 @@ from payments.gateways.base import (
 )
 from payments.gateways.deadline import within
 
-OPERATIONS = ("create", "query", "close", "refund")
+OPERATIONS = ("create", "query", "close", "refund", "login")
 COUNTER_PLACES = 6  # of the web's eight threads; no slow channel alone holds more than four, soon two
 COUNTER_PATIENCE = 1.0
 _COUNTER = BoundedSemaphore(COUNTER_PLACES)
@@ -42,7 +42,8 @@ class GuardedGateway:
     """Raises NotAsked where a breaker is open, or the channel has no place left in this process. Only
     technical failures of the provider count: a clear no is an answer, and a call that was not made is none.
 
-    Each operation ends within PROVIDER_TOTAL_TIMEOUT, however many calls it makes.
+    What stands behind a breaker ends within PROVIDER_TOTAL_TIMEOUT, however many calls it makes. `trades` and
+    `statement` do not: only each of their calls has an end of its own.
     """
 
     def __init__(self, gateway: Gateway, *, name: str) -> None:

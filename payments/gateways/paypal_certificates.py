@@ -11,13 +11,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import NameOID
 
-from payments.gateways.base import BadNotice, GatewayError
+from payments.gateways.base import BadNotice, CannotTell, GatewayError
 from payments.gateways.exchange import fetch
 from payments.gateways.rsa import LEAST_BITS
 
 FAILED_FOR = 60.0  # seconds that a failure is not tried again
-MOST_KEPT, MOST_FAILURES = 16, 8
-PATIENCE = 3.0  # seconds to wait for another thread that fetches
+MOST_KEPT, MOST_FAILURES = 16, 256
+PATIENCE = 2.0  # seconds for the fetching of one
 _PLACE = "v1/notifications/certs/"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
@@ -35,7 +35,9 @@ def is_from(base_url: str, url: str) -> bool:
 
 @dataclass
 class Certificates:
-    """Fetched once each. Who sends addresses of none finds that few are tried in a minute, one at a time."""
+    """Fetched once each, one at a time, and nobody waits for another: PayPal comes again. Who sends addresses
+    of none finds that each is tried once in a minute, and keeps one thread busy at most.
+    """
 
     _kept: dict[str, x509.Certificate] = field(default_factory=dict)
     _failed: dict[str, float] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Certificates:
 
     def key(self, http: httpx.Client, url: str, *, at: datetime) -> RSAPublicKey:
         """Network, the first time. The key of the certificate there, which has to be PayPal's and of use `at`
-        that moment. Raises BadNotice.
+        that moment. Raises BadNotice, CannotTell.
         """
         certificate = self._kept.get(url) or self._fetched(http, url)
         key = certificate.public_key()
@@ -54,26 +56,32 @@ class Certificates:
         return key
 
     def _fetched(self, http: httpx.Client, url: str) -> x509.Certificate:
-        if not self._fetching.acquire(timeout=PATIENCE):
-            raise BadNotice("its certificate cannot be fetched now")
+        if not self._fetching.acquire(blocking=False):
+            raise CannotTell("its certificate cannot be fetched now")
         try:
             if certificate := self._kept.get(url):
                 return certificate
-            now = time.monotonic()
-            self._failed = {each: until for each, until in self._failed.items() if now < until}
-            if url in self._failed or len(self._failed) >= MOST_FAILURES:
-                raise BadNotice("its certificate could not be fetched a moment ago")
+            if time.monotonic() < self._failed.get(url, 0.0):
+                raise CannotTell("its certificate could not be fetched a moment ago")
             try:
-                certificate = x509.load_pem_x509_certificates(fetch(http, "GET", url))[0]
+                pem = fetch(http, "GET", url, most_seconds=PATIENCE)
+                certificate = x509.load_pem_x509_certificates(pem)[0]
             except (GatewayError, ValueError) as error:
-                self._failed[url] = time.monotonic() + FAILED_FOR
-                raise BadNotice("its certificate cannot be fetched, or is none") from error
+                self._note_failure(url)
+                raise CannotTell("its certificate cannot be fetched, or is none") from error
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[url] = certificate
             return certificate
         finally:
             self._fetching.release()
+
+    def _note_failure(self, url: str) -> None:
+        """The oldest are forgotten first: however many fail, another address is still tried."""
+        self._failed.pop(url, None)
+        if len(self._failed) >= MOST_FAILURES:
+            del self._failed[next(iter(self._failed))]
+        self._failed[url] = time.monotonic() + FAILED_FOR
 
 
 def _is_paypals(certificate: x509.Certificate) -> bool:

@@ -14,7 +14,7 @@ from cardshop.common.links import absolute_url
 from cardshop.common.locks import lock_rows
 from orders.models import Order
 from orders.states import OrderStatus
-from payments.errors import ChannelUnavailable, NotPayable, TooLate
+from payments.errors import ChannelUnavailable, NotPayable, TooLate, TooManyAttempts
 from payments.gateways import DRIVERS, gateway_for
 from payments.gateways.base import GatewayError, GatewayRefused, PayRequest
 from payments.models import Payment, PaymentAttempt, PaymentChannel
@@ -24,6 +24,7 @@ from payments.states import AttemptStatus
 logger = structlog.get_logger(__name__)
 
 LAST_CALL = timedelta(seconds=60)
+MOST_ATTEMPTS = 30  # of one order: each that a provider refuses is followed by another
 
 
 class BuyersWay(TypedDict):
@@ -57,7 +58,7 @@ def start_attempt(
 
     Pressing twice continues the same attempt: its number is the provider's idempotency key. Not so where
     the one that is open can be paid elsewhere only, or not any more. Raises NotPayable, TooLate (no new
-    attempt in the last fifth of a hold, at most 60 s), ChannelUnavailable.
+    attempt in the last fifth of a hold, at most 60 s), TooManyAttempts, ChannelUnavailable.
     """
     attempt = _open_attempt(order, channel, now, is_known=bool(payer))
     if attempt.status == AttemptStatus.OPEN:
@@ -138,6 +139,8 @@ def _open_attempt(order: Order, channel: PaymentChannel, now: datetime, *, is_kn
         return attempt
     if now >= last_call(locked):
         raise TooLate
+    if not is_first and payment.attempts.count() >= MOST_ATTEMPTS:
+        raise TooManyAttempts
     return PaymentAttempt.objects.create(
         payment=payment,
         channel=channel,

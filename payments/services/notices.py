@@ -25,13 +25,15 @@ ASKING = 0.25
 
 
 def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> str:
-    """Store a provider's call for good and return what to answer it with. Raises BadNotice.
+    """Store a provider's call for good and return what to answer it with. Raises BadNotice, CannotTell.
 
     A repeat of a call that is still waiting wakes the worker again; one that was dealt with is only
     acknowledged.
     """
     gateway = gateway_for(channel)
-    notice = gateway.read_notice(call, at=now)  # pure: strangers end here, and cannot fill the table
+    # Strangers end here, and cannot fill the table. The most they can bring about is that a certificate is
+    # looked for at PayPal, in one thread at a time.
+    notice = gateway.read_notice(call, at=now)
     event = WebhookEvent(
         shop_id=channel.shop_id,
         channel=channel,

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 
+from cardshop.common.errors import DomainError
 from cardshop.outbox.services import promise_all
 from orders.models import Order
-from payments.errors import ChannelUnavailable, UnknownMethod
+from payments.errors import ChannelUnavailable, TooManyAttempts, UnknownMethod
 from payments.models import PaymentAttempt, PaymentChannel
 from payments.routing import router
 from payments.selectors import attempts_of, channels_for
@@ -29,21 +30,17 @@ def start_payment(
     method: str,
     way: BuyersWay,
     *,
-    through: PaymentChannel | None = None,
+    channels: Sequence[PaymentChannel] = (),
     now: datetime,
 ) -> PaymentAttempt:
     """An open attempt through the best channel of `method`, or the next best where that one fails.
 
     Pressing twice continues the same attempt. Whoever comes back later without having paid is led through
-    another channel if there is one, and what was begun before is called off. `through` is tried first.
-    Raises UnknownMethod, ChannelUnavailable, NotPayable, TooLate.
+    another channel if there is one, and what was begun before is called off. `channels` are what
+    channels_in_order() has said already, where somebody had to know: asked again, it may say otherwise.
+    Raises UnknownMethod, ChannelUnavailable, NotPayable, TooLate, TooManyAttempts.
     """
-    earlier = [attempt for attempt in attempts_of(order) if attempt.channel.method == method]
-    if through is None and (last := _just_begun(earlier, now)) is not None:
-        return start_attempt(order, last.channel, **way, now=now)
-    channels = channels_in_order(order, method, now=now)
-    if through is not None:
-        channels = [through, *(channel for channel in channels if channel != through)]
+    channels = channels or channels_in_order(order, method, now=now)
     attempt = _start_through_one_of(channels, order, way, now)
     router.note_sent(attempt, who=way["client_ip"], now=now)
     _call_off_others(order, attempt, now)
@@ -51,25 +48,16 @@ def start_payment(
 
 
 def channels_in_order(order: Order, method: str, *, now: datetime) -> list[PaymentChannel]:
-    """As the router ranks them; those that this order was led through in vain come last.
-
-    Raises UnknownMethod.
+    """As the router ranks them, at least one. The one that this order was led through just now comes first,
+    those that it was led through in vain come last. Raises UnknownMethod.
     """
-    if not (channels := channels_for(order, method)):
+    if not (ranked := router.rank(channels_for(order, method), amount_minor=order.total_minor, now=now)):
         raise UnknownMethod
-    ranked = router.rank(channels, amount_minor=order.total_minor, now=now)
-    begun = attempts_of(order).filter(status=AttemptStatus.OPEN)
-    tried = set(begun.values_list("channel", flat=True))
-    return sorted(ranked, key=lambda channel: channel.pk in tried)
-
-
-def _just_begun(earlier: Sequence[PaymentAttempt], now: datetime) -> PaymentAttempt | None:
-    begun = [
-        attempt
-        for attempt in earlier
-        if attempt.status == AttemptStatus.OPEN and attempt.started_at > now - SAME_PRESS
-    ]
-    return begun[-1] if begun else None
+    begun = attempts_of(order).filter(status=AttemptStatus.OPEN, channel__in=ranked)
+    tried = dict(begun.values_list("channel", "started_at"))
+    last = max(tried, key=tried.__getitem__, default=None)
+    just_begun = last if last and tried[last] > now - SAME_PRESS else None
+    return sorted(ranked, key=lambda channel: (channel.pk != just_begun, channel.pk in tried))
 
 
 def _start_through_one_of(
@@ -77,15 +65,18 @@ def _start_through_one_of(
 ) -> PaymentAttempt:
     """Through the first that answers. One that failed stays on the polling list: it may have heard."""
     began = time.monotonic()
+    failed: DomainError = ChannelUnavailable()
     for channel in channels[:MOST_CHANNELS]:
         try:
             return start_attempt(order, channel, **way, now=now)
+        except TooManyAttempts as error:
+            failed = error  # what was begun through another one can still be continued
         except ChannelUnavailable:
             router.note_create_error(channel, now=now)
             logger.warning("channel failed over", channel=channel.slug, order=order.number)
         if time.monotonic() - began > PATIENCE:
             break
-    raise ChannelUnavailable
+    raise failed
 
 
 @transaction.atomic(durable=True)

@@ -7,7 +7,7 @@ from threading import BoundedSemaphore
 import httpx
 import pytest
 
-from payments.errors import ChannelUnavailable, NotPayable, TooLate
+from payments.errors import ChannelUnavailable, NotPayable, TooLate, TooManyAttempts
 from payments.gateways import guarded
 from payments.models import PaymentAttempt
 from payments.services.attempts import LAST_CALL, start_attempt
@@ -109,6 +109,23 @@ def test_a_provider_that_keeps_failing_does_not_pile_up_attempts(provider):
             start(order, channel)
 
     assert PaymentAttempt.objects.count() == 1
+
+
+def test_an_order_has_so_many_attempts_and_what_was_begun_can_still_be_paid(provider, monkeypatch):
+    monkeypatch.setattr("payments.services.attempts.MOST_ATTEMPTS", 3)
+    order, channel, other = make_order(make_variant(keys=1)), make_channel(), make_channel(slug="other")
+    begun = start(order, other)
+    provider.broken = lambda request: httpx.Response(200, json={"code": -1, "msg": "limit"})
+    for _ in range(2):
+        with pytest.raises(ChannelUnavailable):
+            start(order, channel)
+    asked = len(provider.calls)
+
+    with pytest.raises(TooManyAttempts):
+        start(order, channel)
+
+    assert (PaymentAttempt.objects.count(), len(provider.calls)) == (3, asked)
+    assert start(order, other) == begun
 
 
 def test_when_too_many_wait_for_providers_the_next_one_hears_so_at_once(provider, monkeypatch):

@@ -14,6 +14,7 @@ from orders.services.transitions import ask_for_attention
 from orders.states import PAID_FOR, OrderStatus
 from payments.checkout.cancelling import cancel_order
 from payments.models import PaymentChannel, Receipt
+from payments.services.attempts import MOST_ATTEMPTS
 from payments.services.closing import begin_closing, finish_closing
 from payments.services.refunds import request_refund
 from payments.tasks import send_refunds
@@ -166,3 +167,17 @@ def test_helping_takes_a_post_a_permission_and_a_known_button(boss):
     strict = logged_in(make_boss("strict"))
     strict.handler.enforce_csrf_checks = True
     assert strict.post(f"{LIST}{order.pk}/help/mail/").status_code == 403
+
+
+def test_notices_are_looked_for_by_the_last_attempts_only(boss):
+    order = make_order(make_variant(keys=1))
+    for _ in range(MOST_ATTEMPTS + 5):
+        make_attempt(order)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert boss.get(page_of(order)).status_code == 200
+
+    (looked,) = [
+        query["sql"] for query in asked if " LIKE " in query["sql"] and "webhookevent" in query["sql"]
+    ]
+    assert looked.count(" LIKE ") == 2 * MOST_ATTEMPTS

@@ -1,10 +1,13 @@
 """PayPal's notices: real signatures, real certificates, and every way in which they may lie."""
 
 import json
+import socket
+import time
 from dataclasses import replace
 from datetime import timedelta
 from zlib import crc32
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -12,12 +15,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from payments.gateways import rsa
-from payments.gateways.base import BadNotice, RawCall
+from payments.gateways import paypal, rsa
+from payments.gateways.base import BadNotice, CannotTell, RawCall
+from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.paypal import PayPalGateway, signed_text
-from payments.gateways.paypal_certificates import MOST_FAILURES, is_from
+from payments.gateways.paypal_certificates import MOST_FAILURES, PATIENCE, Certificates, is_from
 from payments.tests.paypal_api import BASE, CAPTURE, nothing_is_remembered, order, says  # noqa: F401
-from tests.factories import NOON
+from tests.factories import NOON, make_channel
 
 THEIRS, STRANGERS = rsa.new_key(), rsa.new_key()
 CERT = "https://api.paypal.com/v1/notifications/certs/CERT-1-a_b"
@@ -270,15 +274,64 @@ def test_a_certificate_is_fetched_once():
     assert len(asked) == 1
 
 
-def test_addresses_of_nothing_make_few_calls():
-    made, asked = says((404, ""))
+def test_an_address_of_nothing_is_asked_once_and_however_many_there_are_the_real_one_is_found():
+    def answer(request):
+        asked.append(str(request.url))
+        return httpx.Response(200, content=certificate()) if asked[-1] == CERT else httpx.Response(404)
 
-    for number in range(3 * MOST_FAILURES):
+    asked, certificates = [], Certificates()
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    for number in range(MOST_FAILURES + 1):
         for _ in range(2):
-            with pytest.raises(BadNotice):
-                made.read_notice(notice(headers={"paypal-cert-url": f"{CERT}{number}"}), at=NOON)
+            with pytest.raises(CannotTell):
+                certificates.key(http, f"{CERT}{number}", at=NOON)
 
-    assert len(asked) == MOST_FAILURES
+    assert len(asked) == MOST_FAILURES + 1
+    assert certificates.key(http, CERT, at=NOON)
+    assert len(certificates._failed) == MOST_FAILURES
+
+
+def test_nobody_waits_for_a_certificate_that_another_thread_fetches():
+    made, asked = says((200, certificate()))
+    began = time.monotonic()
+
+    with paypal._certificates._fetching, pytest.raises(CannotTell):
+        made.read_notice(notice(), at=NOON)
+
+    assert time.monotonic() - began < 1
+    assert asked == []
+    assert made.read_notice(notice(), at=NOON).evidence.paid
+
+
+def test_a_certificate_that_does_not_come_is_not_waited_for_long():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        began = time.monotonic()
+
+        with pytest.raises(CannotTell):
+            Certificates().key(httpx.Client(transport=DeadlineTransport(), timeout=8), url, at=NOON)
+
+    assert time.monotonic() - began < PATIENCE + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_paypal_is_told_to_come_again(client):
+    channel = make_channel(
+        slug="paypal",
+        driver="paypal",
+        method="paypal",
+        base_url="https://api-m.paypal.com/",
+        options={"webhook_id": "5GP028458E2496506"},
+    )
+    call = notice()
+    headers = {name.title(): value for name, value in call.headers.items()}
+
+    with paypal._certificates._fetching:
+        answer = client.post(
+            f"/pay/notify/{channel.slug}/", call.body, content_type="application/json", headers=headers
+        )
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
 
 
 def test_a_certificate_is_looked_for_again_after_a_while(monkeypatch):

@@ -13,7 +13,7 @@ from payments.errors import ChannelUnavailable, UnknownMethod
 from payments.models import PaymentAttempt
 from payments.routing import router, state
 from payments.selectors import ways_to_pay
-from payments.services.starting import SAME_PRESS, start_payment
+from payments.services.starting import SAME_PRESS, channels_in_order, start_payment
 from tests.factories import make_channel, make_order, make_variant, paid_evidence, settle_evidence
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
@@ -113,12 +113,36 @@ def test_with_a_single_channel_who_comes_back_finds_the_same_attempt(provider):
     assert not OutboxMessage.objects.filter(task="payments.call_off_attempts").exists()
 
 
-def test_a_channel_that_asked_who_pays_is_taken(channels):
+def test_an_order_of_channels_that_was_settled_before_is_kept(channels, monkeypatch):
+    order, settled = fresh_order(), list(channels[::-1])
+    monkeypatch.setattr(router, "rank", lambda *_, **__: pytest.fail("the router is asked once"))
+
+    assert start_payment(order, "alipay", WAY, channels=settled, now=db_now()).channel == channels[1]
+
+
+def test_one_that_was_begun_just_now_goes_first_and_those_tried_before_come_last(channels):
+    order, third = fresh_order(), make_channel(slug="third", base_url="http://127.0.0.1:11/", position=2)
+    start(order)
+    now = db_now()
+
+    assert channels_in_order(order, "alipay", now=now) == [*channels, third]
+    assert channels_in_order(order, "alipay", now=now + 2 * SAME_PRESS) == [channels[1], third, channels[0]]
+
+
+def test_after_too_many_attempts_a_press_continues_what_was_begun(channels, provider, monkeypatch):
+    monkeypatch.setattr("payments.services.attempts.MOST_ATTEMPTS", 1)
     order = fresh_order()
+    begun, later = start(order), db_now() + 2 * SAME_PRESS
 
-    attempt = start_payment(order, "alipay", WAY, through=channels[1], now=db_now())
+    assert channels_in_order(order, "alipay", now=later)[0] != begun.channel
+    assert start(order, now=later) == begun
 
-    assert attempt.channel == channels[1]
+
+def test_where_the_router_names_none_the_method_is_unknown(channels, monkeypatch):
+    monkeypatch.setattr(router, "rank", lambda *_, **__: [])
+
+    with pytest.raises(UnknownMethod):
+        start(fresh_order())
 
 
 def test_only_ways_that_take_the_amount_are_offered(provider):

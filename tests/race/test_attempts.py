@@ -61,6 +61,27 @@ def test_control_without_the_lock_it_becomes_several(monkeypatch, provider: Prov
     assert press_pay_ten_times_at_a_second_channel(monkeypatch) > 1
 
 
+def press_pay_at_ten_channels(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Returns the attempts of an order that may have three."""
+    monkeypatch.setattr(attempts, "MOST_ATTEMPTS", 3)
+    linger(monkeypatch, "payments.services.attempts.last_call")
+    order = make_order(make_variant(keys=1))
+    make_attempt(order, make_channel(slug="first"))
+    channels = [make_channel(slug=f"channel-{number}") for number in range(10)]
+    race(10, lambda: press_pay(order, channels.pop()))
+    return PaymentAttempt.objects.count()
+
+
+def test_an_order_has_no_more_attempts_than_it_may_have(monkeypatch, provider: Provider):
+    assert press_pay_at_ten_channels(monkeypatch) == 3
+
+
+def test_control_without_the_lock_it_has_more(monkeypatch, provider: Provider):
+    monkeypatch.setattr(attempts, "lock_rows", read_unlocked)
+
+    assert press_pay_at_ten_channels(monkeypatch) > 3
+
+
 def attempts_that_closing_never_saw(monkeypatch: pytest.MonkeyPatch, provider: Provider) -> int:
     """Pays while the hold ends, fifty times; counts the attempts that nobody asked the provider about.
 
