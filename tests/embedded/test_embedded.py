@@ -139,7 +139,10 @@ def test_the_command_gets_the_addresses_and_its_exit_code_is_returned(shop: Shop
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_command_once_and_nothing_is_left(shop: Shop, signum: signal.Signals) -> None:
     name = signum.name.removeprefix("SIG")
-    process = shop.start("bash", "-c", f"trap 'echo heard' {name}; echo ready; sleep 2 & wait; wait; exit 5")
+    # A moment before it is ready: a command is only known to its supervisor once that has returned from
+    # starting it, and a signal before then ends the start.
+    listen = f"trap 'echo heard' {name}; sleep 0.3; echo ready; sleep 2 & wait; wait; exit 5"
+    process = shop.start("bash", "-c", listen)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
 
