@@ -272,7 +272,7 @@ def _accounts_since() -> Iterator[tuple[PaymentChannel, date]]:
     """The first channel of each account that can say what it booked, and the first day of its use here."""
     seen = set()
     for channel in PaymentChannel.objects.select_related("shop").order_by("pk"):
-        account = (channel.shop_id, channel.base_url, channel.merchant_id)
+        account = channel.account
         if account in seen:
             continue
         seen.add(account)
