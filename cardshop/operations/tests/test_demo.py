@@ -88,6 +88,7 @@ def test_usdt_is_offered_where_the_sandbox_takes_it(monkeypatch, tmp_path):
     assert channel.base_url == "http://127.0.0.1:8123/bepusdt/"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_balances_need_no_sandbox_and_nobody_pays_through_one_that_is_not_there(monkeypatch):
     monkeypatch.delenv("SANDBOX_KEY")
 
