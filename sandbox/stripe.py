@@ -26,9 +26,11 @@ def signature(body: bytes, secret: str, *, now: float) -> str:
     return f"t={stamp},v1={v1},v0={'0' * 64}"
 
 
-def session(trade: Trade, *, pay_url: str) -> dict[str, object]:
+def session(trade: Trade, *, pay_url: str, expand: bool = False) -> dict[str, object]:
+    """`expand`: with the payment intent and its charge, and not only the name of it."""
     more = json.loads(trade.bill.more)
     is_open, is_paid = trade.status is Status.UNPAID, trade.status in (Status.PAID, Status.REFUNDED)
+    paid_by = {**intent(trade), "latest_charge": charge(trade)} if expand else intent_id(trade)
     return {
         "id": session_id(trade),
         "object": "checkout.session",
@@ -40,7 +42,7 @@ def session(trade: Trade, *, pay_url: str) -> dict[str, object]:
         "livemode": False,
         "metadata": more["metadata"],
         "mode": "payment",
-        "payment_intent": intent_id(trade) if is_paid else None,
+        "payment_intent": paid_by if is_paid else None,
         "payment_status": "paid" if is_paid else "unpaid",
         "status": "open" if is_open else "complete" if is_paid else "expired",
         "success_url": trade.bill.return_url,

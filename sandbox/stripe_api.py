@@ -96,7 +96,8 @@ def _bill(gateway: Gateway, form: Form) -> Bill:
 
 
 def _session(gateway: Gateway, form: Form, *, trade_no: str) -> object:
-    return _shown(gateway, _trade(gateway, trade_no, "checkout.session"))
+    trade = _trade(gateway, trade_no, "checkout.session")
+    return _shown(gateway, trade, expand=form.get("expand[0]") == "payment_intent.latest_charge")
 
 
 def _sessions(gateway: Gateway, form: Form) -> object:
@@ -167,8 +168,8 @@ def _page(rows: list[dict[str, object]], form: Form) -> object:
     return {"object": "list", "data": rows[:limit], "has_more": len(rows) > limit, "url": "/v1"}
 
 
-def _shown(gateway: Gateway, trade: Trade) -> dict[str, object]:
-    return stripe.session(trade, pay_url=gateway.pay_url(trade))
+def _shown(gateway: Gateway, trade: Trade, *, expand: bool = False) -> dict[str, object]:
+    return stripe.session(trade, pay_url=gateway.pay_url(trade), expand=expand)
 
 
 def _trades(gateway: Gateway) -> Iterable[Trade]:

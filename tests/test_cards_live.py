@@ -177,6 +177,7 @@ def test_the_days_statement_has_what_came_and_what_went_back(
             paid=True,
             amount_minor=990,
             currency="CNY",
+            gone_back=True,
         ),
         RefundEvidence(
             out_refund_no=wanted.out_refund_no,

@@ -217,7 +217,8 @@ def test_a_list_that_nobody_signed_is_a_reason_to_ask_and_no_money(
 
     assert settle(real).status == "delivered"
     assert settle(forged).status == "pending"
-    assert Receipt.objects.get().attempt == real
+    # Trades of other tests, which the sandbox still has, are nobody's.
+    assert Receipt.objects.get(attempt__isnull=False).attempt == real
     assert Statement.objects.latest("day").read_at
 
 

@@ -1,6 +1,8 @@
 """Money back and trades closed, at every provider that can, by the shop's own services over real HTTP."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 
 import httpx
 import pytest
@@ -8,17 +10,19 @@ import pytest
 from cardshop.common.clock import db_now
 from orders.models import Order
 from payments.gateways import gateway_for
-from payments.gateways.base import Ability
+from payments.gateways.base import Ability, Evidence, Gateway, RefundEvidence, RefundRequest
 from payments.ledgers import ledger_differences
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, WebhookEvent
 from payments.services.closing import begin_closing, finish_closing
+from payments.services.evidence import GONE_BACK
 from payments.services.polling import trade_of as asked_as
+from payments.services.reconciling import compare_day
 from payments.services.refund_sending import UNKNOWN, follow_refunds
 from payments.services.refunds import NotRefundable, request_refund
 from payments.tasks import apply_notices, send_refunds
 from sandbox.tests.actors import RunningSandbox, wait_until
 from tests.factories import settle_evidence
-from tests.live_channels import LIVE, buyer_pays, make_live, trade_of
+from tests.live_channels import LIVE, USDT_KEYS, buyer_pays, make_live, trade_of
 from tests.test_channels_live import begin, sandbox, settle, site
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -158,3 +162,85 @@ def test_an_order_that_is_paid_in_the_last_moment_is_not_closed(
     finish_closing([order.pk], now)
 
     assert settle(attempt).status == "delivered"
+
+
+# Where the provider has a statement, or a list; what cannot be refunded has gone back nowhere.
+@pytest.mark.parametrize("channel", sorted(LIVE.keys() - USDT_KEYS.keys()), indirect=True)
+@pytest.mark.parametrize("fen", [990, 300])
+def test_what_was_refunded_by_hand_is_not_delivered_for_when_a_statement_tells_of_it(
+    channel: PaymentChannel, sandbox: RunningSandbox, fen: int, monkeypatch: pytest.MonkeyPatch
+):
+    attempt = begin(channel)
+    sandbox.turn(notice_drop=-1)
+    buyer_pays(sandbox, attempt)
+    by_hand(attempt, fen)
+
+    read_today(attempt, monkeypatch)
+
+    assert settle(attempt).status == "pending"
+    assert attempt.receipts.get().attention == GONE_BACK
+
+
+@pytest.mark.parametrize("channel", ["alipay_qr", "wechat", "stripe_checkout", "paypal"], indirect=True)
+def test_a_refund_of_a_later_day_is_asked_about(
+    channel: PaymentChannel, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+):
+    attempt = begin(channel)
+    sandbox.turn(notice_drop=-1)
+    buyer_pays(sandbox, attempt)
+    by_hand(attempt, 990)
+
+    read_today(attempt, monkeypatch, is_old=True)
+
+    assert settle(attempt).status == "pending"
+    assert attempt.receipts.get().attention == GONE_BACK
+
+
+@pytest.mark.parametrize("channel", ["alipay_qr", "wechat", "stripe_checkout", "paypal"], indirect=True)
+def test_what_only_a_statement_tells_of_is_delivered_for(
+    channel: PaymentChannel, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+):
+    attempt = begin(channel)
+    sandbox.turn(notice_drop=-1)
+    buyer_pays(sandbox, attempt)
+
+    read_today(attempt, monkeypatch)
+
+    assert settle(attempt).status == "delivered"
+
+
+def by_hand(attempt: PaymentAttempt, fen: int) -> None:
+    """As the merchant refunds in the provider's own pages."""
+    gateway = gateway_for(attempt.channel)
+    found = gateway.query(asked_as(attempt))
+    assert found is not None
+    gateway.refund(
+        RefundRequest(
+            out_refund_no=f"{attempt.out_trade_no[-20:]}hand",
+            trade=replace(asked_as(attempt), provider_txn_id=found.provider_txn_id),
+            paid_minor=990,
+            amount_minor=fen,
+            currency="CNY",
+            reason="",
+            requested_at=db_now(),
+        )
+    )
+
+
+def read_today(attempt: PaymentAttempt, monkeypatch: pytest.MonkeyPatch, *, is_old: bool = False) -> None:
+    """`is_old`: as it was written before anything went back. Yesterday's may not be ready, and is empty."""
+    is_in_beijing = attempt.channel.method in ("alipay", "wxpay")
+    today = (db_now() + timedelta(hours=8 * is_in_beijing)).date()
+    driver = type(gateway_for(attempt.channel)._gateway)  # type: ignore[attr-defined]
+    rows_of = driver.statement
+
+    def statement(gateway: Gateway, day: date) -> Iterator[Evidence | RefundEvidence]:
+        for row in rows_of(gateway, day) if day == today else ():
+            if not is_old:
+                yield row
+            elif isinstance(row, Evidence):
+                yield replace(row, gone_back=False)
+
+    monkeypatch.setattr(driver, "statement", statement)
+    assert not Receipt.objects.exists()
+    compare_day(attempt.channel, today, now=db_now())

@@ -418,6 +418,16 @@ def test_a_login_that_does_not_answer_leaves_a_code_to_scan(client, in_app, sand
     assert 'id="app-call"' not in page(IN_WECHAT)
 
 
+def test_a_login_that_refuses_our_secret_leaves_a_code_to_scan(client, in_app):
+    order, page = order_of(client)
+    address = to_login(client, order, in_app)
+    seal_secrets(in_app, {**LIVE["wechat"].secrets, "app_secret": "mistyped"})
+    in_app.save()
+
+    assert come_back(client, address)["Location"].startswith(f"/o/{order.token}/")
+    assert "scan-code" in page(IN_WECHAT)
+
+
 @pytest.mark.usefixtures("merchants_order")
 def test_a_login_that_does_not_answer_leads_to_another_channel_if_there_is_one(
     client,

@@ -24,7 +24,8 @@ _EVENTS = {
     "PAYMENT.CAPTURE.DECLINED": False,
 }
 _PAYMENT, _REFUND = "T00", "T1107"  # event codes of statements: any payment, and a refund of one
-_BOOKED = {"S", "F", "V"}  # done; done, and a part or all of it gone back since
+_WENT_BACK = {"F", "V"}  # done, and a part or all of it gone back since
+_BOOKED = {"S", *_WENT_BACK}
 _CURRENCIES = list(EXPONENTS)
 _NUMBER = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -105,6 +106,7 @@ def booked(info: Mapping[str, Any]) -> Evidence | RefundEvidence | None:
         paid=True,
         amount_minor=minor,
         currency=currency,
+        gone_back=str(info.get("transaction_status")) in _WENT_BACK,
     )
 
 

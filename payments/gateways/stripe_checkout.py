@@ -196,6 +196,7 @@ class StripeGateway:
                     out_trade_no=_our_number(charge),
                     provider_txn_id=_id(charge.get("payment_intent")),
                     paid=True,
+                    gone_back=_has_gone_back(charge),
                     **_money(charge, "amount_captured"),
                 )
         whose = {"created": created, "expand": ["data.payment_intent"]}
@@ -225,7 +226,11 @@ class StripeGateway:
         if not reference:
             return None
         try:
-            return self._calls.ask(self._calls.v1.checkout.sessions.retrieve, reference)
+            return self._calls.ask(
+                self._calls.v1.checkout.sessions.retrieve,
+                reference,
+                {"expand": ["payment_intent.latest_charge"]},
+            )
         except NotThere:
             return None
         except GatewayRefused as error:
@@ -301,12 +306,21 @@ def _of_event(event: Mapping[str, Any]) -> Evidence | None:
 def _evidence(session: Mapping[str, Any], *, brings_money: bool = True) -> Evidence:
     """Raises GatewayError."""
     paid = brings_money and _is_paid(session)
+    named = session.get("payment_intent")
+    # Only our query asks for more than its name.
+    intent: Mapping[str, Any] = named if isinstance(named, dict) else {"id": named}
+    charge = intent.get("latest_charge")
     return Evidence(
         out_trade_no=_our_number(session),
-        provider_txn_id=_id(session.get("payment_intent")) if paid else "",
+        provider_txn_id=_id(intent.get("id")) if paid else "",
         paid=paid,
+        gone_back=isinstance(charge, dict) and _has_gone_back(charge),
         **_money(session, "amount_total"),
     )
+
+
+def _has_gone_back(charge: Mapping[str, Any]) -> bool:
+    return bool(charge.get("amount_refunded"))
 
 
 def _is_paid(session: Mapping[str, Any]) -> bool:

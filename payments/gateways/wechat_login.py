@@ -11,7 +11,7 @@ from payments.gateways.drivers import Account
 from payments.gateways.exchange import fetch
 
 PAGES, API = "https://open.weixin.qq.com", "https://api.weixin.qq.com"
-_TROUBLE = {-1, 45009, 45011}  # busy, or asked too often
+_BAD_CODE = {40029, 40163, 41008, 42003}  # not valid, used, missing, too old
 
 
 def has_login(account: Account) -> bool:
@@ -49,10 +49,10 @@ def openid(account: Account, code: str) -> str:
         error, found = int(said.get("errcode") or 0), said.get("openid")
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise GatewayError("answered what cannot be read") from None
-    if error in _TROUBLE:
-        raise GatewayError(f"answered {error}")
-    if error:
+    if error in _BAD_CODE:
         raise GatewayRefused(f"answered {error}")
+    if error:  # busy, or a wrong app or secret: none of it is the buyer's fault
+        raise GatewayError(f"answered {error}")
     if not isinstance(found, str) or not 0 < len(found) <= 128:
         raise GatewayError("answered without an openid")
     return found

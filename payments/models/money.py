@@ -46,7 +46,8 @@ class Payment(models.Model):
 class PaymentAttempt(models.Model):
     """One try at one channel, under an `out_trade_no` of its own.
 
-    `next_query_at` is when to ask the provider next; null when it need not be asked any more.
+    `next_query_at` is when to ask the provider next; null when it need not be asked any more. What could not
+    be set up may be begun again under its number: `resumed_at` is when that was.
     """
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
@@ -65,6 +66,7 @@ class PaymentAttempt(models.Model):
     # What the provider calls the trade, where it has to be asked by that.
     reference = models.CharField(_("provider's reference"), max_length=120, blank=True, db_default="")
     started_at = models.DateTimeField(_("started at"))
+    resumed_at = models.DateTimeField(null=True, editable=False)
     next_query_at = models.DateTimeField(_("ask next at"), null=True, blank=True)
     queries = models.PositiveIntegerField(_("queries"), default=0)
     last_error = models.CharField(_("last error"), max_length=200, blank=True)

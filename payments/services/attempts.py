@@ -6,7 +6,8 @@ from typing import TypedDict
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from cardshop.common.inserts import insert_new
@@ -23,7 +24,12 @@ from payments.states import AttemptStatus
 
 logger = structlog.get_logger(__name__)
 
+# When it was begun, or else begun again: `started_at` stays what the provider was told.
+BEGUN_AT = Coalesce("resumed_at", "started_at")
 LAST_CALL = timedelta(seconds=60)
+# A second press within this time is a nervous finger; after it, the buyer has come back unpaid.
+SAME_PRESS = timedelta(seconds=30)
+_OVER = [AttemptStatus.SUCCEEDED, AttemptStatus.CLOSED]
 MOST_ATTEMPTS = 30  # of one order: each that a provider refuses is followed by another
 
 
@@ -63,6 +69,8 @@ def start_attempt(
     attempt = _open_attempt(order, channel, now, is_known=bool(payer))
     if attempt.status == AttemptStatus.OPEN:
         return attempt
+    if attempt.started_at < now:
+        _resume(attempt, now)
     wanted = PayRequest(
         out_trade_no=attempt.out_trade_no,
         amount_minor=attempt.amount_minor,
@@ -99,14 +107,19 @@ def start_attempt(
     }
     # Unless money arrived while the provider was still answering. From here on it is polled, also if
     # the same press in another tab has failed meanwhile.
-    PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status=AttemptStatus.SUCCEEDED).update(
-        status=AttemptStatus.OPEN,
-        next_query_at=attempt.next_query_at,
-        **where,
-    )
+    begun = PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status__in=_OVER)
+    opened = begun.update(status=AttemptStatus.OPEN, next_query_at=attempt.next_query_at, **where)
+    if not opened and PaymentAttempt.objects.filter(pk=attempt.pk, status=AttemptStatus.CLOSED).exists():
+        raise ChannelUnavailable  # called off meanwhile: what the provider shows cannot be paid
     for name, value in where.items():
         setattr(attempt, name, value)
     return attempt
+
+
+def just_begun(attempts: QuerySet[PaymentAttempt], now: datetime) -> QuerySet[PaymentAttempt]:
+    """Those that somebody pressed for a moment ago: the provider is about to answer, or the buyer to pay."""
+    begun = attempts.filter(status__in=[AttemptStatus.CREATED, AttemptStatus.OPEN])
+    return begun.annotate(begun_at=BEGUN_AT).filter(begun_at__gt=now - SAME_PRESS)
 
 
 def last_call(order: Order) -> datetime:
@@ -165,14 +178,23 @@ def _unfinished(
     in_app = bool(driver and driver.has_app_calls and is_known)
     useless = Q(app_call={}) if in_app else ~Q(app_call={})
     if driver and driver.page_lasts:
-        useless |= ~Q(pay_url="") & Q(started_at__lte=now - driver.page_lasts)
-    unfinished = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
+        useless |= ~Q(pay_url="") & Q(begun_at__lte=now - driver.page_lasts)
+    begun = payment.attempts.filter(channel=channel, next_query_at__isnull=False)
+    unfinished = begun.annotate(begun_at=BEGUN_AT)
     return unfinished.exclude(Q(status=AttemptStatus.OPEN) & useless).order_by("-pk").first()
 
 
+def _resume(attempt: PaymentAttempt, now: datetime) -> None:
+    """From now on it is begun just now, so that nobody calls it off as one of long ago."""
+    not_open = PaymentAttempt.objects.filter(pk=attempt.pk).exclude(status__in=[AttemptStatus.OPEN, *_OVER])
+    not_open.update(status=AttemptStatus.CREATED, resumed_at=now)
+
+
 def _record_failure(attempt: PaymentAttempt, error: str, *, next_query_at: datetime | None) -> None:
-    """Only while nobody was sent to pay: the same press in another tab may have succeeded meanwhile."""
-    not_begun = PaymentAttempt.objects.exclude(status__in=[AttemptStatus.OPEN, AttemptStatus.SUCCEEDED])
+    """Only while nobody was sent to pay: the same press in another tab may have succeeded meanwhile. And what
+    was called off stays so.
+    """
+    not_begun = PaymentAttempt.objects.exclude(status__in=[AttemptStatus.OPEN, *_OVER])
     not_begun.filter(pk=attempt.pk).update(
         status=AttemptStatus.FAILED, last_error=error[:200], next_query_at=next_query_at
     )

@@ -10,8 +10,9 @@ from payments.gateways import gateway_for
 from payments.gateways.base import Ability, GatewayRefused
 from payments.models import PaymentAttempt
 from payments.services.asking import Round
+from payments.services.attempts import just_begun
 from payments.services.polling import ask_provider, trade_of
-from payments.states import AttemptStatus
+from payments.states import AttemptStatus, PaymentStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -34,10 +35,15 @@ def call_off(attempt: PaymentAttempt, *, source: str, now: datetime) -> None:
 def call_off_attempts(
     attempt_ids: Sequence[int], now: datetime, *, source: str, silent: set[int] | None = None
 ) -> Failures:
-    """The same for attempts that nobody needs any more. Returns those that failed; repeating is a no-op."""
+    """The same for attempts that nobody needs any more. Returns those that failed; repeating is a no-op.
+
+    While the order is unpaid, one that its buyer has pressed for again meanwhile is left alone.
+    """
     failed: dict[int, Exception] = {}
     questions = Round(silent=silent)
-    left = PaymentAttempt.objects.filter(pk__in=attempt_ids, next_query_at__isnull=False)
+    begun = PaymentAttempt.objects.filter(pk__in=attempt_ids, next_query_at__isnull=False)
+    needed = just_begun(begun.filter(payment__status=PaymentStatus.OPEN), now)
+    left = begun.exclude(pk__in=needed.values("pk"))
     for attempt in left.select_related("channel", "payment__order").order_by("pk"):
         try:
             with questions.asking(attempt.channel):

@@ -1,14 +1,15 @@
 """Every day's statement of every account, compared with our books in both directions.
 
-What the provider has and we lack is evidence like any other, and is applied. What we have and the provider
-lacks, or has otherwise, is put before a person. Of what others take by the same account (another shop, a
-counter) the statements tell, too: that is counted, and otherwise left alone.
+What the provider has and we lack is evidence like any other, and is applied. A statement is of a day that is
+over: before money is applied that only it told of, the provider is asked whether that has gone back since.
+What we have and the provider lacks, or has otherwise, is put before a person. Of what others take by the same
+account (another shop, a counter) the statements tell, too: that is counted, and otherwise left alone.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 
@@ -26,6 +27,7 @@ from payments.gateways.base import (
     RefundEvidence,
     RefundState,
     Trade,
+    Unreachable,
 )
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import sharing_account
@@ -122,17 +124,23 @@ def compare_day(channel: PaymentChannel, day: date, *, now: datetime) -> Compari
     trades: dict[str, Evidence] = {}
     # Others choose their numbers as they like, and may give one to several refunds.
     refunds: dict[tuple[str, str], RefundEvidence] = {}
-    for line in _lines(gateway, channel, day):
+    news: set[tuple[str, str]] = set()
+    for booked_on, line in _lines(gateway, channel, day):
         if isinstance(line, RefundEvidence):
-            refunds[line.out_refund_no, line.provider_txn_id] = line
+            key = line.out_refund_no, line.provider_txn_id
+            refunds[key] = line
+            if booked_on == day:
+                news.add(key)
         elif line.paid:
             trades[line.provider_txn_id] = line
+    for _number, txn in refunds:
+        if txn in trades:
+            trades[txn] = replace(trades[txn], gone_back=True)
     compared = Comparison(trades=len(trades), refunds=len(refunds))
-    is_claim = Ability.STATEMENT not in gateway.can and not gateway.list_is_proof
-    _apply(channel, trades, compared, now, ask=gateway if is_claim else None)
+    _apply(channel, gateway, trades, compared, now)
     compared.missing = _flag_missing(channel, trades, day)
     if Ability.STATEMENT in gateway.can:
-        _compare_refunds(channel, list(refunds.values()), day, compared, now)
+        _compare_refunds(channel, refunds, news, day, compared, now)
     return compared
 
 
@@ -144,10 +152,14 @@ def _window(day: date) -> tuple[datetime, datetime]:
     return noon - timedelta(days=1), noon
 
 
-def _lines(gateway: Gateway, channel: PaymentChannel, day: date) -> Iterator[Evidence | RefundEvidence]:
+def _lines(
+    gateway: Gateway, channel: PaymentChannel, day: date
+) -> Iterator[tuple[date, Evidence | RefundEvidence]]:
+    """Of that day and the one before, each with the day whose statement has it."""
     if Ability.STATEMENT in gateway.can:
         for one in (day - timedelta(days=1), day):
-            yield from gateway.statement(one)
+            for line in gateway.statement(one):
+                yield one, line
         return
     # Newest first: what we have had for longer than that ends it.
     begin, _end = _window(day)
@@ -157,21 +169,21 @@ def _lines(gateway: Gateway, channel: PaymentChannel, day: date) -> Iterator[Evi
     for trade in gateway.trades():
         if trade.paid and old.filter(provider_txn_id=trade.provider_txn_id).exists():
             return
-        yield trade
+        yield day, trade
 
 
 def _apply(
     channel: PaymentChannel,
+    gateway: Gateway,
     trades: Mapping[str, Evidence],
     compared: Comparison,
     now: datetime,
-    *,
-    ask: Gateway | None = None,
 ) -> None:
-    """Record what only the statement told of, and what we have otherwise. Where that is no more than a claim,
-    there is somebody to `ask` about it.
+    """Record what only the statement told of, and what we have otherwise. Raises GatewayError, once all that
+    can be recorded is.
     """
     numbers = sorted(trades)
+    failed: list[GatewayError] = []
     for at in range(0, len(numbers), BATCH):
         batch = numbers[at : at + BATCH]
         known = Receipt.objects.filter(channel__in=sharing_account(channel), provider_txn_id__in=batch)
@@ -182,27 +194,67 @@ def _apply(
             )
         }
         said = {txn: (trades[txn].out_trade_no, trades[txn].amount_minor) for txn in batch}
-        begun = PaymentAttempt.objects.filter(out_trade_no__in=[number for number, _ in said.values()])
-        shop_of = dict(begun.values_list("out_trade_no", "payment__shop"))
+        attempts = PaymentAttempt.objects.filter(out_trade_no__in=[number for number, _ in said.values()])
+        begun = {
+            attempt.out_trade_no: attempt for attempt in attempts.select_related("channel__shop", "payment")
+        }
+        shop_of = {number: attempt.payment.shop_id for number, attempt in begun.items()}
         ours = [txn for txn in batch if txn in recorded or _is_ours(said[txn][0], shop_of, channel)]
-        fresh = [trades[txn] for txn in ours if recorded.get(txn) != said[txn]]
-        if ask is not None:
-            fresh = [evidence for each in fresh if (evidence := _vouched_for(ask, each)) is not None]
+        fresh = []
+        for txn in ours:
+            if recorded.get(txn) == said[txn]:
+                continue
+            try:
+                fresh += _as_it_is_now(
+                    trades[txn], begun.get(said[txn][0]), channel, gateway, is_new=txn not in recorded
+                )
+            except Unreachable:
+                raise
+            except GatewayError as error:  # one odd trade keeps no other waiting
+                failed.append(error)
         news = [News(channel=channel, evidence=each, source=Source.STATEMENT) for each in fresh]
         record_receipts(news, now=now)
         compared.found += len({each.provider_txn_id for each in fresh} - recorded.keys())
         compared.foreign += len(batch) - len(ours)
+    if failed:
+        raise failed[0]
 
 
-def _vouched_for(gateway: Gateway, claim: Evidence) -> Evidence | None:
-    """Network. What the provider itself says of the money, if it knows of any. Raises GatewayError."""
+def _as_it_is_now(
+    said: Evidence,
+    attempt: PaymentAttempt | None,
+    channel: PaymentChannel,
+    gateway: Gateway,
+    *,
+    is_new: bool,
+) -> list[Evidence]:
+    """Network. The money, if the provider vouches for it, and whether it has gone back by now.
+
+    Keys are delivered only for new money of an attempt of ours. About other money nobody is asked, unless the
+    list that has it is no more than a claim. Raises GatewayError.
+    """
+    is_booked = Ability.STATEMENT in gateway.can
+    if (attempt is None or not is_new) if is_booked else gateway.list_is_proof:
+        return [said]
+    if attempt is not None and attempt.channel.is_enabled and attempt.channel.account == channel.account:
+        gateway = gateway_for(attempt.channel)  # it may have an app of its own within the account
     found = gateway.query(
-        Trade(out_trade_no=claim.out_trade_no, provider_txn_id=claim.provider_txn_id, wanted=False)
+        Trade(
+            out_trade_no=said.out_trade_no,
+            reference=attempt.reference if attempt else "",
+            provider_txn_id=said.provider_txn_id,
+            wanted=False,
+        )
     )
-    if found is None or not found.paid:
-        logger.error("a list has money that its provider does not vouch for", txn=claim.provider_txn_id)
-        return None
-    return found
+    if not is_booked:
+        if found is not None and found.paid:
+            return [found]
+        logger.error("a list has money that its provider does not vouch for", txn=said.provider_txn_id)
+        return []
+    if found is None or (found.paid and found.provider_txn_id != said.provider_txn_id):
+        return [said]  # nothing is said of this transaction
+    # What was booked, and is not paid any more, has gone back.
+    return [replace(said, gone_back=said.gone_back or found.gone_back or not found.paid)]
 
 
 def _is_ours(number: str, shop_of: Mapping[str, int], channel: PaymentChannel) -> bool:
@@ -233,28 +285,33 @@ def _flag_missing(channel: PaymentChannel, trades: Mapping[str, Evidence], day: 
 
 def _compare_refunds(
     channel: PaymentChannel,
-    lines: Sequence[RefundEvidence],
+    refunds: Mapping[tuple[str, str], RefundEvidence],
+    news: Set[tuple[str, str]],
     day: date,
     compared: Comparison,
     now: datetime,
 ) -> None:
-    """A refund that was not made here matters where the money, or its number, is ours."""
+    """A refund that was not made here matters where the money, or its number, is ours. It is raised once,
+    with the `news` of its own day: by the next day it may have been dealt with.
+    """
+    lines = refunds.values()
     of_account = Refund.objects.filter(receipt__channel__in=sharing_account(channel))
     numbers = {line.out_refund_no for line in lines}
     ours = {refund.out_refund_no: refund for refund in of_account.filter(out_refund_no__in=numbers)}
     shop_of = dict(Refund.objects.filter(out_refund_no__in=numbers).values_list("out_refund_no", "shop_id"))
     our_money = _recorded(channel, {line.provider_txn_id for line in lines})
-    for line in sorted(lines, key=lambda line: line.out_refund_no):
+    for key, line in sorted(refunds.items(), key=lambda row: row[0]):
         refund = ours.get(line.out_refund_no)
         if refund is None:
-            if line.provider_txn_id in our_money or _is_ours(line.out_refund_no, shop_of, channel):
-                compared.unknown_refunds.append(line.out_refund_no or line.provider_txn_id)
-            else:
+            if line.provider_txn_id not in our_money and not _is_ours(line.out_refund_no, shop_of, channel):
                 compared.foreign += 1
+            elif key in news:
+                compared.unknown_refunds.append(line.out_refund_no or line.provider_txn_id)
         elif line.state is RefundState.UNDER_WAY:
             continue  # it may still come to nothing: whoever follows it will hear
         elif refund.amount_minor != line.amount_minor or refund.status not in _WENT_OUT:
-            compared.unknown_refunds.append(line.out_refund_no)
+            if key in news:
+                compared.unknown_refunds.append(line.out_refund_no)
         elif refund.status == RefundStatus.SENT:
             finish(refund, actor=STATEMENT, now=now)
     begin, end = _window(day)

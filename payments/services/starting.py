@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from django.db import transaction
@@ -14,13 +14,11 @@ from payments.errors import ChannelUnavailable, TooManyAttempts, UnknownMethod
 from payments.models import PaymentAttempt, PaymentChannel
 from payments.routing import router
 from payments.selectors import attempts_of, channels_for
-from payments.services.attempts import BuyersWay, start_attempt
+from payments.services.attempts import BEGUN_AT, BuyersWay, just_begun, start_attempt
 from payments.states import AttemptStatus
 
 logger = structlog.get_logger(__name__)
 
-# A second press within this time is a nervous finger; after it, the buyer has come back unpaid.
-SAME_PRESS = timedelta(seconds=30)
 MOST_CHANNELS = 3  # that one press may try
 PATIENCE = 12.0  # seconds after which no further channel is tried
 
@@ -49,15 +47,15 @@ def start_payment(
 
 def channels_in_order(order: Order, method: str, *, now: datetime) -> list[PaymentChannel]:
     """As the router ranks them, at least one. The one that this order was led through just now comes first,
-    those that it was led through in vain come last. Raises UnknownMethod.
+    those that it was led through in vain, or could not be, come last. Raises UnknownMethod.
     """
     if not (ranked := router.rank(channels_for(order, method), amount_minor=order.total_minor, now=now)):
         raise UnknownMethod
-    begun = attempts_of(order).filter(status=AttemptStatus.OPEN, channel__in=ranked)
-    tried = dict(begun.values_list("channel", "started_at"))
-    last = max(tried, key=tried.__getitem__, default=None)
-    just_begun = last if last and tried[last] > now - SAME_PRESS else None
-    return sorted(ranked, key=lambda channel: (channel.pk != just_begun, channel.pk in tried))
+    begun = attempts_of(order).filter(channel__in=ranked)
+    current = just_begun(begun, now).order_by(BEGUN_AT).values_list("channel", flat=True).last()
+    in_vain = begun.filter(status__in=[AttemptStatus.OPEN, AttemptStatus.FAILED])
+    tried = set(in_vain.values_list("channel", flat=True))
+    return sorted(ranked, key=lambda channel: (channel.pk != current, channel.pk in tried))
 
 
 def _start_through_one_of(
@@ -86,7 +84,7 @@ def _call_off_others(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     """
     same_method = attempts_of(order).filter(channel__method=attempt.channel.method)
     others = same_method.filter(next_query_at__isnull=False).exclude(pk=attempt.pk)
-    left = others.exclude(status=AttemptStatus.OPEN, started_at__gt=now - SAME_PRESS)
+    left = others.exclude(pk__in=just_begun(others, now).values("pk"))
     promise_all(
         "payments.call_off_attempts", dict.fromkeys((other.pk for other in left), order.shop_id), now=now
     )

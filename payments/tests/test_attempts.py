@@ -100,6 +100,22 @@ def test_a_second_press_that_fails_takes_nothing_from_the_first(provider, second
     assert attempt.next_query_at is not None
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_called_off_meanwhile_is_not_opened_again(provider, fails):
+    order, channel = make_order(make_variant(keys=1)), make_channel()
+
+    def closed_meanwhile(request):
+        PaymentAttempt.objects.update(status="closed", next_query_at=None)
+        return httpx.Response(500) if fails else provider.told(request)
+
+    provider.broken = closed_meanwhile
+    with pytest.raises(ChannelUnavailable):
+        start(order, channel)
+
+    attempt = PaymentAttempt.objects.get()
+    assert (attempt.status, attempt.pay_url, attempt.next_query_at) == ("closed", "", None)
+
+
 def test_a_provider_that_keeps_failing_does_not_pile_up_attempts(provider):
     order, channel = make_order(make_variant(keys=1)), make_channel()
     provider.broken = lambda request: httpx.Response(500)

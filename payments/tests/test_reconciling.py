@@ -8,11 +8,11 @@ import pytest
 from orders.models import Order
 from orders.services.delivery import deliver_orders
 from payments.gateways import gateway_for
-from payments.gateways.base import Ability, Evidence, RefundEvidence, RefundState
+from payments.gateways.base import Ability, Evidence, GatewayError, RefundEvidence, RefundState
 from payments.models import PaymentAttempt, PaymentChannel, Receipt, Refund, Statement
 from payments.services import reconciling
 from payments.services.attempts import start_attempt
-from payments.services.evidence import CONTRADICTS, UNKNOWN
+from payments.services.evidence import CONTRADICTS, GONE_BACK, UNKNOWN
 from payments.services.reconciling import (
     DAYS_BACK,
     MISSING_REFUND,
@@ -210,6 +210,51 @@ def test_a_refund_that_nobody_made_here_is_put_before_a_person(books):
     statement = reconcile()
 
     assert (statement.attention, statement.last_error) == (UNKNOWN_REFUND, "R-elsewhere")
+
+
+def test_a_refund_by_hand_is_raised_with_its_own_day_and_not_again_with_the_next(books, refunder):
+    trade, line = refunded()
+    books += [trade, line, replace(line, out_refund_no="R-elsewhere")]
+    resolve_statement(reconcile(), why=UNKNOWN_REFUND, actor="lin", now=NEXT_DAY)
+    refunder.booked[DAY + timedelta(days=1)] = []
+
+    read_due_statements(clock=lambda: NEXT_DAY + timedelta(days=1))
+
+    following = Statement.objects.get(day=DAY + timedelta(days=1))
+    assert following.read_at
+    assert (following.refunds, following.attention) == (2, "")
+
+
+def test_money_is_not_delivered_for_when_the_same_statements_have_its_refund(books):
+    attempt = begun()
+    trade = paid_evidence(attempt)
+    line = RefundEvidence(
+        out_refund_no="by hand", provider_txn_id=trade.provider_txn_id, amount_minor=990, currency="CNY"
+    )
+    books += [trade, line]
+
+    assert reconcile().attention == UNKNOWN_REFUND
+
+    assert Receipt.objects.get().attention == GONE_BACK
+    assert Order.objects.get().status == "pending"
+
+
+def test_money_that_cannot_be_asked_about_keeps_no_other_waiting(books, refunder, monkeypatch):
+    odd, sound = begun(), begun()
+    books += [paid_evidence(odd, txn="T1"), paid_evidence(sound, txn="T2")]
+    unreadable = {odd.out_trade_no}
+
+    def answer(trade):
+        if trade.out_trade_no in unreadable:
+            raise GatewayError("answered what cannot be read")
+
+    monkeypatch.setattr(refunder, "query", answer)
+
+    assert reconcile().read_at is None
+
+    assert Receipt.objects.get().attempt == sound
+    unreadable.clear()
+    assert reconcile(NEXT_DAY + timedelta(days=1)).found == 1
 
 
 def test_a_refund_with_a_number_like_ours_is_put_before_a_person_whosever_money_it_was(books):

@@ -13,7 +13,9 @@ from payments.errors import ChannelUnavailable, UnknownMethod
 from payments.models import PaymentAttempt
 from payments.routing import router, state
 from payments.selectors import ways_to_pay
-from payments.services.starting import SAME_PRESS, channels_in_order, start_payment
+from payments.services.attempts import SAME_PRESS
+from payments.services.calling_off import call_off_attempts
+from payments.services.starting import channels_in_order, start_payment
 from tests.factories import make_channel, make_order, make_variant, paid_evidence, settle_evidence
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
@@ -127,6 +129,77 @@ def test_one_that_was_begun_just_now_goes_first_and_those_tried_before_come_last
 
     assert channels_in_order(order, "alipay", now=now) == [*channels, third]
     assert channels_in_order(order, "alipay", now=now + 2 * SAME_PRESS) == [channels[1], third, channels[0]]
+
+
+@pytest.fixture
+def lone(channels, provider):
+    """An order whose first press failed at the first channel, with no other to go to; some time ago."""
+    order, now = fresh_order(), db_now()
+    second = channels[1]
+    type(second).objects.filter(pk=second.pk).update(is_enabled=False)
+    dead(provider, 9)
+    with pytest.raises(ChannelUnavailable):
+        start(order, now=now)
+    provider.broken = None
+    type(second).objects.filter(pk=second.pk).update(is_enabled=True)
+    return order, now + SAME_PRESS + timedelta(seconds=10)
+
+
+def test_a_nervous_finger_after_a_failure_and_a_success_keeps_the_code_that_is_scanned(channels, lone):
+    order, now = lone
+    attempt = start_payment(order, "alipay", WAY, channels=[channels[0]], now=now)
+
+    assert start(order, now=now + timedelta(seconds=2)) == attempt
+
+    stored = PaymentAttempt.objects.get()
+    assert (stored.status, stored.resumed_at) == ("open", now)
+    assert stored.started_at < now - SAME_PRESS
+    assert not OutboxMessage.objects.filter(task="payments.call_off_attempts").exists()
+
+
+def test_another_tab_calls_off_nothing_that_the_provider_is_just_answering(channels, lone, provider):
+    order, now = lone
+
+    def meanwhile(request):
+        provider.broken = None
+        start_payment(order, "alipay", WAY, channels=[channels[1]], now=now)
+        return provider.told(request)
+
+    provider.broken = meanwhile
+    start_payment(order, "alipay", WAY, channels=[channels[0]], now=now)
+
+    assert PaymentAttempt.objects.filter(status="open").count() == 2
+    assert not OutboxMessage.objects.filter(task="payments.call_off_attempts").exists()
+
+
+def test_what_was_pressed_for_again_is_not_called_off_though_it_was_to_be(channels, lone, provider):
+    order, now = lone
+    start_payment(order, "alipay", WAY, channels=[channels[1]], now=now)
+    left = OutboxMessage.objects.get(task="payments.call_off_attempts").subject_id
+    attempt = start_payment(order, "alipay", WAY, channels=[channels[0]], now=now)
+    assert attempt.pk == left
+    asked = len(provider.calls)
+
+    assert call_off_attempts([left], now, source="closing") == {}
+    assert len(provider.calls) == asked
+    call_off_attempts([left], now + 2 * SAME_PRESS, source="closing")
+    assert len(provider.calls) == asked + 1
+
+
+def test_channels_that_refused_come_after_one_that_was_not_reached(channels, provider):
+    """Of a clear no the router hears nothing lasting, and without Redis it forgets everything."""
+    order = fresh_order()
+    for position in (2, 3):
+        make_channel(slug=f"no-{position}", base_url=f"http://127.0.0.1:{9 + position}/", position=position)
+    provider.broken = lambda request: (
+        provider.told(request)
+        if request.url.port == 12
+        else httpx.Response(200, json={"code": -1, "msg": "too much for today"})
+    )
+    with pytest.raises(ChannelUnavailable):
+        start(order)
+
+    assert start(order).channel.position == 3
 
 
 def test_after_too_many_attempts_a_press_continues_what_was_begun(channels, provider, monkeypatch):

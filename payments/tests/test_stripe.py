@@ -102,6 +102,19 @@ def test_a_trade_is_asked_for_by_its_session():
     assert asked[0].headers["Authorization"] == "Bearer sk_test_canary"
 
 
+def test_what_was_refunded_is_seen_by_the_charge_behind_the_session():
+    charge = {"id": "ch_1", "amount_refunded": 0}
+    session = {**SESSION, "payment_intent": {"id": "pi_1", "latest_charge": charge}}
+    made, asked = says((200, session), (200, {**session, "payment_intent": {"id": "pi_1"}}))
+
+    assert not made.query(A1).gone_back
+    assert asked[0].url.params["expand[0]"] == "payment_intent.latest_charge"
+    assert not made.query(A1).gone_back
+    charge["amount_refunded"] = 1
+    made, _ = says((200, session))
+    assert (made.query(A1).provider_txn_id, made.query(A1).gone_back) == ("pi_1", True)
+
+
 def test_a_trade_without_a_session_is_unknown_and_nobody_is_asked():
     made, asked = says((200, SESSION))
 

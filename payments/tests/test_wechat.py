@@ -11,7 +11,7 @@ from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.gateways import rsa
+from payments.gateways import rsa, wechat_login
 from payments.gateways.base import (
     BadNotice,
     Evidence,
@@ -23,6 +23,7 @@ from payments.gateways.base import (
     Trade,
     Unreachable,
 )
+from payments.gateways.drivers import Account
 from payments.gateways.rsa import public_of
 from payments.gateways.wechat import DRIVER
 from payments.gateways.wechat_bill import read_bill
@@ -406,6 +407,34 @@ def test_a_refund_that_is_refused_unknown_or_uncertain():
     assert says({"code": "RESOURCE_NOT_EXISTS"}, 404).ask_refund(BACK) is None
     with pytest.raises(GatewayError):
         says({"code": "PARAM_ERROR"}, 400).ask_refund(BACK)
+
+
+# ---- the login inside WeChat
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, GatewayRefused) for code in (40029, 40163, 41008, 42003)),
+        *((code, GatewayError) for code in (-1, 40001, 40013, 40125, 40164, 45009, 48001, 99999)),
+    ],
+)
+def test_only_a_code_that_is_not_good_is_the_buyers_fault(code, kind):
+    answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"errcode": code}))
+    account = Account(
+        shop_id=1,
+        base_url="",
+        merchant_id="",
+        provider_key="",
+        method="wxpay",
+        options={},
+        secrets={},
+        http=httpx.Client(transport=answer),
+        clock=lambda: NOON,
+    )
+
+    with pytest.raises(kind):
+        wechat_login.openid(account, "code")
 
 
 # ---- what a merchant enters
