@@ -243,6 +243,35 @@ def test_a_declined_refund_puts_the_money_back(refunder):
     assert Receipt.objects.get().refunded_minor == 0
 
 
+def test_what_was_delivered_while_it_waited_for_the_second_person_is_not_let_go(refunder):
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought()
+    refund = ask(receipt, item=line(order), actor="lin")
+    deliver()
+
+    with pytest.raises(NotRefundable):
+        approve_refund(refund, actor="mei", now=db_now())
+    send_refunds_task()
+
+    assert (state_of(refund), line(order).status, refunder.asked) == ("awaited", "delivered", [])
+    decline_refund(refund, actor="mei", now=db_now())
+    again = ask(receipt, item=line(order), actor="lin")
+    approve_refund(again, actor="mei", now=db_now())
+    send_refunds_task()
+    assert (state_of(again), line(order).status) == ("done", "refunded")
+
+
+def test_what_was_delivered_meanwhile_is_seen_even_if_the_clocks_disagree(refunder):
+    """A delivery reads its clock before it waits for the order's lock."""
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought()
+    refund = ask(receipt, item=line(order), actor="lin")
+    deliver_orders([order.pk], db_now() - timedelta(minutes=1))
+
+    with pytest.raises(NotRefundable):
+        approve_refund(refund, actor="mei", now=db_now())
+
+
 # What comes of it
 
 
