@@ -43,7 +43,10 @@ STUCK = "this refund has come to no end for hours: see the last error, and mend 
 # Longer than a call to a provider with all its time-outs: until then whoever sends it is still at it.
 FIRST_LOOK = timedelta(seconds=40)
 LONGEST_PAUSE = timedelta(hours=1)
-LOOKS_IN_HOURS = 11  # in three and a half, with the pauses of _look_again
+# With the pauses of _look_again: a slow provider has booked within ten minutes what it ever will.
+LOOKS_IN_MINUTES = 6
+LOOKS_IN_HOURS = 11  # in three and a half of them
+NOT_BOOKED = "the provider has not booked it"
 RUN_AT_MOST = 50  # refunds that one sweep follows
 
 LEASE = """
@@ -68,14 +71,18 @@ def send_refunds(refund_ids: Sequence[int], now: datetime) -> Failures:
 
 def _send(refund_id: int, now: datetime) -> None:
     requested = Refund.objects.filter(pk=refund_id, status=RefundStatus.REQUESTED)
-    if not requested.update(status=RefundStatus.SENT, sent_at=now, next_query_at=now + FIRST_LOOK):
+    sent = {"status": RefundStatus.SENT, "sent_at": now, "next_query_at": now + FIRST_LOOK}
+    is_again = requested.filter(sent_at__isnull=False).update(**sent)
+    if not is_again and not requested.filter(sent_at=None).update(**sent):
         return  # sent before; the sweep follows it
     refund = _whole(refund_id)
     try:
         gateway = gateway_for(refund.receipt.channel)
-        _ask(refund, gateway, now)
+        # It may have been booked since somebody looked there.
+        if not (is_again and _found_out(refund, gateway, now)):
+            _ask(refund, gateway, now)
     except NotAsked as error:
-        _as_seen(refund).update(status=RefundStatus.REQUESTED, sent_at=None)
+        _as_seen(refund).update(status=RefundStatus.REQUESTED, sent_at=now if is_again else None)
         _look_again(refund, now, error=str(error))
 
 
@@ -116,19 +123,32 @@ def _ask(refund: Refund, gateway: Gateway, now: datetime) -> None:
 
 
 def _follow(refund: Refund, gateway: Gateway, now: datetime) -> None:
-    if Ability.ASK_REFUND in gateway.can:
-        try:
-            state = gateway.ask_refund(_request(refund))
-        except GatewayError as error:
-            _look_again(refund, now, error=str(error))
-            return
-        if state is not None:
-            _heard(refund, state, now)
-            return
+    if _found_out(refund, gateway, now):
+        return
     if Ability.REPEAT_REFUND in gateway.can:
         _ask(refund, gateway, now)
+    elif Ability.ASK_REFUND in gateway.can:
+        _look_again(refund, now, error=NOT_BOOKED)
+        if refund.queries >= LOOKS_IN_MINUTES:
+            _put_before_person(refund, UNKNOWN, now)
     else:
         _put_before_person(refund, UNKNOWN, now, next_query_at=None)
+
+
+def _found_out(refund: Refund, gateway: Gateway, now: datetime) -> bool:
+    """Ask about it. False where the provider does not tell, or does not know of it. Raises NotAsked."""
+    if Ability.ASK_REFUND not in gateway.can:
+        return False
+    try:
+        state = gateway.ask_refund(_request(refund))
+    except NotAsked:
+        raise
+    except GatewayError as error:
+        _look_again(refund, now, error=str(error))
+        return True
+    if state is not None:
+        _heard(refund, state, now)
+    return state is not None
 
 
 def _nobody_knows(refund: Refund, gateway: Gateway, error: str, now: datetime) -> None:
@@ -225,14 +245,12 @@ def _as_seen(refund: Refund) -> QuerySet[Refund]:
 
 @transaction.atomic(durable=True)
 def send_again(refund: Refund, *, actor: str, now: datetime) -> None:
-    """Somebody has looked: the provider has not refunded what nobody knew of. Raises NotRefundable when it is
-    known meanwhile.
+    """Somebody has looked: the provider has not refunded what nobody knew of. Where it tells, it is asked
+    once more before it is sent. Raises NotRefundable when it is known meanwhile.
     """
     _receipt, order = _lock(refund)
     unknown = Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT, attention=UNKNOWN)
-    if not unknown.update(
-        status=RefundStatus.REQUESTED, attention="", sent_at=None, next_query_at=None, queries=0
-    ):
+    if not unknown.update(status=RefundStatus.REQUESTED, attention="", next_query_at=None, queries=0):
         raise NotRefundable(_("Somebody has decided about this refund already."))
     if order is not None:
         note(order, reason=AGAIN, actor=actor, now=now)

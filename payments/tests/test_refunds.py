@@ -405,6 +405,90 @@ def test_what_was_sent_and_is_never_answered_for_is_put_before_a_person_and_aske
     assert (state_of(refund), Refund.objects.get().attention) == ("done", "")
 
 
+@pytest.fixture
+def slow_platform(refunder):
+    """It tells of what it has booked, and would refund again what it has not."""
+    refunder.can = frozenset({Ability.REFUND, Ability.ASK_REFUND})
+    refunder.answers = [GatewayError("timed out")]
+    return refunder
+
+
+def test_a_slow_platform_is_given_minutes_before_a_person_is_told(slow_platform):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+
+    look_for_hours(5 / 60)
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", "")
+    slow_platform.refunds[refund.out_refund_no] = 990
+    look_for_hours(1)
+
+    assert (state_of(refund), len(slow_platform.asked)) == ("done", 1)
+
+
+def test_a_platform_that_has_booked_nothing_for_minutes_is_asked_on_after_a_person_was_told(slow_platform):
+    order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+
+    look_for_hours(1 / 4)
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", UNKNOWN)
+    look_for_hours(6)
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", UNKNOWN)
+    assert [event.reason for event in order.events.all()].count(UNKNOWN) == 1
+    slow_platform.refunds[refund.out_refund_no] = 990
+    look_for_hours(8)
+
+    assert (state_of(refund), Refund.objects.get().attention) == ("done", "")
+    assert len(slow_platform.asked) == 1
+
+
+@pytest.mark.parametrize("has_booked", [True, False])
+def test_what_a_person_sends_again_is_asked_about_first_and_made_once(slow_platform, has_booked):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+    look_for_hours(1 / 4)
+    if has_booked:
+        slow_platform.refunds[refund.out_refund_no] = 990
+
+    send_again(refund, actor="mei", now=db_now())
+    send_refunds_task()
+
+    assert state_of(refund) == "done"
+    assert len(slow_platform.asked) == (1 if has_booked else 2)
+
+
+def test_what_a_person_sends_again_is_not_sent_while_the_platform_does_not_tell(slow_platform):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+    look_for_hours(1 / 4)
+    slow_platform.asking = NotAsked("left alone for 5 s")
+
+    send_again(refund, actor="mei", now=db_now())
+    send_refunds_task()
+    assert (state_of(refund), len(slow_platform.asked)) == ("requested", 1)
+    slow_platform.asking, slow_platform.refunds[refund.out_refund_no] = None, 990
+    follow()
+
+    assert (state_of(refund), len(slow_platform.asked)) == ("done", 1)
+
+
+def test_who_looked_before_it_was_sent_again_says_nothing_of_it(slow_platform):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+    look_for_hours(1 / 4)
+    seen = Refund.objects.get()
+    send_again(refund, actor="mei", now=db_now())
+
+    refund_sending._look_again(seen, db_now(), error="answered late")
+
+    again = Refund.objects.get()
+    assert (again.next_query_at, again.attention) == (None, "")
+
+
 def test_what_the_provider_is_at_waits_for_nobody_else(refunder):
     _order, receipt = bought(delivered=True)
     refunder.answers = [RefundState.UNDER_WAY] * 30
