@@ -1,5 +1,7 @@
 """A short share of `make soak-money`: money that goes back while keys go out, or while more money comes."""
 
+from threading import Event
+
 import pytest
 
 from cardshop.common.clock import db_now
@@ -21,7 +23,7 @@ from payments.tasks import follow_refunds, send_refunds
 from payments.tests.refunder import Refunder, refunding_channel
 from tests.factories import make_attempt, make_order, make_variant, paid_evidence, settle_evidence
 from tests.race.money import ROUNDS, MoneyRound, race_chunk, race_money
-from tests.race.racing import broken_invariants, linger, race, read_unlocked, rounds
+from tests.race.racing import PATIENCE, begin_with, broken_invariants, race, race_all, read_unlocked
 from tests.race.test_money import tell
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180 + 2 * ROUNDS)]
@@ -176,13 +178,23 @@ def test_a_refund_against_a_late_notice(tell, refunder: Refunder):
 
 
 def test_control_without_the_lock_money_goes_back_that_pays_for_keys(monkeypatch, refunder: Refunder):
-    monkeypatch.setattr(evidence_service, "lock_rows", read_unlocked)
-    monkeypatch.setattr(refunds, "lock_rows", read_unlocked)
-    linger(monkeypatch, "payments.services.evidence._settle")
-    linger(monkeypatch, "payments.services.refunds._require_refundable", 0.02)
-    made = [refund_against_late_notice(refunder) for _ in range(20)]
+    """Settling has looked at the money, and goes on once it has gone back."""
+    ask, settle = refund_against_late_notice(refunder).acts
+    has_looked, has_gone_back = Event(), Event()
 
-    rounds(20, lambda number: made[number].acts[0](), lambda number: made[number].acts[1]())
+    def look_and_wait() -> None:
+        has_looked.set()
+        assert has_gone_back.wait(PATIENCE)
+
+    def give_back() -> None:
+        assert has_looked.wait(PATIENCE)
+        ask()
+        has_gone_back.set()
+
+    monkeypatch.setattr(evidence_service, "lock_rows", read_unlocked)
+    begin_with(monkeypatch, "payments.services.evidence._settle", look_and_wait)
+
+    race_all(give_back, settle)
 
     assert any("who_waits_for_keys_has_paid" in finding for finding in broken_invariants())
 
