@@ -81,10 +81,11 @@ CHECKS = [
         "payments.refunds_move_on",
         """SELECT 'refund ' || out_refund_no || ' is ' || status || ' and nobody sees to it'
            FROM payments_refund
-           WHERE status IN ('requested', 'sent') AND next_query_at IS NULL AND attention = ''
+           WHERE status IN ('requested', 'sent') AND next_query_at IS NULL AND payments_refund.attention = ''
              AND coalesce(sent_at, requested_at) < clock_timestamp() - %(grace)s::interval
-             AND NOT EXISTS (SELECT FROM outbox_outboxmessage WHERE task = 'payments.send_refunds'
-                 AND subject_id = payments_refund.id AND done_at IS NULL)""",
+             AND NOT EXISTS (SELECT FROM outbox_outboxmessage AS message
+                 WHERE task = 'payments.send_refunds' AND subject_id = payments_refund.id
+                   AND done_at IS NULL AND message.attention = '')""",
         needs_grace=True,
     ),
     Check(

@@ -37,6 +37,7 @@ KNOWN = (
     _("refunds of ours are not in the statement: ask the provider"),
     _("the statement could not be read for a day: see why, and mend the way to pay"),
     _("nobody knows whether the provider has refunded this: look there, then say so here"),
+    _("this refund has come to no end for hours: see the last error, and mend the way to pay"),
     _("paid, but there are fewer keys than the counter promised: import keys, then deliver"),
     _("no payment of ours has this number"),
     _("the provider now says something else about this transaction"),

@@ -110,12 +110,12 @@ def remedies_of_refund(refund: Refund) -> list[Remedy]:
 
     if refund.status == RefundStatus.AWAITED:
         return [Remedy("approve", _("Approve"), approve), Remedy("decline", _("Decline"), decline)]
-    if refund.status == RefundStatus.SENT and refund.attention == UNKNOWN:
-        return [
-            Remedy("came-through", _("It was refunded"), came_through),
-            Remedy("again", _("It was not: send it again"), again),
-        ]
-    return []
+    if refund.status != RefundStatus.SENT or not refund.attention:
+        return []
+    remedies = [Remedy("came-through", _("It was refunded"), came_through)]
+    if refund.attention == UNKNOWN:  # else the shop itself may be sending it at this moment
+        remedies.append(Remedy("again", _("It was not: send it again"), again))
+    return remedies
 
 
 def _to_give_back(receipt: Receipt) -> int:

@@ -2,7 +2,7 @@
 
 `sent` is committed before the provider is asked. From then on nobody may suppose that nothing has happened:
 the same refund is asked for again only where the provider keeps its number, asked about where it tells, and
-otherwise put before a person.
+otherwise put before a person; so is what comes to no end for hours.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.locks import lock_rows
@@ -38,9 +39,14 @@ GIVEN_BACK = "money refunded"
 AGAIN = "refund sent again"
 REFUSED = "the provider refused the refund: see why, then try again or send the money by hand"
 UNKNOWN = "nobody knows whether the provider has refunded this: look there, then say so here"
+STUCK = "this refund has come to no end for hours: see the last error, and mend the way to pay"
 # Longer than a call to a provider with all its time-outs: until then whoever sends it is still at it.
 FIRST_LOOK = timedelta(seconds=40)
 LONGEST_PAUSE = timedelta(hours=1)
+# With the pauses of _look_again: a slow provider has booked within ten minutes what it ever will.
+LOOKS_IN_MINUTES = 6
+LOOKS_IN_HOURS = 11  # in three and a half of them
+NOT_BOOKED = "the provider has not booked it"
 RUN_AT_MOST = 50  # refunds that one sweep follows
 
 LEASE = """
@@ -53,7 +59,7 @@ LEASE = """
 
 
 def send_refunds(refund_ids: Sequence[int], now: datetime) -> Failures:
-    """Ask the providers to refund. Returns those that were not even asked: they are sent another time."""
+    """Ask the providers to refund; what cannot be asked now is left to the sweep. Returns what went wrong."""
     failed: dict[int, Exception] = {}
     for refund_id in refund_ids:
         try:
@@ -65,31 +71,39 @@ def send_refunds(refund_ids: Sequence[int], now: datetime) -> Failures:
 
 def _send(refund_id: int, now: datetime) -> None:
     requested = Refund.objects.filter(pk=refund_id, status=RefundStatus.REQUESTED)
-    if not requested.update(status=RefundStatus.SENT, sent_at=now, next_query_at=now + FIRST_LOOK):
+    sent = {"status": RefundStatus.SENT, "sent_at": now, "next_query_at": now + FIRST_LOOK}
+    is_again = requested.filter(sent_at__isnull=False).update(**sent)
+    if not is_again and not requested.filter(sent_at=None).update(**sent):
         return  # sent before; the sweep follows it
     refund = _whole(refund_id)
     try:
         gateway = gateway_for(refund.receipt.channel)
-        _ask(refund, gateway, now)
-    except NotAsked:
-        sent = Refund.objects.filter(pk=refund_id, status=RefundStatus.SENT)
-        sent.update(status=RefundStatus.REQUESTED, sent_at=None, next_query_at=None)
-        raise
+        # It may have been booked since somebody looked there.
+        if not (is_again and _found_out(refund, gateway, now)):
+            _ask(refund, gateway, now)
+    except NotAsked as error:
+        _as_seen(refund).update(status=RefundStatus.REQUESTED, sent_at=now if is_again else None)
+        _look_again(refund, now, error=str(error))
 
 
 def follow_refunds(*, clock: Callable[[], datetime]) -> int:
-    """Find out about what was sent and is due to be looked at; returns how many were. Has twins."""
+    """Find out about what was sent and is due to be looked at, and send what could not be before; returns how
+    many were. Has twins.
+    """
     for looked_at in range(RUN_AT_MOST):
         if (refund_id := _lease_one(clock())) is None:
             return looked_at
         refund = _whole(refund_id)
         try:
-            _follow(refund, gateway_for(refund.receipt.channel), clock())
-        except NotAsked:
-            _look_again(refund, clock())
-        except Exception:  # one odd answer must not end the sweep for everybody else
+            if refund.status == RefundStatus.REQUESTED:
+                _send(refund_id, clock())
+            else:
+                _follow(refund, gateway_for(refund.receipt.channel), clock())
+        except NotAsked as error:
+            _look_again(refund, clock(), error=str(error))
+        except Exception as error:  # one odd answer must not end the sweep for everybody else
             logger.exception("following a refund failed", refund=refund.out_refund_no)
-            _look_again(refund, clock())
+            _look_again(refund, clock(), error=type(error).__name__)
     return RUN_AT_MOST
 
 
@@ -109,26 +123,39 @@ def _ask(refund: Refund, gateway: Gateway, now: datetime) -> None:
 
 
 def _follow(refund: Refund, gateway: Gateway, now: datetime) -> None:
-    if Ability.ASK_REFUND in gateway.can:
-        try:
-            state = gateway.ask_refund(_request(refund))
-        except GatewayError as error:
-            _look_again(refund, now, error=str(error))
-            return
-        if state is not None:
-            _heard(refund, state, now)
-            return
+    if _found_out(refund, gateway, now):
+        return
     if Ability.REPEAT_REFUND in gateway.can:
         _ask(refund, gateway, now)
+    elif Ability.ASK_REFUND in gateway.can:
+        _look_again(refund, now, error=NOT_BOOKED)
+        if refund.queries >= LOOKS_IN_MINUTES:
+            _put_before_person(refund, UNKNOWN, now)
     else:
-        _put_before_person(refund, now)
+        _put_before_person(refund, UNKNOWN, now, next_query_at=None)
+
+
+def _found_out(refund: Refund, gateway: Gateway, now: datetime) -> bool:
+    """Ask about it. False where the provider does not tell, or does not know of it. Raises NotAsked."""
+    if Ability.ASK_REFUND not in gateway.can:
+        return False
+    try:
+        state = gateway.ask_refund(_request(refund))
+    except NotAsked:
+        raise
+    except GatewayError as error:
+        _look_again(refund, now, error=str(error))
+        return True
+    if state is not None:
+        _heard(refund, state, now)
+    return state is not None
 
 
 def _nobody_knows(refund: Refund, gateway: Gateway, error: str, now: datetime) -> None:
     if gateway.can & {Ability.ASK_REFUND, Ability.REPEAT_REFUND}:
         _look_again(refund, now, error=error)
     else:
-        _put_before_person(refund, now, error=error)
+        _put_before_person(refund, UNKNOWN, now, last_error=error[:200], next_query_at=None)
 
 
 def _heard(refund: Refund, state: RefundState, now: datetime) -> None:
@@ -190,29 +217,40 @@ def _end(refund: Refund, to: RefundStatus, now: datetime, **changes: object) -> 
 
 
 def _look_again(refund: Refund, now: datetime, *, error: str = "") -> None:
-    """10, 20, 40 s … up to an hour, for as long as it takes: money is never forgotten."""
+    """10, 20, 40 s … up to an hour, for as long as it takes: money is never forgotten. Where there is nothing
+    but errors for hours, a person is told; without one the provider is at it, and nobody else needs to be.
+    """
     pause = min(timedelta(seconds=10) * 2 ** min(refund.queries, 12), LONGEST_PAUSE)
-    Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT).update(
-        next_query_at=now + pause, last_error=error[:200] or refund.last_error
+    heard = {"last_error": error[:200]} if error else {"attention": ""}
+    _as_seen(refund).update(next_query_at=now + pause, **heard)
+    if error and refund.queries >= LOOKS_IN_HOURS:
+        _put_before_person(refund, STUCK, now)
+
+
+@transaction.atomic(durable=True)
+def _put_before_person(refund: Refund, why: str, now: datetime, **changes: object) -> None:
+    """Once. That nobody knows whether money has moved says more than that nothing does."""
+    _receipt, order = _lock(refund)
+    untold = _as_seen(refund).exclude(attention__in=[why, UNKNOWN])
+    if untold.update(attention=why, **changes) and order is not None:
+        note(order, reason=why, actor=SYSTEM, now=now)
+
+
+def _as_seen(refund: Refund) -> QuerySet[Refund]:
+    """The row, unless it has come to an end, or somebody has looked since, or sent it again."""
+    return Refund.objects.filter(
+        pk=refund.pk, status__in=[RefundStatus.REQUESTED, RefundStatus.SENT], queries=refund.queries
     )
 
 
 @transaction.atomic(durable=True)
-def _put_before_person(refund: Refund, now: datetime, *, error: str = "") -> None:
-    _receipt, order = _lock(refund)
-    sent = Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT)
-    if sent.update(next_query_at=None, attention=UNKNOWN, last_error=error[:200]) and order is not None:
-        note(order, reason=UNKNOWN, actor=SYSTEM, now=now)
-
-
-@transaction.atomic(durable=True)
 def send_again(refund: Refund, *, actor: str, now: datetime) -> None:
-    """Somebody has looked: the provider has not refunded what nobody knew of. Raises NotRefundable when it is
-    known meanwhile.
+    """Somebody has looked: the provider has not refunded what nobody knew of. Where it tells, it is asked
+    once more before it is sent. Raises NotRefundable when it is known meanwhile.
     """
     _receipt, order = _lock(refund)
-    unknown = Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT).exclude(attention="")
-    if not unknown.update(status=RefundStatus.REQUESTED, attention="", sent_at=None):
+    unknown = Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT, attention=UNKNOWN)
+    if not unknown.update(status=RefundStatus.REQUESTED, attention="", next_query_at=None, queries=0):
         raise NotRefundable(_("Somebody has decided about this refund already."))
     if order is not None:
         note(order, reason=AGAIN, actor=actor, now=now)

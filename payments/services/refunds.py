@@ -100,11 +100,15 @@ def request_refund(
 @transaction.atomic(durable=True)
 def approve_refund(refund: Refund, *, actor: str, now: datetime) -> None:
     """The second person lets it go. Raises OwnRequest, NotRefundable when it was decided already, or the line
-    has been given back otherwise.
+    has been given back otherwise, or delivered since it was asked for.
     """
     if actor == refund.requested_by:
         raise OwnRequest
-    _lock(refund.receipt)
+    _payment, _receipt, order = _lock(refund.receipt)
+    if order is not None and refund.item is not None and _was_delivered_meanwhile(order, refund):
+        raise NotRefundable(
+            _("Its keys have been delivered since: decline this refund, and ask again if the money is to go.")
+        )
     _decide(refund, RefundStatus.REQUESTED, approved_by=actor)
     _let_go(refund, now)
 
@@ -233,6 +237,15 @@ def _decide(refund: Refund, to: RefundStatus, **changes: object) -> None:
     awaited = Refund.objects.filter(pk=refund.pk, status=RefundStatus.AWAITED)
     if not awaited.update(status=to, **changes):
         raise NotRefundable(_("Somebody has decided about this refund already."))
+
+
+def _was_delivered_meanwhile(order: Order, refund: Refund) -> bool:
+    """The order's history tells: it is written under the order's lock, and clocks are read before that."""
+    asked = order.events.filter(
+        at=refund.requested_at, actor=refund.requested_by, reason__startswith=ASKED_FOR
+    )
+    delivered = order.events.filter(before=OrderStatus.PAID, after=OrderStatus.DELIVERED)
+    return delivered.filter(pk__gt=asked.values("pk")[:1]).exists()
 
 
 def _let_go(refund: Refund, now: datetime) -> None:

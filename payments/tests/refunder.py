@@ -30,8 +30,8 @@ class Refunder(Lacking):
     """Its `answers` come one after the other, exceptions are raised; when they are used up it simply refunds.
 
     `refunds` is what it really refunded, in minor units by our number; `asked` every number that it was asked
-    to refund. `closing` is what it says when it is told to close; `booked` its statements, by day. Threads
-    may share it.
+    to refund. `asking` is raised when it is asked about one. `closing` is what it says when it is told to
+    close; `booked` its statements, by day. Threads may share it.
     """
 
     notice_is_proof = True
@@ -42,6 +42,7 @@ class Refunder(Lacking):
             {Ability.CLOSE, Ability.REFUND, Ability.REPEAT_REFUND, Ability.ASK_REFUND, Ability.LIST}
         )
         self.answers: list[RefundState | Exception] = []
+        self.asking: Exception | None = None
         self.refunds: dict[str, int] = {}
         self.asked: list[str] = []
         self.paid: dict[str, Evidence] = {}
@@ -64,6 +65,8 @@ class Refunder(Lacking):
         return answer
 
     def ask_refund(self, wanted: RefundRequest) -> RefundState | None:
+        if self.asking is not None:
+            raise self.asking
         return RefundState.DONE if wanted.out_refund_no in self.refunds else None
 
     def close(self, trade: Trade) -> bool:

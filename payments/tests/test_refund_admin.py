@@ -14,7 +14,7 @@ from orders.services.delivery import deliver_orders
 from payments.gateways.base import Ability, GatewayError, GatewayRefused
 from payments.models import Receipt, Refund
 from payments.services.closing import begin_closing, finish_closing
-from payments.services.refund_sending import finish
+from payments.services.refund_sending import FIRST_LOOK, LOOKS_IN_HOURS, finish, follow_refunds
 from payments.tasks import mail_refunds, send_refunds
 from payments.tests.refunder import refunding_channel
 from tests.factories import (
@@ -225,6 +225,21 @@ def test_what_nobody_knows_waits_for_somebody_who_has_looked(boss, refunder, rem
 
     assert Refund.objects.get().status == "done"
     assert len(refunder.asked) == (1 if remedy == "came-through" else 2)
+
+
+def test_what_comes_to_no_end_waits_for_somebody_who_may_say_that_it_was_refunded(boss, refunder):
+    refunder.can = frozenset({Ability.REFUND, Ability.ASK_REFUND})
+    refunder.answers, refunder.asking = [GatewayError("no answer")], GatewayError("unknown merchant")
+    ask(boss, bought())
+    send_refunds()
+    Refund.objects.update(queries=LOOKS_IN_HOURS)
+    follow_refunds(clock=lambda: db_now() + FIRST_LOOK)
+
+    page = boss.get(ATTENTION).content.decode()
+    assert "come to no end for hours" in page
+    assert "send it again" not in page
+    assert "Done" in press(boss, Refund.objects.get(), "came-through")
+    assert Refund.objects.get().status == "done"
 
 
 def test_a_refused_refund_waits_until_somebody_says_what_was_done(boss, refunder):

@@ -11,12 +11,14 @@ from orders.services.delivery import deliver_orders
 from orders.states import OrderStatus
 from orders.tasks import deliver
 from payments.gateways.base import Ability, GatewayError, GatewayRefused, NotAsked, RefundState
-from payments.models import Receipt, Refund
+from payments.models import PaymentChannel, Receipt, Refund
+from payments.services import refund_sending
 from payments.services.closing import begin_closing, finish_closing
 from payments.services.evidence import LATE, SHORT, TWICE
 from payments.services.refund_sending import (
     FIRST_LOOK,
     REFUSED,
+    STUCK,
     UNKNOWN,
     finish,
     follow_refunds,
@@ -243,6 +245,35 @@ def test_a_declined_refund_puts_the_money_back(refunder):
     assert Receipt.objects.get().refunded_minor == 0
 
 
+def test_what_was_delivered_while_it_waited_for_the_second_person_is_not_let_go(refunder):
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought()
+    refund = ask(receipt, item=line(order), actor="lin")
+    deliver()
+
+    with pytest.raises(NotRefundable):
+        approve_refund(refund, actor="mei", now=db_now())
+    send_refunds_task()
+
+    assert (state_of(refund), line(order).status, refunder.asked) == ("awaited", "delivered", [])
+    decline_refund(refund, actor="mei", now=db_now())
+    again = ask(receipt, item=line(order), actor="lin")
+    approve_refund(again, actor="mei", now=db_now())
+    send_refunds_task()
+    assert (state_of(again), line(order).status) == ("done", "refunded")
+
+
+def test_what_was_delivered_meanwhile_is_seen_even_if_the_clocks_disagree(refunder):
+    """A delivery reads its clock before it waits for the order's lock."""
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought()
+    refund = ask(receipt, item=line(order), actor="lin")
+    deliver_orders([order.pk], db_now() - timedelta(minutes=1))
+
+    with pytest.raises(NotRefundable):
+        approve_refund(refund, actor="mei", now=db_now())
+
+
 # What comes of it
 
 
@@ -316,11 +347,157 @@ def test_what_was_not_even_asked_is_sent_another_time(refunder):
     refunder.answers = [NotAsked("left alone for 5 s")]
     refund = ask(receipt)
 
-    assert isinstance(send_refunds([refund.pk], db_now())[refund.pk], NotAsked)
-    assert state_of(refund) == "requested"
-    assert send_refunds([refund.pk], db_now()) == {}
+    send_refunds_task()
+    assert (state_of(refund), Refund.objects.get().last_error) == ("requested", "left alone for 5 s")
+    follow()
+
+    assert (state_of(refund), len(refunder.asked)) == ("done", 2)
+
+
+def look_for_hours(hours=6):
+    """Every look that the sweep would take in that time."""
+    until = db_now() + timedelta(hours=hours)
+    while (refund := Refund.objects.get()).next_query_at and refund.next_query_at < until:
+        follow_refunds(clock=lambda at=refund.next_query_at: at)
+
+
+def test_what_cannot_be_asked_for_hours_is_put_before_a_person_and_sent_when_it_can_be(refunder):
+    order, receipt = bought()
+    refund = ask(receipt, item=line(order))
+    channel = receipt.channel
+    PaymentChannel.objects.update(base_url="https://moved.example/")  # its secret opens for the old one only
+    send_refunds_task()
+
+    look_for_hours(3)
+    assert Refund.objects.get().attention == ""
+    look_for_hours(6)
+
+    waits = Refund.objects.get()
+    assert (waits.status, waits.attention) == ("requested", STUCK)
+    assert "cannot be opened" in waits.last_error
+    assert [event.reason for event in order.events.all()].count(STUCK) == 1
+    PaymentChannel.objects.update(base_url=channel.base_url)
+    follow(timedelta(hours=7))
+    assert (state_of(refund), Refund.objects.get().attention) == ("done", "")
+    assert refunder.refunds == {refund.out_refund_no: 990}
+
+
+def test_what_was_sent_and_is_never_answered_for_is_put_before_a_person_and_asked_about_for_ever(
+    refunder, monkeypatch
+):
+    monkeypatch.setattr(
+        refund_sending, "gateway_for", lambda channel: refunder
+    )  # no breaker, whose time is real
+    order, receipt = bought()
+    refunder.can = frozenset({Ability.REFUND, Ability.ASK_REFUND})
+    refunder.answers = [GatewayError("no answer")]
+    refunder.asking = GatewayError("answered code 40301")
+    refund = ask(receipt, item=line(order))
+    send_refunds_task()
+
+    look_for_hours(6)
+
+    waits = Refund.objects.get()
+    assert (waits.status, waits.attention, waits.last_error) == ("sent", STUCK, "answered code 40301")
+    assert [event.reason for event in order.events.all()].count(STUCK) == 1
+    refunder.asking, refunder.refunds[refund.out_refund_no] = None, 990
+    follow(timedelta(hours=7))
+    assert (state_of(refund), Refund.objects.get().attention) == ("done", "")
+
+
+@pytest.fixture
+def slow_platform(refunder):
+    """It tells of what it has booked, and would refund again what it has not."""
+    refunder.can = frozenset({Ability.REFUND, Ability.ASK_REFUND})
+    refunder.answers = [GatewayError("timed out")]
+    return refunder
+
+
+def test_a_slow_platform_is_given_minutes_before_a_person_is_told(slow_platform):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+
+    look_for_hours(5 / 60)
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", "")
+    slow_platform.refunds[refund.out_refund_no] = 990
+    look_for_hours(1)
+
+    assert (state_of(refund), len(slow_platform.asked)) == ("done", 1)
+
+
+def test_a_platform_that_has_booked_nothing_for_minutes_is_asked_on_after_a_person_was_told(slow_platform):
+    order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+
+    look_for_hours(1 / 4)
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", UNKNOWN)
+    look_for_hours(6)
+    assert (state_of(refund), Refund.objects.get().attention) == ("sent", UNKNOWN)
+    assert [event.reason for event in order.events.all()].count(UNKNOWN) == 1
+    slow_platform.refunds[refund.out_refund_no] = 990
+    look_for_hours(8)
+
+    assert (state_of(refund), Refund.objects.get().attention) == ("done", "")
+    assert len(slow_platform.asked) == 1
+
+
+@pytest.mark.parametrize("has_booked", [True, False])
+def test_what_a_person_sends_again_is_asked_about_first_and_made_once(slow_platform, has_booked):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+    look_for_hours(1 / 4)
+    if has_booked:
+        slow_platform.refunds[refund.out_refund_no] = 990
+
+    send_again(refund, actor="mei", now=db_now())
+    send_refunds_task()
 
     assert state_of(refund) == "done"
+    assert len(slow_platform.asked) == (1 if has_booked else 2)
+
+
+def test_what_a_person_sends_again_is_not_sent_while_the_platform_does_not_tell(slow_platform):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+    look_for_hours(1 / 4)
+    slow_platform.asking = NotAsked("left alone for 5 s")
+
+    send_again(refund, actor="mei", now=db_now())
+    send_refunds_task()
+    assert (state_of(refund), len(slow_platform.asked)) == ("requested", 1)
+    slow_platform.asking, slow_platform.refunds[refund.out_refund_no] = None, 990
+    follow()
+
+    assert (state_of(refund), len(slow_platform.asked)) == ("done", 1)
+
+
+def test_who_looked_before_it_was_sent_again_says_nothing_of_it(slow_platform):
+    _order, receipt = bought(delivered=True)
+    refund = ask(receipt)
+    send_refunds_task()
+    look_for_hours(1 / 4)
+    seen = Refund.objects.get()
+    send_again(refund, actor="mei", now=db_now())
+
+    refund_sending._look_again(seen, db_now(), error="answered late")
+
+    again = Refund.objects.get()
+    assert (again.next_query_at, again.attention) == (None, "")
+
+
+def test_what_the_provider_is_at_waits_for_nobody_else(refunder):
+    _order, receipt = bought(delivered=True)
+    refunder.answers = [RefundState.UNDER_WAY] * 30
+    ask(receipt)
+    send_refunds_task()
+
+    look_for_hours(6)
+
+    assert Refund.objects.get().attention == ""
 
 
 def test_what_is_under_way_is_followed_to_its_end(refunder):

@@ -79,13 +79,18 @@ def linger(monkeypatch: pytest.MonkeyPatch, name: str, seconds: float = 0.05) ->
 
     Put between a look and the act that follows, it makes sure that everybody has looked by then.
     """
+    begin_with(monkeypatch, name, lambda: time.sleep(seconds))
+
+
+def begin_with(monkeypatch: pytest.MonkeyPatch, name: str, first: Callable[[], object]) -> None:
+    """Let every call of the function `name` do something else first."""
     act = import_string(name)
 
-    def paused(*args: Any, **kwargs: Any) -> Any:
-        time.sleep(seconds)
+    def then(*args: Any, **kwargs: Any) -> Any:
+        first()
         return act(*args, **kwargs)
 
-    monkeypatch.setattr(name, paused)
+    monkeypatch.setattr(name, then)
 
 
 def cut(text: str, part: str, instead: str = "") -> str:

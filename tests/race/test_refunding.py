@@ -1,20 +1,29 @@
 """A short share of `make soak-money`: money that goes back while keys go out, or while more money comes."""
 
+from threading import Event
+
 import pytest
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
+from cardshop.shops.models import Shop
 from orders.models import DeliveredKey, Order, OrderItem
 from orders.services.delivery import deliver_orders
 from payments.models import Receipt, Refund
 from payments.services import evidence as evidence_service
 from payments.services import refunds
-from payments.services.refunds import ASKED_FOR, NotRefundable, request_refund
+from payments.services.refunds import (
+    ASKED_FOR,
+    NotRefundable,
+    approve_refund,
+    decline_refund,
+    request_refund,
+)
 from payments.tasks import follow_refunds, send_refunds
 from payments.tests.refunder import Refunder, refunding_channel
 from tests.factories import make_attempt, make_order, make_variant, paid_evidence, settle_evidence
 from tests.race.money import ROUNDS, MoneyRound, race_chunk, race_money
-from tests.race.racing import broken_invariants, linger, race, read_unlocked, rounds
+from tests.race.racing import PATIENCE, begin_with, broken_invariants, race, race_all, read_unlocked
 from tests.race.test_money import tell
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180 + 2 * ROUNDS)]
@@ -84,6 +93,57 @@ def test_control_without_the_compare_and_set_both_win(monkeypatch, refunder: Ref
     assert any("refunds_and_lines_agree" in finding for finding in broken_invariants())
 
 
+# Approval against delivery
+
+
+def approval_against_delivery(refunder: Refunder) -> MoneyRound:
+    """A line was short of its keys when its refund was asked for; they come as the second person decides."""
+    attempt = make_attempt(make_order(make_variant(keys=1)), refunding_channel())
+    refunder.paid[attempt.out_trade_no] = paid_evidence(attempt)
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+    order = attempt.payment.order
+    Shop.objects.update(refunds_need_two=True)
+    asked = ask_for(receipt, item=order.items.get())
+    Shop.objects.update(refunds_need_two=False)
+
+    def approve() -> None:
+        approve_refund(asked, actor="mei", now=db_now())
+        send_refunds()
+
+    def outcome() -> str:
+        follow_refunds()
+        asked.refresh_from_db()
+        order.refresh_from_db()
+        if asked.status == "awaited":
+            assert (order.status, asked.out_refund_no in refunder.refunds) == ("delivered", False)
+            decline_refund(asked, actor="mei", now=db_now())
+            return "delivered: the money stays"
+        assert (asked.status, order.status, refunded(refunder, receipt)) == ("done", "refunded", 990)
+        assert not DeliveredKey.objects.filter(item__order=order).exists()
+        return "refunded: the key is for others"
+
+    return MoneyRound((approve, lambda: deliver_orders([order.pk], db_now())), outcome)
+
+
+def test_an_approval_against_delivery(tell, refunder: Refunder):
+    outcomes = race_money(lambda: approval_against_delivery(refunder), jitter=0.1)
+
+    tell("approval against delivery", outcomes)
+    assert sum(outcomes.values()) == ROUNDS
+    assert len(outcomes) == 2, "one side always won: nothing was raced"
+
+
+def test_control_without_a_look_at_the_history_both_go(monkeypatch, refunder: Refunder):
+    monkeypatch.setattr(refunds, "_was_delivered_meanwhile", lambda order, refund: False)
+    made = approval_against_delivery(refunder)
+
+    for act in reversed(made.acts):
+        act()
+
+    order = Order.objects.get()
+    assert (order.status, DeliveredKey.objects.count(), len(refunder.refunds)) == ("refunded", 1, 1)
+
+
 # Refund against a late notice
 
 
@@ -118,13 +178,23 @@ def test_a_refund_against_a_late_notice(tell, refunder: Refunder):
 
 
 def test_control_without_the_lock_money_goes_back_that_pays_for_keys(monkeypatch, refunder: Refunder):
-    monkeypatch.setattr(evidence_service, "lock_rows", read_unlocked)
-    monkeypatch.setattr(refunds, "lock_rows", read_unlocked)
-    linger(monkeypatch, "payments.services.evidence._settle")
-    linger(monkeypatch, "payments.services.refunds._require_refundable", 0.02)
-    made = [refund_against_late_notice(refunder) for _ in range(20)]
+    """Settling has looked at the money, and goes on once it has gone back."""
+    ask, settle = refund_against_late_notice(refunder).acts
+    has_looked, has_gone_back = Event(), Event()
 
-    rounds(20, lambda number: made[number].acts[0](), lambda number: made[number].acts[1]())
+    def look_and_wait() -> None:
+        has_looked.set()
+        assert has_gone_back.wait(PATIENCE)
+
+    def give_back() -> None:
+        assert has_looked.wait(PATIENCE)
+        ask()
+        has_gone_back.set()
+
+    monkeypatch.setattr(evidence_service, "lock_rows", read_unlocked)
+    begin_with(monkeypatch, "payments.services.evidence._settle", look_and_wait)
+
+    race_all(give_back, settle)
 
     assert any("who_waits_for_keys_has_paid" in finding for finding in broken_invariants())
 

@@ -74,7 +74,10 @@ DAMAGE = {
             amount_minor, currency, status, reason, requested_by, requested_at, approved_by, queries,
             last_error, attention, resolved_by)
         SELECT shop_id, id, 'R1', 1, 'CNY', 'sent', '', '', clock_timestamp() - interval '2 minutes', '', 0,
-            '', '', '' FROM payments_receipt""",
+            '', '', '' FROM payments_receipt;
+        INSERT INTO outbox_outboxmessage (shop_id, task, subject_id, due_at, attempts, created_at, attention)
+        SELECT shop_id, 'payments.send_refunds', id, clock_timestamp(), 20, clock_timestamp(), 'tired'
+        FROM payments_refund""",
     "payments.balances_add_up": f"{BALANCE} UPDATE payments_balance SET amount_minor = 9",
     "payments.balance_history_is_unbroken": f"{BALANCE} UPDATE payments_balanceentry SET after_minor = 9",
     "payments.balance_payments_arrive": f"""{BALANCE} UPDATE payments_balanceentry
