@@ -1,4 +1,4 @@
-"""One line is being refunded, the others are not: who gets what, in each order of events."""
+"""What becomes of a line that is being refunded, of the others, and of what their buyer may have."""
 
 from datetime import timedelta
 
@@ -9,13 +9,16 @@ from cardshop.common.clock import db_now
 from cardshop.outbox.models import OutboxMessage
 from inventory import stock
 from inventory.models import CardKey
+from orders.errors import LimitReached
 from orders.models import DeliveredKey, Order, OrderItem, Reservation
 from orders.services import delivery as subject
 from orders.services.contact import correct_contact
 from orders.services.delivery import SHORT_OF_KEYS, complete_delivered_orders, deliver_orders
 from orders.tasks import deliver
+from payments.checkout.cancelling import cancel_order
 from payments.gateways.base import GatewayRefused, RefundState
 from payments.models import Receipt
+from payments.services.closing import finish_closing
 from payments.services.refund_sending import finish
 from payments.services.refunds import request_refund
 from payments.tasks import send_refunds
@@ -209,3 +212,70 @@ def test_deliveries_and_the_refund_at_once(order, refunder, refuses):
         told = [event.reason for event in order.events.order_by("pk")]
         asked = next(at for at, reason in enumerate(told) if reason.startswith("refund asked for"))
         assert told.index("keys handed over") < asked
+
+
+# What the buyer may have of a variant
+
+
+def bought(variant):
+    """A paid order of the one buyer that these tests are about."""
+    order = make_order(variant, contact_email="lin@example.org")
+    attempt = make_attempt(order, refunding_channel())
+    receipt = settle_evidence(attempt.channel, paid_evidence(attempt))
+    return order, receipt
+
+
+def give_back(order, receipt):
+    refund = request_refund(
+        receipt, amount_minor=990, item=order.items.get(), reason="", actor="lin", now=db_now()
+    )
+    send_refunds()
+    return refund
+
+
+def test_who_was_refunded_before_the_delivery_may_buy_again():
+    variant = make_variant(keys=3, per_buyer_limit=1)
+    order, receipt = bought(variant)
+
+    give_back(order, receipt)
+
+    assert status(order) == "refunded"
+    assert bought(variant)
+    with pytest.raises(LimitReached):
+        bought(variant)
+
+
+def test_late_money_is_accepted_of_who_was_refunded(refunder):
+    refunder.closing = True
+    variant = make_variant(keys=3, per_buyer_limit=1)
+    late = make_order(variant, contact_email="lin@example.org")
+    attempt = make_attempt(late, refunding_channel())
+    cancel_order(late, now=db_now())
+    finish_closing([late.pk], db_now())
+    assert status(late) == "cancelled"
+    give_back(*bought(variant))
+
+    settle_evidence(attempt.channel, paid_evidence(attempt))
+
+    assert status(late) == "paid"
+
+
+def test_while_the_refund_is_under_way_the_line_counts(refunder):
+    variant = make_variant(keys=3, per_buyer_limit=1)
+    refunder.answers = [RefundState.UNDER_WAY]
+    give_back(*bought(variant))
+
+    with pytest.raises(LimitReached):
+        bought(variant)
+
+
+def test_keys_that_went_out_count_though_the_money_went_back():
+    variant = make_variant(keys=3, per_buyer_limit=1)
+    order, receipt = bought(variant)
+    deliver()
+
+    give_back(order, receipt)
+
+    assert status(order) == "refunded"
+    with pytest.raises(LimitReached):
+        bought(variant)
