@@ -77,6 +77,11 @@ def mails(order):
     return OutboxMessage.objects.filter(task="orders.mail_delivery", subject_id=order.pk).count()
 
 
+def page_of(order, client):
+    link = reverse("order", args=[order.token])
+    return client.get(link, headers={"Accept-Language": "en"}).content.decode()
+
+
 KEPT, GIVEN, UNDER_WAY = ("delivered", True), ("refunded", False), ("refunding", False)
 
 
@@ -97,6 +102,7 @@ def test_the_other_line_does_not_wait_for_the_bank(order, refunder, client):
     ).content.decode()
     assert page.count('class="key"') == 1
     assert "The money for the rest of your order is being refunded." in page
+    assert client.get(f"/api/v1/orders/{order.token}/").json()["next_look"] == 15
     assert complete_delivered_orders(db_now() + timedelta(days=365)) == 0
     correct_contact(order, contact_email="right@example.org", now=db_now())
     assert mails(order) == 2
@@ -109,7 +115,7 @@ def test_the_other_line_does_not_wait_for_the_bank(order, refunder, client):
     assert mails(order) == 2
 
 
-def test_a_line_that_is_kept_after_all_is_delivered_after_the_other(order, refunder):
+def test_a_line_that_is_kept_after_all_is_delivered_after_the_other(order, refunder, client):
     refunder.answers = [GatewayRefused("no money in the account")]
     ask(order.items.last())
     deliver()
@@ -117,6 +123,7 @@ def test_a_line_that_is_kept_after_all_is_delivered_after_the_other(order, refun
 
     send_refunds()
     assert (status(order), lines(order)) == ("paid", [KEPT, ("open", False)])
+    assert "The other keys are being fetched." in page_of(order, client)
     deliver()
 
     assert (status(order), lines(order)) == ("delivered", [KEPT, KEPT])
