@@ -37,7 +37,7 @@ CHECKS = [
            FROM orders_order AS "order" JOIN orders_orderitem AS item ON item.order_id = "order".id
            WHERE item.status <> ALL (CASE
                WHEN "order".status IN ('delivered', 'completed') THEN '{delivered,refunding,refunded}'::text[]
-               WHEN "order".status = 'paid' THEN '{open,refunding,refunded}'
+               WHEN "order".status = 'paid' THEN '{open,delivered,refunding,refunded}'
                WHEN "order".status = 'refunded' THEN '{refunded}' ELSE '{open}' END)""",
     ),
     Check(
@@ -111,9 +111,9 @@ CHECKS = [
     Check(
         "orders.paid_orders_get_their_keys",
         """SELECT 'order ' || number || ' was paid and has no keys yet' FROM orders_order AS "order"
-           WHERE status = 'paid' AND attention = '' AND NOT EXISTS (
-               SELECT FROM orders_orderitem AS item
-               WHERE item.order_id = "order".id AND item.status = 'refunding'
+           WHERE status = 'paid' AND attention = '' AND (
+               SELECT bool_or(item.status = 'open') OR NOT bool_or(item.status = 'refunding')
+               FROM orders_orderitem AS item WHERE item.order_id = "order".id
            ) AND EXISTS (
                SELECT FROM orders_orderevent AS event WHERE event.order_id = "order".id
                  AND event.after = 'paid' AND event.at < clock_timestamp() - %(grace)s::interval)""",

@@ -12,14 +12,16 @@ from inventory.card_keys import pick_keys
 from inventory.errors import ShortPick
 from inventory.models import Stock
 from orders.models import DeliveredKey, Order, OrderItem
-from orders.services.transitions import SYSTEM, ask_for_attention, transition_all
+from orders.services.transitions import SYSTEM, ask_for_attention, note, transition_all
 from orders.states import ItemStatus, OrderStatus
 
 SHORT_OF_KEYS = "paid, but there are fewer keys than the counter promised: import keys, then deliver"
+HANDED_OVER = "keys handed over"
 
 
 def deliver_orders(order_ids: list[int], now: datetime) -> None:
-    """Deliver whichever of these orders are paid; what is already delivered is passed over.
+    """Deliver whichever of these orders are paid; what is already delivered is passed over, and so are lines
+    that are being refunded. Their order gets its other keys, and is delivered when the refund has ended.
 
     Raises ShortPick when several orders were asked for and keys ran short for a moment: nothing was
     delivered, ask for them one by one. A single order waits its turn under the Stock lock instead,
@@ -41,35 +43,40 @@ def _put_before_person(order_id: int, now: datetime) -> None:
     """Unless another worker has found keys for it meanwhile."""
     (orders,) = lock_rows(Order.objects.filter(pk=order_id, status=OrderStatus.PAID))
     for order in orders:
-        ask_for_attention(order, SHORT_OF_KEYS, now=now)
+        if OrderItem.objects.filter(order=order, status=ItemStatus.OPEN).exists():
+            ask_for_attention(order, SHORT_OF_KEYS, now=now)
 
 
 @transaction.atomic(durable=True)
 def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     paid: list[Order]
     (paid,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
-    # What is being refunded decides first; the rest of its order is promised again then.
-    refunding = set(
-        OrderItem.objects.filter(order__in=paid, status=ItemStatus.REFUNDING).values_list("order", flat=True)
-    )
-    orders = [order for order in paid if order.pk not in refunding]
-    if not orders:
-        return
-    items = list(OrderItem.objects.filter(order__in=orders, status=ItemStatus.OPEN).order_by("pk"))
+    lines = OrderItem.objects.filter(order__in=paid, status__in=[ItemStatus.OPEN, ItemStatus.REFUNDING])
+    unsettled = list(lines.order_by("pk"))
+    items = [item for item in unsettled if item.status == ItemStatus.OPEN]
     if alone:
         lock_rows(Stock.objects.filter(variant__in=[item.variant_id for item in items]))
     _hand_over(items, now, wait=alone)
     OrderItem.objects.filter(pk__in=[item.pk for item in items]).update(status=ItemStatus.DELIVERED)
+    # Should the refund of a line fail, that line is still to be delivered: until then its order stays paid.
+    refunding = {item.order_id for item in unsettled if item.status == ItemStatus.REFUNDING}
+    served = {item.order_id for item in items}
     transition_all(
-        orders,
+        [order for order in paid if order.pk not in refunding],
         OrderStatus.DELIVERED,
-        reason="keys handed over",
+        reason=HANDED_OVER,
         actor=SYSTEM,
         now=now,
         delivered_at=now,
         attention="",
     )
-    promise_all("orders.mail_delivery", {order.pk: order.shop_id for order in orders}, now=now)
+    for order in paid:
+        if order.pk in refunding & served:
+            Order.objects.filter(pk=order.pk).update(delivered_at=now, attention="")
+            note(order, reason=HANDED_OVER, actor=SYSTEM, now=now)
+    promise_all(
+        "orders.mail_delivery", {order.pk: order.shop_id for order in paid if order.pk in served}, now=now
+    )
 
 
 def _hand_over(items: list[OrderItem], now: datetime, *, wait: bool) -> None:

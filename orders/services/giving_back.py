@@ -50,7 +50,7 @@ def _was_delivered(item: OrderItem) -> bool:
 
 
 def _deliver_the_rest(order: Order, now: datetime) -> None:
-    """A paid order waits with its keys while one of its lines is being refunded."""
+    """A paid order is not delivered while one of its lines is being refunded; it may be now."""
     if order.status != OrderStatus.PAID:
         return
     isolated = OrderItem.objects.filter(order=order, variant__is_isolated=True).exists()

@@ -14,8 +14,13 @@ from cardshop.common.errors import DomainError
 from inventory.models import Variant
 from orders.errors import LimitReached, TooManyUnpaid
 
+# Of a line that was given back, only the keys that went out count. Asked as a number, since an EXISTS could
+# be planned as one hash of all keys that were ever delivered.
 HAD = """
-    SELECT "order".buyer_key, sum(item.quantity),
+    SELECT "order".buyer_key, sum(CASE WHEN item.status = 'refunded' THEN (
+               SELECT count(*) FROM orders_deliveredkey AS delivered
+               WHERE delivered.item_id = item.id AND delivered.replaced_by_id IS NULL
+           ) ELSE item.quantity END),
            count(*) FILTER (WHERE "order".status IN ('pending', 'closing'))
     FROM orders_order AS "order" JOIN orders_orderitem AS item ON item.order_id = "order".id
     WHERE "order".buyer_key = ANY(%(buyers)s) AND "order".status NOT IN ('expired', 'cancelled')

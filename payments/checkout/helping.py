@@ -13,12 +13,10 @@ from cardshop.common.locks import lock_rows
 from cardshop.outbox import services as outbox
 from orders.models import Order
 from orders.services.transitions import note
-from orders.states import OrderStatus
+from orders.states import PAID_FOR, OrderStatus
 from payments.models import PaymentAttempt
 from payments.selectors import attempts_of
 from payments.services.polling import ask_now
-
-HANDED_OVER = (OrderStatus.DELIVERED, OrderStatus.COMPLETED)
 
 
 class NothingToDo(DomainError):
@@ -41,7 +39,7 @@ def deliver_again(order: Order, *, actor: str, now: datetime) -> None:
 def mail_again(order: Order, *, actor: str, now: datetime) -> None:
     """Mail the keys' link once more. Raises NothingToDo."""
     ((locked,),) = lock_rows(Order.objects.filter(pk=order.pk))
-    if locked.status not in HANDED_OVER:
+    if not _has_keys(locked):
         raise NothingToDo
     note(locked, reason="mail asked for again", actor=actor, now=now)
     outbox.promise("orders.mail_delivery", [locked.pk], shop_id=locked.shop_id, now=now)
@@ -83,6 +81,10 @@ def _waits_for_delivery(order: Order) -> bool:
     return order.status == OrderStatus.PAID and bool(order.attention)
 
 
+def _has_keys(order: Order) -> bool:
+    return order.status in PAID_FOR and order.delivered_at is not None
+
+
 def _still_polled(order: Order) -> list[PaymentAttempt]:
     return list(attempts_of(order).filter(next_query_at__isnull=False))
 
@@ -102,7 +104,7 @@ HELP = {
             label=_("Mail the keys again"),
             done=_("The mail is on its way."),
             act=mail_again,
-            fits=lambda order: order.status in HANDED_OVER,
+            fits=_has_keys,
         ),
         Help(
             kind="ask",

@@ -107,6 +107,8 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
 
 def _next_look(order: Order, *, was_tried: bool) -> int | None:
     match order.status:
+        case OrderStatus.PAID if order.delivered_at is not None:
+            return 15  # only what is being refunded is still to be decided
         case OrderStatus.PAID | OrderStatus.CLOSING:
             return 1
         case OrderStatus.PENDING:

@@ -52,6 +52,7 @@ function differs(state) {
   return (
     state.status !== shown.status ||
     String(state.can_pay) !== shown.canPay ||
+    String(state.has_keys) !== shown.hasKeys ||
     String(state.money_received) !== shown.moneyReceived ||
     String(state.is_refunding) !== shown.isRefunding ||
     String(state.is_refunded) !== shown.isRefunded
