@@ -138,7 +138,8 @@ def test_control_with_time_outs_of_each_read_only_a_trickle_is_read_to_its_end(s
         assert fetch(plain, "GET", f"http://127.0.0.1:{server.port}/") == b"ok"
 
 
-def test_an_answer_in_time_is_read_and_its_connection_kept(serve, http):
+def test_an_answer_in_time_is_read_and_its_connection_kept(serve, http, settings):
+    settings.PROVIDER_TOTAL_TIMEOUT = 60
     server = serve(lambda connection, _: connection.sendall(ANSWER) or True)
 
     for _ in range(3):
@@ -148,7 +149,9 @@ def test_an_answer_in_time_is_read_and_its_connection_kept(serve, http):
     http.close()
 
 
-def test_what_was_sent_into_a_closed_connection_is_sent_again_over_a_new_one(serve, http):
+def test_what_was_sent_into_a_closed_connection_is_sent_again_over_a_new_one(serve, http, settings):
+    settings.PROVIDER_TOTAL_TIMEOUT = 60
+
     def once_a_connection(connection, requests):
         if requests:
             return False
@@ -164,7 +167,8 @@ def test_what_was_sent_into_a_closed_connection_is_sent_again_over_a_new_one(ser
     http.close()
 
 
-def test_who_closes_a_new_connection_is_not_called_again(serve, http):
+def test_who_closes_a_new_connection_is_not_called_again(serve, http, settings):
+    settings.PROVIDER_TOTAL_TIMEOUT = 60
     server = serve(lambda connection, _: False)
 
     with pytest.raises(Unreachable):
