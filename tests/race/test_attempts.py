@@ -64,7 +64,7 @@ def test_control_without_the_lock_it_becomes_several(monkeypatch, provider: Prov
 def press_pay_at_ten_channels(monkeypatch: pytest.MonkeyPatch) -> int:
     """Returns the attempts of an order that may have three."""
     monkeypatch.setattr(attempts, "MOST_ATTEMPTS", 3)
-    linger(monkeypatch, "payments.services.attempts.secrets.token_hex")  # between the count and the insert
+    linger(monkeypatch, "secrets.token_hex")  # between the count and the insert
     order = make_order(make_variant(keys=1))
     make_attempt(order, make_channel(slug="first"))
     channels = [make_channel(slug=f"channel-{number}") for number in range(10)]
