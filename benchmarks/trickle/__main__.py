@@ -9,6 +9,8 @@ import secrets
 import shutil
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,11 @@ from tests.stack import REPOSITORY, RunningShop
 
 PLACE = REPOSITORY / "var" / "trickle"
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "benchmarks.trickle.settings", "TRUSTED_PROXIES": "127.0.0.0/8"}
-WARM_UP, LONGEST_BEFORE = 10.0, 120.0  # seconds
+# Seconds. When the counting begins, the first holds have ended, so that there is as much to do as later.
+WARM_UP, LONGEST_BESIDE = 60.0, 120.0
 WITHIN = 1.5  # times of what it was before
+POINTS = {"p50": 50.0, "p95": 95.0}
+ENDED_LATE = "hold ended late by"
 SETTLING = 150.0  # seconds for the last holds to end
 
 
@@ -47,24 +52,26 @@ def main() -> int:
 
 
 async def measure(seconds: float) -> int:
-    before_seconds = min(seconds, LONGEST_BEFORE)
+    beside = min(seconds, LONGEST_BESIDE)
     async with TricklingProvider() as provider:
         with RunningShop(PLACE / "shop", environment=ENVIRONMENT) as shop:
             stack = Stack(shop)
-            orders = (WARM_UP + before_seconds + seconds) * (RATES["buy"] + RATES["leave"] + RATES["try"])
+            orders = (WARM_UP + 2 * beside + seconds) * (RATES["buy"] + RATES["leave"] + RATES["try"])
             await asyncio.to_thread(furnish, shop, provider.port, keys=int(orders) + 100)
-            say(f"{before_seconds:.0f} s with a sound provider, then {seconds:.0f} s of one byte per second")
+            say(
+                f"{beside:.0f} s with a sound provider, {seconds:.0f} s of one byte per second, and sound again"
+            )
             crowd = Crowd(shop.url)
             await crowd.come(WARM_UP)
-            before = await crowd.come(before_seconds)
-            turned = await asyncio.to_thread(stack.query, "SELECT clock_timestamp()")
-            provider.trickles = True
-            during = await crowd.come(seconds)
-            provider.trickles = False
+            phases, turns = {}, {}
+            for phase, lasting in (("before", beside), ("during", seconds), ("after", beside)):
+                provider.trickles = phase == "during"
+                turns[phase] = (await asyncio.to_thread(stack.query, "SELECT clock_timestamp()"))[0][0]
+                phases[phase] = await crowd.come(lasting)
             await crowd.close()
-            late = await asyncio.to_thread(ended_late, stack, turned[0][0])
+            late = await asyncio.to_thread(ended_late, stack, turns)
             found = await asyncio.to_thread(settle, stack)
-    return report(before, during, provider, late, found)
+    return report(phases, provider, late, found)
 
 
 def furnish(shop: RunningShop, port: int, *, keys: int) -> None:
@@ -94,17 +101,17 @@ channel.save()
 """
 
 
-def ended_late(stack: Stack, turned: object) -> dict[str, list[float]]:
-    """Seconds from the end of its hold to the end of an order that nobody tried to pay there."""
-    found = stack.query(_ENDS, slug=TRICKLING, turned=turned)
-    return {
-        when: [float(late) for is_during, late in found if is_during == (when == "during")]
-        for when in ("before", "during")
-    }
+def ended_late(stack: Stack, turns: Mapping[str, object]) -> dict[str, list[float]]:
+    """Seconds from the end of its hold to the end of an order that nobody tried to pay there, by phase."""
+    found = stack.query(_ENDS, slug=TRICKLING, **turns)
+    return {phase: [float(late) for then, late in found if then == phase] for phase in turns}
 
 
 _ENDS = """
-    SELECT "order".reserved_until > %(turned)s, extract(epoch FROM event.at - "order".reserved_until)
+    SELECT CASE WHEN "order".reserved_until > %(after)s THEN 'after'
+                WHEN "order".reserved_until > %(during)s THEN 'during'
+                WHEN "order".reserved_until > %(before)s THEN 'before' END,
+           extract(epoch FROM event.at - "order".reserved_until)
     FROM orders_order AS "order" JOIN orders_orderevent AS event ON event.order_id = "order".id
     WHERE event.after = 'expired' AND NOT EXISTS (
         SELECT 1 FROM payments_paymentattempt AS attempt
@@ -131,20 +138,20 @@ _OPEN = """
 
 
 def report(
-    before: Records,
-    during: Records,
+    phases: Mapping[str, Records],
     provider: TricklingProvider,
-    late: dict[str, list[float]],
+    late: Mapping[str, list[float]],
     found: list[str],
 ) -> int:
     figures: dict[str, Any] = {}
-    head = [f"{point} {when}" for point in ("p50", "p95") for when in ("before", "during", "ratio")]
-    print(f"\n  {'seconds':<36}" + "".join(f"{name:>12}" for name in head))
+    head = [f"{point} {column}" for point in POINTS for column in (*phases, "ratio")]
+    print(f"\n  {'seconds':<42}" + "".join(f"{name:>12}" for name in head))
     for what in (PAGE, PRESSED, BOUGHT, TURNED_AWAY):
-        figures[what] = _row(what, before.seconds[what], during.seconds[what])
-    figures["hold ended late by"] = _row("hold ended late by", late["before"], late["during"])
+        figures[what] = _row(what, {phase: records.seconds[what] for phase, records in phases.items()})
+    figures[ENDED_LATE] = _row(ENDED_LATE, late)
+    answers = ", ".join(f"{phase} {dict(records.answers)}" for phase, records in phases.items())
     print(
-        f"\n  {'answers there':<28}before {dict(before.answers)}, during {dict(during.answers)}"
+        f"\n  {'answers there':<28}{answers}"
         f"\n  {'calls it kept waiting':<28}{provider.calls}, at most {provider.most_held} at one moment\n"
     )
     bars = [
@@ -152,11 +159,11 @@ def report(
         for what in (PAGE, PRESSED, BOUGHT)
         for name, ratio in figures[what]["ratio"].items()
     ]
-    wrong = before.wrong + during.wrong
-    received = before.keys + during.keys
+    wrong = sum((records.wrong for records in phases.values()), Counter[str]())
+    received = [key for records in phases.values() for key in records.keys]
+    bought = sum(records.bought for records in phases.values())
     sound = {
-        f"every buyer elsewhere has a key ({len(received)})": not wrong
-        and len(set(received)) == before.bought + during.bought,
+        f"every buyer elsewhere has a key ({len(received)})": not wrong and len(set(received)) == bought,
         "verify --settled is clean": not found,
     }
     for bar in [*bars, *(Bar(claim, holds) for claim, holds in sound.items())]:
@@ -168,15 +175,16 @@ def report(
     return 0 if all(sound.values()) else 1
 
 
-def _row(what: str, before: list[float], during: list[float]) -> dict[str, dict[str, float]]:
-    points = {"p50": 50.0, "p95": 95.0}
+def _row(what: str, phases: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Prints one line; `ratio` is during ÷ before. Over what comes after, one sees what was only growth."""
     figures = {
-        name: {point: percentile(values, percent) for point, percent in points.items()}
-        for name, values in (("before", before), ("during", during))
+        phase: {point: percentile(values, percent) for point, percent in POINTS.items()}
+        for phase, values in phases.items()
     }
-    figures["ratio"] = {point: figures["during"][point] / figures["before"][point] for point in points}
-    cells = [f"{figures[when][point]:>12.3f}" for point in points for when in figures]
-    print(f"  {f'{what} ({len(before)}, {len(during)})':<36}" + "".join(cells))
+    figures["ratio"] = {point: figures["during"][point] / figures["before"][point] for point in POINTS}
+    cells = [f"{figures[column][point]:>12.3f}" for point in POINTS for column in figures]
+    counts = ", ".join(str(len(values)) for values in phases.values())
+    print(f"  {f'{what} ({counts})':<42}" + "".join(cells))
     return figures
 
 
