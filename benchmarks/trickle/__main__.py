@@ -58,9 +58,7 @@ async def measure(seconds: float) -> int:
             stack = Stack(shop)
             orders = (WARM_UP + 2 * beside + seconds) * (RATES["buy"] + RATES["leave"] + RATES["try"])
             await asyncio.to_thread(furnish, shop, provider.port, keys=int(orders) + 100)
-            say(
-                f"{beside:.0f} s with a sound provider, {seconds:.0f} s of one byte per second, and sound again"
-            )
+            say(f"{beside:.0f} s with a sound provider, {seconds:.0f} s of a trickle, and sound again")
             crowd = Crowd(shop.url)
             await crowd.come(WARM_UP)
             phases, turns = {}, {}

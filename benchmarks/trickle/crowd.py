@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -34,7 +35,11 @@ class Crowd:
     def __init__(self, url: str) -> None:
         self._come_so_far = 0
         limits = httpx.Limits(max_connections=400, max_keepalive_connections=100)
-        self._http = httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, trust_env=False)
+        # A browser has one buyer's cookies; those of a thousand in one jar would be all that is measured.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=PATIENCE, limits=limits, cookies=no_cookies, trust_env=False
+        )
 
     async def come(self, seconds: float) -> Records:
         """All of them, for that long; ends once the last of them has gone. What was measured meanwhile."""
