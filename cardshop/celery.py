@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import task_postrun, task_prerun, worker_init
 
+from cardshop.common.tracing import start_tracing
 from cardshop.traffic.bulkheads import pool_has
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cardshop.settings.development")
@@ -22,6 +23,11 @@ app.autodiscover_tasks()
 @worker_init.connect
 def tell_bulkheads(sender: Any, **_: object) -> None:
     pool_has(sender.concurrency)
+
+
+@worker_init.connect
+def trace(**_: object) -> None:
+    start_tracing("worker")
 
 
 @task_prerun.connect

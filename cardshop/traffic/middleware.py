@@ -14,6 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from cardshop.common.tracing import name_span
 from cardshop.traffic.addresses import client_address
 from cardshop.traffic.errors import error_page
 from cardshop.traffic.staff import ADMINISTRATION
@@ -39,6 +40,7 @@ class RequestLogMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         route = request.resolver_match.route if request.resolver_match else "-"
+        name_span(f"{request.method} {route}")
         logger.info(
             "request",
             method=request.method,

@@ -20,6 +20,7 @@ from django.db import DatabaseError, DataError, IntegrityError, connection
 from django.db.models import F
 
 from cardshop.common.clock import db_now
+from cardshop.common.tracing import span
 from orders.admission.gate import PRESENT, UNBOUNDED, Entry, Gate, Outcome
 from orders.admission.leases import LEASE, give_up_lease, hold_lease
 from orders.admission.line import (
@@ -134,7 +135,8 @@ class Allocator:
 
     def _settle_batch(self, sale: Sale, entries: list[Entry]) -> None:
         try:
-            settled = settle(sale, [entry.click for entry in entries], now=db_now())
+            with span("settle clicks", variant=self.variant_id, batch=len(entries)):
+                settled = settle(sale, [entry.click for entry in entries], now=db_now())
         except (IntegrityError, DataError):
             if len(entries) == 1:
                 logger.exception("click cannot be settled", variant=self.variant_id)

@@ -8,7 +8,9 @@ from datetime import date, datetime
 from threading import BoundedSemaphore
 
 from django.conf import settings
+from opentelemetry.trace import SpanKind
 
+from cardshop.common.tracing import span
 from cardshop.traffic.breakers import Breaker, BreakerOpen
 from cardshop.traffic.bulkheads import NoPlace, bulkhead_of
 from payments.gateways.base import (
@@ -97,7 +99,13 @@ def guard(name: str, operation: str, *, at_the_counter: bool = False) -> Iterato
     place, breaker = bulkhead_of(name).place(), breaker_of(name, operation)
     counter = _place_at_the_counter() if at_the_counter else nullcontext()
     try:
-        with place, counter, breaker.around(), within(settings.PROVIDER_TOTAL_TIMEOUT):
+        with (
+            span(f"provider {operation}", kind=SpanKind.CLIENT, channel=name),
+            place,
+            counter,
+            breaker.around(),
+            within(settings.PROVIDER_TOTAL_TIMEOUT),
+        ):
             yield
     except (BreakerOpen, NoPlace) as error:
         raise NotAsked(str(error)) from error
