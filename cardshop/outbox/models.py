@@ -32,7 +32,12 @@ class OutboxMessage(models.Model):
                 fields=["task", "due_at"],
                 name="outbox_open",
                 condition=models.Q(done_at=None, attention=""),
-            )
+            ),
+            models.Index(
+                fields=["task"],
+                name="outbox_given_up",
+                condition=models.Q(done_at=None) & ~models.Q(attention=""),
+            ),
         ]
 
     def __str__(self) -> str:

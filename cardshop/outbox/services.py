@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from cardshop.common.tracing import here, work_span
+from cardshop.outbox.metrics import failures, kept_seconds
 from cardshop.outbox.models import OutboxMessage
 
 logger = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ LEASE_DUE = """
     UPDATE outbox_outboxmessage AS message
     SET due_at = %(until)s, attempts = attempts + 1
     FROM due WHERE message.id = due.id
-    RETURNING message.id, message.subject_id, message.attempts, message.cause"""
+    RETURNING message.id, message.subject_id, message.attempts, message.created_at, message.cause"""
 
 
 class NotReached(Exception):
@@ -133,8 +134,8 @@ def _lease(task: str, limit: int, now: datetime, lease: timedelta) -> list[Outbo
         cursor.execute(LEASE_DUE, {"task": task, "now": now, "until": now + lease, "limit": limit})
         rows = cursor.fetchall()
     return [
-        OutboxMessage(id=pk, subject_id=subject, attempts=attempts, cause=cause)
-        for pk, subject, attempts, cause in rows
+        OutboxMessage(id=pk, subject_id=subject, attempts=attempts, created_at=created_at, cause=cause)
+        for pk, subject, attempts, created_at, cause in rows
     ]
 
 
@@ -153,8 +154,10 @@ def _attempt(
             return sum(_attempt([message], work, task=task, clock=clock) for message in messages)
         failed = {messages[0].subject_id: error}
     now = clock()
-    done = [message.pk for message in messages if message.subject_id not in failed]
-    OutboxMessage.objects.filter(pk__in=done, done_at=None).update(done_at=now)
+    done = [message for message in messages if message.subject_id not in failed]
+    OutboxMessage.objects.filter(pk__in=[message.pk for message in done], done_at=None).update(done_at=now)
+    for message in done:
+        kept_seconds.labels(task).observe((now - message.created_at).total_seconds())
     if failed:
         _put_off(messages, failed, task=task, now=now)
     return len(done)
@@ -182,6 +185,7 @@ def _try_later(message: OutboxMessage, error: Exception, *, task: str, now: date
         due_at=now + wait,
         attention=f"{type(error).__name__} after {message.attempts} attempts" if tired else "",
     )
+    failures.labels(task, "gave_up" if tired else "failed").inc()
     logger.error(
         "task failed",
         task=task,

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from django.utils import translation
 
 from cardshop.common.errors import DomainError
 from cardshop.common.tracing import name_span
+from cardshop.traffic.metrics import count_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,6 +54,7 @@ def short_ways(inner: "WSGIApplication", ways: Mapping[str, Way]) -> "WSGIApplic
         if prefix is None:
             return inner(environ, start_response)
         name_span(f"{environ['REQUEST_METHOD']} {prefix}")
+        started = time.monotonic()
         structlog.contextvars.clear_contextvars()  # of whom this thread has served before
         try:
             status, headers, body = _answer(environ, ways[prefix])
@@ -66,6 +69,13 @@ def short_ways(inner: "WSGIApplication", ways: Mapping[str, Way]) -> "WSGIApplic
                 *headers.items(),
                 *_security_headers(),
             ],
+        )
+        count_request(
+            route=prefix[1:],
+            method=environ["REQUEST_METHOD"],
+            status=status,
+            seconds=time.monotonic() - started,
+            part="short",
         )
         return [body]
 
