@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from cardshop.operations.api_docs import api_docs
 from cardshop.operations.health import healthz, readyz
+from cardshop.operations.metrics import metrics
 from inventory.api import ProductApi, ProductsApi
 from inventory.views import product_image
 from orders.admission.api import TicketApi, TicketsApi
@@ -41,6 +42,7 @@ buyer_api = [
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include(buyer_api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -9,6 +9,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import NotHere
 from cardshop.shops.middleware import shop_of
 from payments.gateways.base import BadNotice, CannotTell, RawCall
+from payments.metrics import notices
 from payments.selectors import channel_called
 from payments.services.notices import receive_notice
 from payments.services.refused import note_refused
@@ -38,6 +39,7 @@ def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:
     try:
         acknowledgement = receive_notice(channel, call, now=db_now())
     except BadNotice as error:
+        notices.labels(channel.slug, "cannot_tell" if isinstance(error, CannotTell) else "bad").inc()
         # Neither query nor body: they belong to a stranger, or hold a buyer's data.
         logger.warning("notice refused", channel=channel.slug, why=str(error))
         note_refused(channel, call, why=str(error), address=request.META.get("REMOTE_ADDR", ""))

@@ -447,7 +447,7 @@ def test_a_login_that_does_not_answer_leads_to_another_channel_if_there_is_one(
 
 def test_a_login_that_is_left_alone_is_passed_by_and_the_merchant_sees_it(client, in_app):
     for _ in range(5):
-        with suppress(Unreachable), guard(f"channel:{in_app.pk}", "login"):
+        with suppress(Unreachable), guard(f"channel:{in_app.pk}", "login", slug=in_app.slug):
             raise Unreachable("nobody there")
     order, page = order_of(client)
 

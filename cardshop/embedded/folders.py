@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cardshop.embedded.processes import Account, CannotRun, Say
 
-PRIVATE = ("log", "mail", "media", "redis", "secrets", "static")
+PRIVATE = ("log", "mail", "media", "metrics", "redis", "secrets", "static")
 LOG_LIMIT = 10 * 1024 * 1024
 
 

@@ -3,12 +3,15 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from cardshop.common.tracing import LONGEST_CAUSE
+
 
 class OutboxMessage(models.Model):
     """`task` names the consumer, `subject_id` the row it is about.
 
     Open while `done_at` is null. A consumer leases it by moving `due_at` on, so a crash is its retry.
-    With `attention` set nobody retries it any more: a person has to look.
+    With `attention` set nobody retries it any more: a person has to look. `cause` is the span that promised
+    it, if there was one.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
@@ -16,6 +19,7 @@ class OutboxMessage(models.Model):
     subject_id = models.BigIntegerField(_("subject"))
     due_at = models.DateTimeField(_("due at"))
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    cause = models.CharField(_("cause"), max_length=LONGEST_CAUSE, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(_("created at"))
     done_at = models.DateTimeField(_("done at"), null=True, blank=True)
     attention = models.TextField(_("needs attention because"), blank=True)
@@ -28,7 +32,12 @@ class OutboxMessage(models.Model):
                 fields=["task", "due_at"],
                 name="outbox_open",
                 condition=models.Q(done_at=None, attention=""),
-            )
+            ),
+            models.Index(
+                fields=["task"],
+                name="outbox_given_up",
+                condition=models.Q(done_at=None) & ~models.Q(attention=""),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from celery import current_app
 from django.db import connection, transaction
 from django.db.models import F
 
+from cardshop.common.tracing import here, work_span
+from cardshop.outbox.metrics import failures, kept_seconds
 from cardshop.outbox.models import OutboxMessage
 
 logger = structlog.get_logger(__name__)
@@ -37,7 +39,7 @@ LEASE_DUE = """
     UPDATE outbox_outboxmessage AS message
     SET due_at = %(until)s, attempts = attempts + 1
     FROM due WHERE message.id = due.id
-    RETURNING message.id, message.subject_id, message.attempts"""
+    RETURNING message.id, message.subject_id, message.attempts, message.created_at, message.cause"""
 
 
 class NotReached(Exception):
@@ -57,8 +59,9 @@ def promise_all(task: str, shop_ids: Mapping[int, int], *, now: datetime) -> Non
     """The same for subjects of several shops: `shop_ids` has the shop of each subject."""
     if not shop_ids:
         return
+    cause = here()
     OutboxMessage.objects.bulk_create(
-        OutboxMessage(shop_id=shop_id, task=task, subject_id=subject, due_at=now, created_at=now)
+        OutboxMessage(shop_id=shop_id, task=task, subject_id=subject, due_at=now, created_at=now, cause=cause)
         for subject, shop_id in shop_ids.items()
     )
     # A lambda: on Django 5.2 `robust` itself crashes when a functools.partial fails (ticket 36487).
@@ -118,7 +121,8 @@ def drain(
     """
     done, began = 0, time.monotonic()
     while time.monotonic() - began < RUN and (leased := _lease(task, batch, clock(), lease)):
-        kept = _attempt(leased, work, task=task, clock=clock)
+        with work_span(task, [message.cause for message in leased]):
+            kept = _attempt(leased, work, task=task, clock=clock)
         done += kept
         if kept == len(leased) < batch:
             break  # that was all; what has come since has a wake-up of its own
@@ -129,7 +133,10 @@ def _lease(task: str, limit: int, now: datetime, lease: timedelta) -> list[Outbo
     with connection.cursor() as cursor:
         cursor.execute(LEASE_DUE, {"task": task, "now": now, "until": now + lease, "limit": limit})
         rows = cursor.fetchall()
-    return [OutboxMessage(id=pk, subject_id=subject, attempts=attempts) for pk, subject, attempts in rows]
+    return [
+        OutboxMessage(id=pk, subject_id=subject, attempts=attempts, created_at=created_at, cause=cause)
+        for pk, subject, attempts, created_at, cause in rows
+    ]
 
 
 def _attempt(
@@ -147,8 +154,10 @@ def _attempt(
             return sum(_attempt([message], work, task=task, clock=clock) for message in messages)
         failed = {messages[0].subject_id: error}
     now = clock()
-    done = [message.pk for message in messages if message.subject_id not in failed]
-    OutboxMessage.objects.filter(pk__in=done, done_at=None).update(done_at=now)
+    done = [message for message in messages if message.subject_id not in failed]
+    OutboxMessage.objects.filter(pk__in=[message.pk for message in done], done_at=None).update(done_at=now)
+    for message in done:
+        kept_seconds.labels(task).observe((now - message.created_at).total_seconds())
     if failed:
         _put_off(messages, failed, task=task, now=now)
     return len(done)
@@ -176,6 +185,7 @@ def _try_later(message: OutboxMessage, error: Exception, *, task: str, now: date
         due_at=now + wait,
         attention=f"{type(error).__name__} after {message.attempts} attempts" if tired else "",
     )
+    failures.labels(task, "gave_up" if tired else "failed").inc()
     logger.error(
         "task failed",
         task=task,

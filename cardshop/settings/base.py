@@ -113,6 +113,9 @@ WHITENOISE_MANIFEST_STRICT = False
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env.read("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
 
+# Whoever shows it may read /metrics; without one, who calls directly from loopback or a private network.
+METRICS_TOKEN = env.read("METRICS_TOKEN")
+
 # Networks of the proxies in front; only they are believed about X-Forwarded-For.
 TRUSTED_PROXIES = env.names("TRUSTED_PROXIES")
 

@@ -26,6 +26,8 @@ import structlog
 from django.conf import settings
 from redis.commands.core import Script
 
+from cardshop.traffic.metrics import breaker_moves, redis_errors
+
 logger = structlog.get_logger(__name__)
 
 # Seconds that a closed breaker is believed to be so without asking, and that answers are counted here before
@@ -148,7 +150,12 @@ class Breaker:
                 return
             seen.told_until, answers, seen.answers = now + CLOSED_FOR, seen.answers, 0
         said = self._say(how, token, answers)
-        if said is not None and said[0] == b"open":
+        if said is None:
+            return
+        state, *moved = said
+        if moved:
+            breaker_moves.labels(self.name, state.decode()).inc()
+        if state == b"open":
             self._seen.closed_until = 0.0
             if how != "ok":
                 logger.warning("breaker open", breaker=self.name)
@@ -181,6 +188,7 @@ def _redis_rests() -> bool:
 
 
 def _let_redis_rest() -> None:
+    redis_errors.labels("breakers").inc()
     _here.rests_until = time.monotonic() + _REDIS_RESTS
 
 

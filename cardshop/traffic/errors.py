@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.errors import DomainError
+from cardshop.traffic.metrics import database_errors
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
@@ -59,6 +60,7 @@ class ErrorPageMiddleware:
         # psycopg2 says no more than DatabaseError when the server dies under a query; what is derived
         # from it, such as IntegrityError, is a bug of ours.
         if isinstance(error, (OperationalError, InterfaceError)) or type(error) is DatabaseError:
+            database_errors.inc()
             logger.error("database unavailable: %s", type(error).__name__)
             return error_page(request, 503, "unavailable")
         return None

@@ -14,8 +14,10 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from cardshop.common.tracing import name_span
 from cardshop.traffic.addresses import client_address
 from cardshop.traffic.errors import error_page
+from cardshop.traffic.metrics import NO_ROUTE, count_request
 from cardshop.traffic.staff import ADMINISTRATION
 
 Next = Callable[[HttpRequest], HttpResponse]
@@ -25,7 +27,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
 
 
 class RequestLogMiddleware:
-    """One line a request: the route, never the path, since order links carry their token there."""
+    """One line a request, and one count, by route and never by path: order links carry their token there."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
@@ -38,13 +40,16 @@ class RequestLogMiddleware:
         started = time.monotonic()
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
-        route = request.resolver_match.route if request.resolver_match else "-"
+        route = request.resolver_match.route if request.resolver_match else NO_ROUTE
+        seconds = time.monotonic() - started
+        count_request(route=route, method=request.method or "", status=response.status_code, seconds=seconds)
+        name_span(f"{request.method} {route}")
         logger.info(
             "request",
             method=request.method,
             route=route,
             status=response.status_code,
-            ms=round((time.monotonic() - started) * 1000),
+            ms=round(seconds * 1000),
         )
         return response
 

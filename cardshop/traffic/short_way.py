@@ -10,6 +10,7 @@ import io
 import json
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -23,6 +24,8 @@ from django.http.request import split_domain_port, validate_host
 from django.utils import translation
 
 from cardshop.common.errors import DomainError
+from cardshop.common.tracing import name_span
+from cardshop.traffic.metrics import count_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,12 +50,14 @@ def short_ways(inner: "WSGIApplication", ways: Mapping[str, Way]) -> "WSGIApplic
     """`inner`, with a way in front of it for every path that begins with one of the prefixes."""
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        way = next((way for prefix, way in ways.items() if environ["PATH_INFO"].startswith(prefix)), None)
-        if way is None:
+        prefix = next((prefix for prefix in ways if environ["PATH_INFO"].startswith(prefix)), None)
+        if prefix is None:
             return inner(environ, start_response)
+        name_span(f"{environ['REQUEST_METHOD']} {prefix}")
+        started = time.monotonic()
         structlog.contextvars.clear_contextvars()  # of whom this thread has served before
         try:
-            status, headers, body = _answer(environ, way)
+            status, headers, body = _answer(environ, ways[prefix])
         except (OutOfTheOrdinary, DatabaseError, InterfaceError):
             return inner(environ, start_response)
         start_response(
@@ -64,6 +69,13 @@ def short_ways(inner: "WSGIApplication", ways: Mapping[str, Way]) -> "WSGIApplic
                 *headers.items(),
                 *_security_headers(),
             ],
+        )
+        count_request(
+            route=prefix[1:],
+            method=environ["REQUEST_METHOD"],
+            status=status,
+            seconds=time.monotonic() - started,
+            part="short",
         )
         return [body]
 

@@ -20,6 +20,8 @@ from django.db import DatabaseError, DataError, IntegrityError, connection
 from django.db.models import F
 
 from cardshop.common.clock import db_now
+from cardshop.common.tracing import span
+from cardshop.traffic.metrics import redis_errors
 from orders.admission.gate import PRESENT, UNBOUNDED, Entry, Gate, Outcome
 from orders.admission.leases import LEASE, give_up_lease, hold_lease
 from orders.admission.line import (
@@ -37,6 +39,7 @@ from orders.admission.proof import Pressure
 from orders.admission.sales import needs_serving
 from orders.admission.settling import settle
 from orders.admission.waves import next_wave_at, release_due_waves
+from orders.metrics import batch_clicks, batch_seconds
 from orders.models import ProofOfWork, Sale
 from orders.states import TicketStatus
 
@@ -58,7 +61,7 @@ class Allocator:
     def __init__(self, sale: Sale, stop: Event) -> None:
         self.sale_id, self.variant_id = sale.pk, sale.variant_id
         self.gate = Gate(sale.variant_id)
-        self._sale = sale
+        self._sale, self._code = sale, sale.variant.code
         self._pressure = Pressure()
         self.holder = f"{socket.gethostname()[:40]}:{secrets.token_hex(8)}"
         self._stop = stop
@@ -77,6 +80,8 @@ class Allocator:
                 else:
                     self._stop.wait(1.0)
             except (redis.RedisError, DatabaseError) as error:
+                if isinstance(error, redis.RedisError):
+                    redis_errors.labels("allocator").inc()
                 logger.warning(
                     "allocator could not go on", variant=self.variant_id, error=type(error).__name__
                 )
@@ -129,12 +134,16 @@ class Allocator:
     def _settle(self, sale: Sale, entries: list[Entry]) -> None:
         began = time.monotonic()
         self._settle_batch(sale, entries)
-        rate = len(entries) / max(time.monotonic() - began, 0.001)
+        took = time.monotonic() - began
+        batch_clicks.labels(self._code).observe(len(entries))
+        batch_seconds.labels(self._code).observe(took)
+        rate = len(entries) / max(took, 0.001)
         self._rate = 0.7 * self._rate + 0.3 * rate if self._rate else rate
 
     def _settle_batch(self, sale: Sale, entries: list[Entry]) -> None:
         try:
-            settled = settle(sale, [entry.click for entry in entries], now=db_now())
+            with span("settle clicks", variant=self.variant_id, batch=len(entries)):
+                settled = settle(sale, [entry.click for entry in entries], now=db_now())
         except (IntegrityError, DataError):
             if len(entries) == 1:
                 logger.exception("click cannot be settled", variant=self.variant_id)

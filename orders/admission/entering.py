@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import redis
 
 from cardshop.common.errors import DomainError
+from cardshop.traffic.metrics import redis_errors
 from cardshop.traffic.passes import BuyerPass
 from orders.admission.directory import Listing
 from orders.admission.gate import Gate, GateShut, Refusal, Standing
@@ -23,6 +24,7 @@ from orders.errors import (
     TooManyTickets,
     UnknownTicket,
 )
+from orders.metrics import admissions
 
 OPENING_SOON = 60  # seconds; who asks long before the opening is not told to come back to the second
 NEXT_WAVE_SOON = 300  # seconds
@@ -68,7 +70,9 @@ def enter_line(listing: Listing, click: Click, *, proof: str = "") -> Standing:
     try:
         said = Gate(listing.variant_id).admit(click, proof=spent_challenge(proof, click))
     except (redis.RedisError, GateShut) as error:
-        raise LineUnavailable from error
+        admissions.labels(listing.code, LineUnavailable.code).inc()
+        raise _unavailable(error) from error
+    admissions.labels(listing.code, said.status if isinstance(said, Standing) else said.why).inc()
     if isinstance(said, Standing):
         return said
     if said.why == "proof":
@@ -81,7 +85,7 @@ def look_at_ticket(variant_id: int, ticket_id: str) -> Standing:
     try:
         standing = Gate(variant_id).look(ticket_id)
     except (redis.RedisError, GateShut) as error:
-        raise LineUnavailable from error
+        raise _unavailable(error) from error
     if standing is None:
         raise UnknownTicket
     return standing
@@ -98,6 +102,12 @@ def retry_after(standing: Standing) -> int:
             return max(1, min(LOOK_IN_AT_LEAST, standing.expected_wait))
         case _:
             return 0
+
+
+def _unavailable(error: Exception) -> LineUnavailable:
+    if isinstance(error, redis.RedisError):
+        redis_errors.labels("line").inc()
+    return LineUnavailable()
 
 
 def _error_of(refusal: Refusal) -> DomainError:

@@ -14,6 +14,7 @@ from inventory.errors import OutOfStock
 from inventory.models import Stock, Variant
 from orders.admission.gate import REMEMBER, UNBOUNDED, Outcome
 from orders.errors import SoldOut
+from orders.metrics import line_left
 from orders.models import Order, Sale, Ticket
 from orders.states import TicketStatus
 
@@ -97,7 +98,7 @@ def leave_line(variant: Variant, ticket_id: str, *, now: datetime) -> Outcome | 
         Ticket.objects.filter(variant=variant, ticket_id=ticket_id, status=TicketStatus.WAITING)
     )
     for ticket in tickets:
-        _end([ticket], TicketStatus.LEFT, "", now)
+        _end([ticket], TicketStatus.LEFT, "", now, variant=variant)
         return _outcome(ticket)
     return None
 
@@ -113,7 +114,7 @@ def dismiss_in_vain(sale: Sale, *, now: datetime) -> list[Outcome]:
     standing = stand(sale)
     (tickets,) = lock_rows(waiting_tickets(sale).filter(quantity__gt=standing.within_reach))
     reason = SoldOut.code if standing.is_over else OutOfStock.code
-    _end(tickets, TicketStatus.REFUSED, reason, now)
+    _end(tickets, TicketStatus.REFUSED, reason, now, variant=sale.variant)
     return [_outcome(ticket) for ticket in tickets]
 
 
@@ -169,11 +170,12 @@ def in_portions(things: Iterable[Thing]) -> Iterator[list[Thing]]:
         yield portion
 
 
-def _end(tickets: list[Ticket], status: str, reason: str, now: datetime) -> None:
+def _end(tickets: list[Ticket], status: str, reason: str, now: datetime, *, variant: Variant) -> None:
     ids = [ticket.pk for ticket in tickets]
     Ticket.objects.filter(pk__in=ids).update(status=status, reason=reason, ended_at=now)
     for ticket in tickets:
         ticket.status, ticket.reason = status, reason
+    transaction.on_commit(lambda: line_left.labels(variant.code, status).inc(len(tickets)))
 
 
 def _outcome(ticket: Ticket) -> Outcome:

@@ -5,6 +5,7 @@ answer, so a stream may deliver it any number of times.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,10 +19,11 @@ from cardshop.outbox.services import promise
 from inventory.models import Stock, Variant
 from orders.admission.gate import UNBOUNDED, Outcome
 from orders.clicks import Click
+from orders.metrics import line_left, orders, tickets_settled
 from orders.models import Sale, Ticket
 from orders.services.limits import Allowance, allowance
 from orders.services.transitions import BUYER
-from orders.states import TicketStatus
+from orders.states import OrderStatus, TicketStatus
 
 INSERT_ORDERS = """
     WITH claimed AS (
@@ -197,7 +199,17 @@ class _Batch:
             self._write_orders()
         Ticket.objects.bulk_create(self.new_tickets)
         Ticket.objects.bulk_update(self.changed_tickets, ["status", "reason", "ended_at"])
+        transaction.on_commit(self._count)
         return Settled(self.outcomes, self.free, self.waiting, self.line_cap)
+
+    def _count(self) -> None:
+        from_line = Counter(ticket.status for ticket in self.changed_tickets)
+        settled = Counter(ticket.status for ticket in self.new_tickets)
+        settled[TicketStatus.ORDERED] = len(self.orders) - from_line[TicketStatus.ORDERED]
+        for counter, outcomes in ((tickets_settled, settled), (line_left, from_line)):
+            for outcome, times in outcomes.items():
+                counter.labels(self.variant.code, outcome).inc(times)
+        orders.labels(OrderStatus.PENDING).inc(len(self.orders))
 
     def _fits(self, quantity: int) -> bool:
         return self.granting and quantity <= self.free

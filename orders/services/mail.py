@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from cardshop.common.links import absolute_url
 from cardshop.common.templatetags.shopfront import localized
 from cardshop.outbox.services import Failures, NotReached
+from orders.metrics import mails
 from orders.models import Order
 from orders.selectors import revealed_keys
 
@@ -69,10 +70,13 @@ def post(messages: Mapping[int, EmailMessage], *, within: float) -> Failures:
                 subject_id = next(iter(to_send))
                 try:
                     post_office.send_messages([to_send[subject_id]])
+                    mails.labels("sent").inc()
                 except (SMTPRecipientsRefused, SMTPResponseException) as error:
+                    mails.labels("refused").inc()
                     failed[subject_id] = error  # a no to this one
                 del to_send[subject_id]
     except Exception as error:  # noqa: BLE001  each backend raises what its server makes it
+        mails.labels("failed").inc(len(to_send))
         why_not = error
     return {**failed, **dict.fromkeys(to_send, why_not)}
 

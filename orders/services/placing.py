@@ -15,6 +15,7 @@ from inventory.models import Selling, Stock, Variant
 from inventory.selectors import variant_for_sale
 from orders.clicks import address_key_of, identify
 from orders.errors import IdempotencyConflict, NotForSale, SalePaused, SoldThroughLine, WrongQuantity
+from orders.metrics import orders
 from orders.models import Order, OrderEvent, OrderItem, Reservation, Sale, Ticket
 from orders.services.limits import require_allowed
 from orders.services.transitions import BUYER
@@ -62,12 +63,14 @@ def place_order(
         reserved_until=now + timedelta(seconds=settings.HOLD_SECONDS),
     )
     try:
-        return _place(order, variant, quantity, now)
+        placed = _place(order, variant, quantity, now)
     except IntegrityError:
         # A twin of this request was faster. Whatever else it might be is a bug and goes on up.
         if existing := Order.objects.filter(ticket_id=ticket_id).first():
             return _same_request(existing, quantity, buyer_key)
         raise
+    orders.labels(OrderStatus.PENDING).inc()
+    return placed
 
 
 @transaction.atomic(durable=True)

@@ -7,6 +7,7 @@ import structlog
 from django.db import transaction
 
 from cardshop.common.locks import lock_rows
+from orders.metrics import orders as orders_counted
 from orders.models import Order, OrderEvent
 from orders.states import NEXT, IllegalTransition
 
@@ -49,9 +50,12 @@ def transition_all(
         OrderEvent(order=order, before=seen, after=to, reason=reason, actor=actor, at=now) for order in orders
     )
     numbers = [order.number for order in orders]
-    transaction.on_commit(
-        lambda: logger.info("orders moved", orders=numbers, before=seen, after=to, reason=reason)
-    )
+
+    def tell() -> None:
+        orders_counted.labels(to).inc(moved)
+        logger.info("orders moved", orders=numbers, before=seen, after=to, reason=reason)
+
+    transaction.on_commit(tell)
     for order in orders:
         order.status = to
         for name, value in changes.items():

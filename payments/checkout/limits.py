@@ -4,6 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django_ratelimit.core import is_ratelimited
 
+from cardshop.traffic.metrics import rate_limited
 from orders.models import Order
 from payments.errors import TooManyPresses, TooManyTries
 
@@ -32,4 +33,7 @@ def _is_too_often(request: HttpRequest, order: Order, what: str, per_order: str,
 
 
 def _is_beyond(request: HttpRequest, group: str, who: str, rate: str) -> bool:
-    return bool(is_ratelimited(request, group=group, key=lambda *_: who, rate=rate, increment=True))
+    is_beyond = bool(is_ratelimited(request, group=group, key=lambda *_: who, rate=rate, increment=True))
+    if is_beyond:
+        rate_limited.labels(group).inc()
+    return is_beyond

@@ -64,7 +64,7 @@ def gateway_for(channel: PaymentChannel) -> Gateway:
     and whoever asks many of them goes on to the next.
     """
     account = account_of(channel)
-    return GuardedGateway(DRIVERS[channel.driver].make(account), name=_name(channel.pk))
+    return GuardedGateway(DRIVERS[channel.driver].make(account), name=_name(channel.pk), slug=channel.slug)
 
 
 def account_of(channel: PaymentChannel) -> Account:
@@ -104,7 +104,7 @@ def payer_of(channel: PaymentChannel, code: str) -> str:
 
     Raises GatewayRefused, GatewayError.
     """
-    with guard(_name(channel.pk), "login", at_the_counter=True):
+    with guard(_name(channel.pk), "login", slug=channel.slug, at_the_counter=True):
         return wechat_login.openid(account_of(channel), code)
 
 

@@ -2,19 +2,23 @@
 slowly holds a part of a process's threads.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, datetime
 from threading import BoundedSemaphore
 
 from django.conf import settings
+from opentelemetry.trace import SpanKind
 
+from cardshop.common.tracing import span
 from cardshop.traffic.breakers import Breaker, BreakerOpen
 from cardshop.traffic.bulkheads import NoPlace, bulkhead_of
 from payments.gateways.base import (
     Evidence,
     Gateway,
     GatewayError,
+    GatewayRefused,
     NotAsked,
     Notice,
     PayPage,
@@ -27,6 +31,7 @@ from payments.gateways.base import (
     Unreachable,
 )
 from payments.gateways.deadline import within
+from payments.metrics import provider_calls, provider_seconds
 
 OPERATIONS = ("create", "query", "close", "refund", "login")
 COUNTER_PLACES = 6  # of the web's eight threads; no slow channel alone holds more than four, soon two
@@ -46,8 +51,8 @@ class GuardedGateway:
     `statement` do not: only each of their calls has an end of its own.
     """
 
-    def __init__(self, gateway: Gateway, *, name: str) -> None:
-        self._gateway, self._name = gateway, name
+    def __init__(self, gateway: Gateway, *, name: str, slug: str) -> None:
+        self._gateway, self._name, self._slug = gateway, name, slug
         self.notice_is_proof = gateway.notice_is_proof
         self.list_is_proof = gateway.list_is_proof
         self.acknowledgement = gateway.acknowledgement
@@ -85,22 +90,53 @@ class GuardedGateway:
         return self._gateway.statement(day)
 
     def _guarded(self, operation: str, *, at_the_counter: bool = False) -> AbstractContextManager[None]:
-        return guard(self._name, operation, at_the_counter=at_the_counter)
+        return guard(self._name, operation, slug=self._slug, at_the_counter=at_the_counter)
 
 
 @contextmanager
-def guard(name: str, operation: str, *, at_the_counter: bool = False) -> Iterator[None]:
+def guard(name: str, operation: str, *, slug: str, at_the_counter: bool = False) -> Iterator[None]:
     """Around one operation of the channel of that name: its place, its breaker and its end. Raises NotAsked.
 
-    `at_the_counter`: a buyer waits for it in one of the web's threads.
+    `at_the_counter`: a buyer waits for it in one of the web's threads. `slug` is what it is counted under.
     """
     place, breaker = bulkhead_of(name).place(), breaker_of(name, operation)
     counter = _place_at_the_counter() if at_the_counter else nullcontext()
     try:
-        with place, counter, breaker.around(), within(settings.PROVIDER_TOTAL_TIMEOUT):
+        with (
+            span(f"provider {operation}", kind=SpanKind.CLIENT, channel=slug),
+            _counted(slug, operation),
+            place,
+            counter,
+            breaker.around(),
+            within(settings.PROVIDER_TOTAL_TIMEOUT),
+        ):
             yield
     except (BreakerOpen, NoPlace) as error:
         raise NotAsked(str(error)) from error
+
+
+@contextmanager
+def _counted(slug: str, operation: str) -> Iterator[None]:
+    started, outcome = time.monotonic(), "failed"
+    try:
+        yield
+        outcome = "answered"
+    except BreakerOpen:
+        outcome = "breaker_open"
+        raise
+    except NoPlace:
+        outcome = "no_place"
+        raise
+    except GatewayRefused:
+        outcome = "refused"
+        raise
+    except Unreachable:
+        outcome = "unreachable"
+        raise
+    finally:
+        provider_calls.labels(slug, operation, outcome).inc()
+        if outcome not in ("breaker_open", "no_place"):
+            provider_seconds.labels(slug, operation).observe(time.monotonic() - started)
 
 
 @contextmanager

@@ -50,6 +50,21 @@ def snapshot_for_people(shop: Shop, *, now: datetime) -> dict[str, list[ChannelS
     return {method: _seen(list(of_one), now.timestamp()) for method, of_one in by_method}
 
 
+def success_rates(channels: Iterable[PaymentChannel], *, now: datetime) -> dict[int, float]:
+    """By channel, of those who begin to pay, how many do, where that is known; one look at Redis a method."""
+    rates: dict[int, float] = {}
+    for place, of_place in groupby(sorted(channels, key=_place_key), key=place_of):
+        known = state.snapshot(place, at=now.timestamp(), knobs=KNOBS)
+        for channel in of_place:
+            if known and (estimate := known.of(channel.pk)).trials - KNOBS.prior >= 1:
+                rates[channel.pk] = estimate.rate
+    return rates
+
+
+def _place_key(channel: PaymentChannel) -> tuple[int, str]:
+    return channel.shop_id, channel.method
+
+
 def _seen(channels: Sequence[PaymentChannel], at: float) -> list[ChannelSeen]:
     place = place_of(channels[0])
     known = state.snapshot(place, at=at, knobs=KNOBS)

@@ -18,6 +18,7 @@ import redis
 from django.conf import settings
 from redis.commands.core import Script
 
+from cardshop.traffic.metrics import redis_errors
 from payments.routing.cohorts import COARSE, DELAYS, FINE, FINE_KEPT, KEPT, Cohort, begins_in_use
 from payments.routing.delays import curve_of
 from payments.routing.estimator import (
@@ -167,6 +168,7 @@ def _ask(question: Callable[[Any], Answer]) -> Answer | None:
     try:
         return question(_connect())
     except redis.RedisError:
+        redis_errors.labels("routing").inc()
         _here.rests_until = time.monotonic() + _REDIS_RESTS
         return None
 

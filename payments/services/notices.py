@@ -11,6 +11,7 @@ from cardshop.common.inserts import insert_new
 from cardshop.outbox.services import Failures, promise, wake
 from payments.gateways import gateway_for
 from payments.gateways.base import Evidence, GatewayError, RawCall, Trade
+from payments.metrics import notices as notices_counted
 from payments.models import PaymentChannel, WebhookEvent
 from payments.services.asking import Round, slow_ones_last
 from payments.services.evidence import News, record_receipts
@@ -45,10 +46,11 @@ def receive_notice(channel: PaymentChannel, call: RawCall, *, now: datetime) -> 
         received_at=now,
     )
     with transaction.atomic(durable=True):
-        if insert_new([event], unique=["channel", "digest"]):
+        if is_new := bool(insert_new([event], unique=["channel", "digest"])):
             promise("payments.apply_notices", [event.pk], shop_id=channel.shop_id, now=now)
         elif _still_waits(event):
             transaction.on_commit(lambda: wake("payments.apply_notices"), robust=True)
+    notices_counted.labels(channel.slug, "stored" if is_new else "repeated").inc()
     return gateway.acknowledgement
 
 
@@ -75,14 +77,14 @@ def apply_notices(event_ids: Sequence[int], now: datetime, *, silent: set[int] |
 def _apply(events: Sequence[WebhookEvent], questions: Round, now: datetime) -> dict[int, Exception]:
     failed: dict[int, Exception] = {}
     news: list[News] = []
-    said: dict[EventOutcome, list[int]] = defaultdict(list)
+    said: dict[EventOutcome, list[WebhookEvent]] = defaultdict(list)
     for event in events:
         try:
             outcome, evidence = _outcome(event, questions, now)
         except Exception as error:  # noqa: BLE001  whatever is odd about it keeps no other waiting
             failed[event.pk] = error
             continue
-        said[outcome].append(event.pk)
+        said[outcome].append(event)
         if evidence is not None:
             news.append(News(channel=event.channel, evidence=evidence, source=Source.NOTICE))
     if said:
@@ -91,13 +93,20 @@ def _apply(events: Sequence[WebhookEvent], questions: Round, now: datetime) -> d
 
 
 @transaction.atomic(durable=True)
-def _conclude(said: dict[EventOutcome, list[int]], news: list[News], now: datetime) -> None:
+def _conclude(said: dict[EventOutcome, list[WebhookEvent]], news: list[News], now: datetime) -> None:
     record_receipts(news, now=now)
-    for outcome, event_ids in said.items():
-        events = WebhookEvent.objects.filter(pk__in=event_ids, outcome=EventOutcome.WAITING)
-        events.update(outcome=outcome)
+    for outcome, events in said.items():
+        event_ids = [event.pk for event in events]
+        WebhookEvent.objects.filter(pk__in=event_ids, outcome=EventOutcome.WAITING).update(outcome=outcome)
         if outcome == EventOutcome.DENIED:
             logger.warning("notices denied by the provider", notices=event_ids)
+    transaction.on_commit(lambda: _count(said))
+
+
+def _count(said: dict[EventOutcome, list[WebhookEvent]]) -> None:
+    for outcome, events in said.items():
+        for event in events:
+            notices_counted.labels(event.channel.slug, outcome).inc()
 
 
 def _outcome(event: WebhookEvent, questions: Round, now: datetime) -> tuple[EventOutcome, Evidence | None]:

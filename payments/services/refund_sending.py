@@ -29,6 +29,7 @@ from payments.gateways.base import (
     RefundState,
     Trade,
 )
+from payments.metrics import refunds
 from payments.models import Payment, Receipt, Refund
 from payments.services.refunds import NotRefundable, put_back
 from payments.states import RefundStatus
@@ -213,7 +214,9 @@ def _lock(refund: Refund) -> tuple[Receipt, Order | None]:
 def _end(refund: Refund, to: RefundStatus, now: datetime, **changes: object) -> bool:
     sent = Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT)
     settled = {"status": to, "ended_at": now, "next_query_at": None, "attention": "", **changes}
-    return sent.update(**settled) == 1
+    if won := sent.update(**settled) == 1:
+        transaction.on_commit(lambda: refunds.labels(refund.receipt.channel.slug, to).inc())
+    return won
 
 
 def _look_again(refund: Refund, now: datetime, *, error: str = "") -> None:

@@ -21,6 +21,7 @@ from orders.services.transitions import ask_for_attention, note
 from orders.states import PAID_FOR, ItemStatus, OrderStatus
 from payments.gateways import gateway_for
 from payments.gateways.base import Ability, GatewayError
+from payments.metrics import refunds
 from payments.models import Payment, PaymentChannel, Receipt, Refund
 from payments.services.evidence import ORDER_WAITS_TOO, SHORT, flag
 from payments.states import ReceiptStatus, RefundStatus
@@ -252,3 +253,4 @@ def _let_go(refund: Refund, now: datetime) -> None:
     if refund.item is not None and not begin_giving_back(refund.item):
         raise NotRefundable(_("This line is being refunded already, or has been."))
     promise("payments.send_refunds", [refund.pk], shop_id=refund.shop_id, now=now)
+    transaction.on_commit(lambda: refunds.labels(refund.receipt.channel.slug, "requested").inc())

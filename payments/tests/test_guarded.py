@@ -303,4 +303,4 @@ def test_an_operation_of_several_calls_has_one_deadline(settings):
             with within(60.0) as call:
                 return call.ends - time.monotonic()
 
-    assert GuardedGateway(Asking(), name="several").query(A1) <= 5.0
+    assert GuardedGateway(Asking(), name="several", slug="several").query(A1) <= 5.0

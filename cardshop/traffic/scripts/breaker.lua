@@ -2,7 +2,7 @@
 -- KEYS: state (hash), probes (sorted set of leases), history (list of what it did, newest first, for people)
 -- ARGV: 'ask' | 'ok' | 'failed' | 'nobody' (failed, and nobody was there), token, answers to be counted
 -- Answers an ask with {1} for a call, {2} for a probe, {0, milliseconds until the next may be tried};
--- what a call came to with {state}.
+-- what a call came to with {state}, and with {state, 1} when that has moved the breaker there.
 local SLOT, SLOTS = 10, 6 -- seconds, and how many of them are looked at
 local LEAST, SHARE, IN_A_ROW = 10, 0.5, 5
 local FIRST, LONGEST, QUIET = 5000, 300000, 600000 -- milliseconds open, at first and at most; until it counts anew
@@ -40,7 +40,7 @@ local function open(why)
     redis.call('DEL', KEYS[2])
     redis.call('PEXPIRE', KEYS[1], 2 * QUIET)
     forget_counts()
-    return {'open'}
+    return {'open', 1}
 end
 
 if ARGV[1] == 'ask' then
@@ -73,7 +73,7 @@ if state == 'half' then
     if redis.call('HINCRBY', KEYS[1], 'good', 1) >= ENOUGH then
         redis.call('HSET', KEYS[1], 'state', 'closed', 'closed_at', now)
         note('closed', now)
-        return {'closed'}
+        return {'closed', 1}
     end
     return {state}
 end

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
+from cardshop.common.tracing import start_tracing
 from orders.admission.allocator import Allocator
 from orders.admission.sales import ensure_sales, sales_to_serve
 from orders.models import Sale
@@ -26,6 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_forgetful_redis()
+        start_tracing("allocator")
         stop = Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ class Command(BaseCommand):
         self.stdout.write("  Ctrl-C stops everything.\n")
         self.stdout.flush()
         connections.close_all()
+        forget_counts(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         run_procfile()
 
     def tell(self, message: str) -> None:
@@ -79,6 +81,7 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
     """
     return {
         "CARDSHOP_VAR": str(var),
+        "PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"),
         "WEB_PORT": str(port),
         "HOT_PORT": str(hot_port),
         "SANDBOX_PORT": str(sandbox_port),
@@ -88,6 +91,12 @@ def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> d
         "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "console",  # a person is looking
         "PYTHONUNBUFFERED": "1",  # lines appear as they are written
     }
+
+
+def forget_counts(folder: Path) -> None:
+    """Of the last run, which may have been another version, with other metrics. Prometheus sees a restart."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
 
 
 def run_procfile() -> None:
