@@ -30,9 +30,11 @@ def utf8_only(inner: "WSGIApplication") -> "WSGIApplication":
 django_application = get_wsgi_application()
 
 # These need the apps to be ready.
+from cardshop.priorities import patience_of  # noqa: E402
+from cardshop.traffic.shedding import shedding  # noqa: E402
 from cardshop.traffic.short_way import short_ways  # noqa: E402
 from orders.admission.hot import TICKETS, ticket  # noqa: E402
 from payments.checkout.hot import ORDERS, order  # noqa: E402
 
 WAYS = {TICKETS: ticket, ORDERS: order}
-application = short_ways(utf8_only(django_application), WAYS)
+application = shedding(short_ways(utf8_only(django_application), WAYS), patience_of)

@@ -27,6 +27,7 @@ MESSAGES: dict[str, str | Promise] = {
     "stale_form": _("This form is out of date. Please go back, reload the page and try again."),
     "not_found": _("We could not find that."),
     "unavailable": _("The shop is catching its breath. Nothing was lost; please try again in a moment."),
+    "overloaded": _("More people are here than we can serve at once. Those who are paying go first."),
     "server_error": _("Something went wrong on our side. Nothing was charged; please try again."),
 }
 
