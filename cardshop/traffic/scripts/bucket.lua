@@ -7,6 +7,7 @@ local each, holds, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local full_at = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
+full_at = math.min(full_at, now + each * holds) -- no emptier than empty, whatever the numbers were before
 local after = full_at + each * wanted
 local wait = after - each * holds - now
 if wait > 0 then

@@ -72,6 +72,15 @@ def test_a_full_bucket_is_forgotten_and_its_owner_not_written_down():
     assert b"a-secret" not in key_of(bucket)
 
 
+def test_other_numbers_hold_from_the_next_request_on():
+    before = slow(100)
+    before.take("lin", cost=100)
+
+    refused = Bucket(before.name, 1.0, 2).take("lin")
+
+    assert (refused.allowed, refused.retry_after, refused.full_in) == (False, 1, 2)
+
+
 def sixteen_at_once() -> Counter[bool]:
     """Whether each was allowed, of a bucket of five."""
     bucket = slow(5)
