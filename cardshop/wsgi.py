@@ -31,6 +31,8 @@ django_application = get_wsgi_application()
 
 # These need the apps to be ready.
 from cardshop.common.tracing import start_tracing  # noqa: E402
+from cardshop.priorities import patience_of  # noqa: E402
+from cardshop.traffic.shedding import shedding  # noqa: E402
 from cardshop.traffic.short_way import short_ways  # noqa: E402
 from cardshop.traffic.tracing import traced  # noqa: E402
 from orders.admission.hot import TICKETS, ticket  # noqa: E402
@@ -38,4 +40,4 @@ from payments.checkout.hot import ORDERS, order  # noqa: E402
 
 WAYS = {TICKETS: ticket, ORDERS: order}
 start_tracing("web")
-application = traced(short_ways(utf8_only(django_application), WAYS))
+application = traced(shedding(short_ways(utf8_only(django_application), WAYS), patience_of))

@@ -6,7 +6,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 bind = os.environ.get("WEB_BIND") or f"127.0.0.1:{os.environ.get('WEB_PORT', '8000')}"
-worker_class = "gthread"
+worker_class = "cardshop.traffic.waiting.TimedWorker"
 workers = int(os.environ.get("WEB_WORKERS", "2"))
 threads = int(os.environ.get("WEB_THREADS", "8"))
 # A rush arrives within a second: let it wait in the kernel and in the workers, not be turned away. The

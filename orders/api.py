@@ -12,6 +12,8 @@ from rest_framework.views import APIView
 from cardshop.common.api import ErrorShape, StrictSerializer
 from cardshop.common.clock import db_now
 from cardshop.shops.middleware import shop_of
+from cardshop.traffic.actions import count_action, rate_limit_headers
+from cardshop.traffic.buckets import Taken
 from cardshop.traffic.passes import mint_pass, read_pass
 from cardshop.traffic.same_origin import require_same_origin
 from inventory.selectors import variant_for_sale
@@ -39,16 +41,22 @@ class PlacedOut(serializers.Serializer[Order]):
 
 
 class BuyerApiView(APIView):
-    """What a buyer posts must come from our own pages, or from no page at all."""
+    """What a buyer posts must come from our own pages, or from no page at all, and not too often."""
+
+    _taken: Taken | None = None
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         require_same_origin(request._request)
+        self._taken = count_action(request._request)
         super().initial(request, *args, **kwargs)
 
     def finalize_response(
         self, request: Request, response: Response, *args: object, **kwargs: object
     ) -> Response:
         response["Cache-Control"] = "no-store"
+        if self._taken:
+            for name, value in rate_limit_headers(self._taken).items():
+                response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 
 

@@ -2,8 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import ip_address
 
 from cardshop.common.ids import keyed_digest
 from cardshop.traffic.passes import BuyerPass
@@ -60,21 +58,3 @@ def ticket_id_of(shop_id: int, variant_code: str, buyer_id: str, idempotency_key
 def buyer_key_of(contact_email: str) -> str:
     """Stands for the buyer in limits; argued in docs/adr/0006."""
     return keyed_digest("buyer", contact_email.lower())
-
-
-@lru_cache(maxsize=4096)
-def address_key_of(address: str) -> str:
-    """Stands for a network address; empty for one that says nothing of who it is.
-
-    An IPv6 household has a /64 of its own. A private or loopback address is our own proxy's.
-    """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return ""
-    # A socket that takes both kinds shows IPv4 callers as ::ffff:8.8.8.8.
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    if not parsed.is_global:
-        return ""
-    whole = parsed.exploded[:19] if parsed.version == 6 else str(parsed)
-    return keyed_digest("address", whole)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.shops.middleware import shop_of
+from cardshop.traffic.actions import counted
 from cardshop.traffic.passes import BadPass, mint_pass, read_pass
 from cardshop.traffic.same_origin import same_origin
 from inventory.models import Variant
@@ -24,6 +25,7 @@ from orders.inputs import BuyInput
 
 @never_cache
 @same_origin
+@counted
 @require_http_methods(["GET", "POST"])
 def buy(request: HttpRequest, code: str) -> HttpResponse:
     """GET shows the form with a fresh pass; POST turns it into an order or a place in line, once."""

@@ -267,6 +267,15 @@ CODE_TRIES_PER_ADDRESS = "60/5m"
 PRESSES_PER_ORDER = "30/5m"
 PRESSES_PER_ADDRESS = "1200/5m"
 RATELIMIT_FAIL_OPEN = True
+# What buyers of one network address may send together, by page or API. A purchase takes three or four posts,
+# so fifty people behind one router may buy at the same moment, and two a second for ever. The clicks of a
+# rush are answered in front of Django and not counted: the gate has its own limits.
+ACTIONS_PER_SECOND = 8
+ACTIONS_AT_ONCE = 200
+# Seconds that a request may wait for a thread while a queue stands, before it is refused; whoever pays or
+# collects keys never is. Nobody notices the first, and after the second a buyer begins to press again.
+SHED_BROWSING_AFTER = 0.1
+SHED_BUYING_AFTER = 2.0
 # Clicks per second on one variant from which on they have to bring a proof of work.
 PRESSURE_FROM = 3000
 # How stock is claimed; docs/locking.md compares the three. Checked where they are listed: inventory/stock/.

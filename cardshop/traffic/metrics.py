@@ -27,7 +27,9 @@ breaker_moves = Counter(
     "cardshop_breaker_moves", "Breakers that opened or closed, each by its name.", ["breaker", "to"]
 )
 rate_limited = Counter("cardshop_rate_limited", "What was refused for coming too often.", ["limit"])
-shed = Counter("cardshop_shed", "Requests turned away under load, by their priority.", ["priority"])
+shed = Counter(
+    "cardshop_shed", "Requests turned away under load, by the seconds that they may wait.", ["patience"]
+)
 cache_requests = Counter(
     "cardshop_cache_requests", "Looks into caches, by what came of them (hit, miss).", ["cache", "outcome"]
 )

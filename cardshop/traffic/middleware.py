@@ -92,6 +92,10 @@ class BodyLimitMiddleware:
         return self.get_response(request)
 
 
+def language_of_path(path: str) -> str:
+    return "en" if path.startswith("/en/") else settings.LANGUAGE_CODE
+
+
 class LanguageMiddleware:
     """Buyers' pages choose their language by address, so that caches can hold them without cookies.
 
@@ -106,7 +110,7 @@ class LanguageMiddleware:
         if negotiated:
             language = translation.get_language_from_request(request)
         else:
-            language = "en" if request.path_info.startswith("/en/") else settings.LANGUAGE_CODE
+            language = language_of_path(request.path_info)
         with translation.override(language):
             request.LANGUAGE_CODE = language
             response = self.get_response(request)

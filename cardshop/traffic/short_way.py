@@ -65,9 +65,9 @@ def short_ways(inner: "WSGIApplication", ways: Mapping[str, Way]) -> "WSGIApplic
             [
                 ("Content-Type", JSON),
                 ("Content-Length", str(len(body))),
-                ("X-Request-Id", _request_id(environ)),
+                ("X-Request-Id", request_id(environ)),
                 *headers.items(),
-                *_security_headers(),
+                *security_headers(),
             ],
         )
         count_request(
@@ -115,7 +115,7 @@ def _answer(environ: "WSGIEnvironment", way: Way) -> Answer:
         raise OutOfTheOrdinary
     if environ.get("QUERY_STRING") or not _takes_json(environ.get("HTTP_ACCEPT", "*/*")):
         raise OutOfTheOrdinary
-    language = _language(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    language = language_accepted(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
     try:
         answer = way(environ, language)
     except DomainError as refusal:
@@ -159,18 +159,18 @@ def _refusal_body(code: str, message: "str | Promise", language: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _language(accepted: str) -> str:
+def language_accepted(accepted: str) -> str:
     request: Any = SimpleNamespace(COOKIES={}, META={"HTTP_ACCEPT_LANGUAGE": accepted})
     return translation.get_language_from_request(request)
 
 
-def _request_id(environ: "WSGIEnvironment") -> str:
+def request_id(environ: "WSGIEnvironment") -> str:
     given = environ.get("HTTP_X_REQUEST_ID", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 @lru_cache(maxsize=1)
-def _security_headers() -> tuple[tuple[str, str], ...]:
+def security_headers() -> tuple[tuple[str, str], ...]:
     """What SecurityMiddleware adds to every answer."""
     headers = [
         ("X-Content-Type-Options", "nosniff"),

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import redis
 
 from cardshop.common.errors import DomainError
+from cardshop.traffic.addresses import address_key_of
 from cardshop.traffic.metrics import redis_errors
 from cardshop.traffic.passes import BuyerPass
 from orders.admission.directory import Listing
 from orders.admission.gate import Gate, GateShut, Refusal, Standing
 from orders.admission.proof import new_challenge, spent_challenge
-from orders.clicks import Click, address_key_of, identify
+from orders.clicks import Click, identify
 from orders.errors import (
     FullUntilNextWave,
     LineFull,

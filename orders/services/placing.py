@@ -8,12 +8,13 @@ from django.utils.translation import gettext as _
 
 from cardshop.common.locks import lock_rows
 from cardshop.shops.models import Shop
+from cardshop.traffic.addresses import address_key_of
 from cardshop.traffic.passes import BuyerPass
 from inventory import stock
 from inventory.errors import OutOfStock
 from inventory.models import Selling, Stock, Variant
 from inventory.selectors import variant_for_sale
-from orders.clicks import address_key_of, identify
+from orders.clicks import identify
 from orders.errors import IdempotencyConflict, NotForSale, SalePaused, SoldThroughLine, WrongQuantity
 from orders.metrics import orders
 from orders.models import Order, OrderEvent, OrderItem, Reservation, Sale, Ticket

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError, NotHere
 from cardshop.shops.middleware import shop_of
+from cardshop.traffic.actions import counted
 from cardshop.traffic.same_origin import View, same_origin
 from orders.inputs import ContactInput
 from orders.models import Order
@@ -45,7 +46,7 @@ def order_action(view: Callable[[HttpRequest, str], HttpResponse]) -> View[[str]
             return redirect("order", token=token)
         return view(request, token)
 
-    return never_cache(same_origin(require_http_methods(["GET", "HEAD", "POST"])(act)))
+    return never_cache(same_origin(counted(require_http_methods(["GET", "HEAD", "POST"])(act))))
 
 
 @never_cache

@@ -34,8 +34,15 @@ def clock(seconds: int) -> str:
 
 @register.filter
 def qr_picture(text: str) -> str:
-    """A QR code as the source of an <img>: a picture that a phone can keep, as it cannot an SVG."""
-    return segno.make(text, error="m").png_data_uri(scale=6, border=3)
+    """A QR code as the source of an <img>: a picture that a phone can keep, as it cannot an SVG.
+
+    Empty for a text that no QR code can hold.
+    """
+    try:
+        code = segno.make(text, error="m")
+    except segno.DataOverflowError:
+        return ""
+    return code.png_data_uri(scale=6, border=3)
 
 
 @register.simple_tag(takes_context=True)
