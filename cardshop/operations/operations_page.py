@@ -78,6 +78,7 @@ def _seen(request: HttpRequest) -> dict[str, Any]:
     for table in tables:
         for row in table["rows"]:
             row["cells"] = list(zip(table["headers"], row["cells"], strict=True))
+        table["rows"].sort(key=lambda row: (BAD, LOOK, FINE).index(row["state"]))
     alarms = list(_alarms(now))
     state = BAD if alarms or BAD in states else LOOK if LOOK in states else FINE
     words = {
@@ -167,7 +168,7 @@ def _figure(label: str, count: int | None, note: str, state: str, link: str) -> 
 
 
 def _part(name: str, answers: bool) -> dict[str, Any]:
-    value = _("answers") if answers else _("away")
+    value = _("answering") if answers else _("away")
     return {"label": name, "value": value, "note": "", "state": FINE if answers else BAD}
 
 
@@ -204,7 +205,7 @@ def _by_age(promises: Promises, late: int, too_late: int) -> str:
 
 def _lines(now: Standing) -> dict[str, Any]:
     return {
-        "title": _("Lines"),
+        "title": _("Waiting lines"),
         "headers": [
             _("variant"),
             _("in line"),

@@ -28,6 +28,7 @@ def test_the_page_says_how_it_is_and_follows(
     expect(page.locator("[data-pool=web] .live-value")).to_have_text(
         re.compile(r"^[1-9]|0\.[1-9]"), timeout=SOON
     )
+    expect(page.get_by_text("answering" if width == 1280 else "正常应答")).to_have_count(2)
     expect(page.locator("[data-pool=web] .live-note")).to_contain_text("ms" if width == 1280 else "毫秒")
     page.wait_for_timeout(3000)  # so that the pictures have an allocator at work
     page.screenshot(path=pictures / "operations.png", full_page=True)
