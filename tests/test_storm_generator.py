@@ -12,6 +12,7 @@ from itertools import islice
 
 import pytest
 
+from benchmarks.storm.books import Books, counted
 from benchmarks.storm.build import compile_generator
 from benchmarks.storm.pages import OpenedPage, Visitor
 from benchmarks.storm.picture import draw
@@ -409,10 +410,32 @@ def test_a_clean_storm_passes_and_is_drawn():
         (observed([buyer(second_ticket=OTHER_TICKET)]), "1 clicks sent twice were given two tickets"),
         (observed([buyer(backwards=1)]), "1 tickets went backwards"),
         (observed([buyer()], verified={"a": [], "b": ["x"]}), "verify --settled: 1 of 2 checks hold"),
+        (
+            observed([buyer()], books=Books(3, 2, {"delivered": 2, "refused": 1}, {"ordered": 2})),
+            "books: 3 settled tickets = 2 delivered + 1 refused; not in the metrics: +1 refused",
+        ),
+        (
+            observed(
+                [buyer()], books=Books(2, 2, {"delivered": 2, "refused": 1}, {"ordered": 2, "refused": 1})
+            ),
+            "books: 2 settled tickets = 2 delivered + 1 refused; not in the metrics: none",
+        ),
     ],
 )
 def test_what_goes_wrong_fails_its_bar(case, claim):
     assert claim in failed(case)
+
+
+def test_the_books_of_the_processes_follow_those_who_leave_the_line():
+    metrics = """
+cardshop_tickets_settled_total{outcome="ordered",variant="STORM"} 5.0
+cardshop_tickets_settled_total{outcome="waiting",variant="STORM"} 4.0
+cardshop_tickets_settled_total{outcome="waiting",variant="ANOTHER"} 9.0
+cardshop_line_left_total{outcome="ordered",variant="STORM"} 2.0
+cardshop_line_left_total{outcome="left",variant="STORM"} 1.0
+"""
+
+    assert counted(metrics, "STORM") == {"ordered": 7, "waiting": 1, "left": 1}
 
 
 def test_the_providers_own_errors_are_not_the_shops():

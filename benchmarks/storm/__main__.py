@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.storm.books import read_books
 from benchmarks.storm.build import NoCompiler, compile_generator
 from benchmarks.storm.pages import OpenedPage, Visitor, open_pages
 from benchmarks.storm.picture import draw
@@ -129,6 +130,7 @@ def _run(
         imported=keys,
         paid_trades=[trade["out_trade_no"] for trade in ledger if trade["paid_at"]],
         verified=verified,
+        books=None if naive else read_books(shop, STORM),
         storm_at=shape.storm_at,
         ordinary_rate=shape.ordinary_rate,
         cpu=_cpu(watch.samples, totals, buyers),

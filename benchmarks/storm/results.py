@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks.storm.books import Books
 from benchmarks.storm.processes import NOT_THE_SHOP
 from benchmarks.storm.records import BuyerRecord, OrdinaryRecord
 
@@ -60,6 +61,7 @@ class Observed:
     verified: dict[str, list[str]]  # findings by check of `verify --settled`
     storm_at: float
     ordinary_rate: float
+    books: Books | None = None  # None where there is no line
     cpu: dict[str, float] = field(default_factory=dict)  # by role, from first click to last key
 
 
@@ -136,7 +138,10 @@ def judge(observed: Observed) -> Results:
     figures["checkouts_cpu_ms"] = {
         role: round(1000 * used / sold, 2) for role, used in observed.cpu.items() if sold
     }
+    figures["books"] = asdict(observed.books) if observed.books else {}
     bars = [*_answer_bars(figures), *_sale_bars(figures, observed), *_other_bars(figures, ordinary)]
+    if observed.books:
+        bars.append(_books_bar(observed.books))
     return Results(figures=figures, bars=bars)
 
 
@@ -282,6 +287,15 @@ def _other_bars(figures: dict[str, Any], ordinary: dict[str, Any]) -> list[Bar]:
             share <= GENERATOR_SHARE,
         ),
     ]
+
+
+def _books_bar(books: Books) -> Bar:
+    parts = " + ".join(f"{count} {kind}" for kind, count in sorted(books.rows.items()))
+    missed = ", ".join(f"{count:+d} {kind}" for kind, count in books.uncounted.items())
+    return Bar(
+        f"books: {books.distinct} settled tickets = {parts}; not in the metrics: {missed or 'none'}",
+        books.add_up and not books.uncounted,
+    )
 
 
 def checkouts_bar(figures: dict[str, Any], naive: dict[str, Any]) -> Bar:

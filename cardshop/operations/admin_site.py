@@ -22,6 +22,7 @@ from unfold.sites import UnfoldAdminSite
 
 from cardshop.common.fresh_code import has_fresh_code
 from cardshop.operations.dashboard import figures
+from cardshop.operations.operations_page import operations_numbers, operations_page
 from cardshop.operations.second_factor import (
     CodeForm,
     confirm_enrolment,
@@ -70,6 +71,8 @@ class CardshopAdminSite(UnfoldAdminSite):
             path("code/", self.code_page, name="code"),
             path("confirm/", self.confirm_page, name="confirm"),
             path("enrol/", self.enrol_page, name="enrol"),
+            path("operations/", self.admin_view(operations_page), name="operations"),
+            path("operations/numbers/", self.admin_view(operations_numbers), name="operations_numbers"),
             *super().get_urls(),
         ]
 

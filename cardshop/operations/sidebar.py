@@ -16,6 +16,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 {"title": _("Today"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
                 {
+                    "title": _("Right now"),
+                    "icon": "ecg_heart",
+                    "link": reverse_lazy("admin:operations"),
+                    "permission": _may("outbox.view_outboxmessage"),
+                },
+                {
                     "title": _("What needs you"),
                     "icon": "notification_important",
                     "link": reverse_lazy("admin:attention"),

@@ -1,7 +1,7 @@
 // The live page of a sale: asks for the figures every two seconds, and draws the last minutes of them.
 
-const EVERY_MS = 2_000;
-const ANSWER_WITHIN_MS = 10_000;
+import { alarm, alarms, keepAsking } from "./live.js";
+
 const SHOWN_MS = 5 * 60_000;
 const RATE_OVER_MS = 4_000; // a rate from one sample to the next would only show how timers jitter
 
@@ -9,39 +9,9 @@ const page = document.querySelector("#sale-live");
 const charts = document.querySelector("#live-charts");
 const remembered = `sale-live-${page.dataset.sale}`;
 let samples = recall();
-let timer;
 
-ask();
-document.addEventListener("visibilitychange", () => {
-  clearTimeout(timer);
-  if (!document.hidden) ask();
-});
+keepAsking(page, show);
 addEventListener("resize", draw);
-
-async function ask() {
-  const controller = new AbortController();
-  const patience = setTimeout(() => controller.abort(), ANSWER_WITHIN_MS);
-  try {
-    const answer = await fetch(page.dataset.numbers, {
-      headers: { Accept: "application/json" },
-      cache: "no-store",
-      redirect: "manual",
-      signal: controller.signal,
-    });
-    // Logged out, or not allowed to see it any more: the page itself says which.
-    if (answer.type === "opaqueredirect" || answer.status === 403) return void location.reload();
-    if (!answer.ok) throw new Error(`answered ${answer.status}`);
-    show(await answer.json());
-    page.classList.remove("is-lost");
-  } catch {
-    if (!page.classList.contains("is-lost")) alarm([page.dataset.sayLost, ...alarms()]);
-    page.classList.add("is-lost");
-  } finally {
-    clearTimeout(patience);
-  }
-  clearTimeout(timer);
-  if (!document.hidden) timer = setTimeout(ask, EVERY_MS);
-}
 
 function show(moment) {
   if (moment.version !== page.dataset.version) return void location.reload();
@@ -59,20 +29,6 @@ function show(moment) {
   samples = samples.filter((sample) => sample.at > Date.now() - SHOWN_MS);
   remember();
   draw();
-}
-
-function alarms() {
-  return [...document.querySelectorAll(".live-alarm")].map((shown) => shown.textContent);
-}
-
-function alarm(texts) {
-  const shown = texts.map((text) => {
-    const paragraph = document.createElement("p");
-    paragraph.className = "live-alarm";
-    paragraph.textContent = text;
-    return paragraph;
-  });
-  document.querySelector("#live-alarms").replaceChildren(...shown);
 }
 
 // ---- what was seen before, so that a reload keeps the picture
