@@ -82,7 +82,7 @@ def test_caches_on_the_way_keep_it_for_a_second_and_browsers_ask(path, client):
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_stock_is_told_within_a_second_of_an_order_that_told_nobody(coins, monkeypatch):
+def test_stock_is_told_within_a_second_of_an_order_that_told_nobody(coins):
     assert "30 in stock" in page("/en/p/coins/")
     make_order(coins, quantity=9)
     assert "30 in stock" in page("/en/p/coins/")
@@ -129,9 +129,19 @@ def delete_variant(coins):
     assert not Variant.objects.exists()
 
 
-@pytest.mark.parametrize("change", [rename, unlist, delete_variant, lambda coins: stock_up(coins, 1)])
+def delete_variant_on_its_page(coins):
+    coins.stocks.all().delete()
+    address = f"/admin/inventory/variant/{coins.pk}/delete/"
+    assert logged_in(make_boss()).post(address, {"post": "yes"}).status_code == 302
+    assert not Variant.objects.exists()
+
+
+DELETIONS = [delete_variant, delete_variant_on_its_page]
+
+
+@pytest.mark.parametrize("change", [*DELETIONS, rename, unlist, lambda coins: stock_up(coins, 1)])
 def test_what_a_merchant_changes_is_seen_by_every_process_at_its_next_look(change):
-    coins = make_variant(keys=0 if change is delete_variant else 3, code="coins")
+    coins = make_variant(keys=0 if change in DELETIONS else 3, code="coins")
     before = page()
 
     change(coins)
@@ -139,25 +149,40 @@ def test_what_a_merchant_changes_is_seen_by_every_process_at_its_next_look(chang
     assert page() != before
 
 
-def test_so_are_a_pause_and_a_wave():
+def close(sale):
+    form = {
+        "hold_seconds": 300,
+        "proof_of_work": "pressed",
+        "closes_at_0": "2026-01-01",
+        "closes_at_1": "00:00:00",
+        "waves-TOTAL_FORMS": 0,
+        "waves-INITIAL_FORMS": 0,
+    }
+    assert logged_in(make_boss()).post(f"/admin/orders/sale/{sale.pk}/change/", form).status_code == 302
+
+
+def test_so_are_a_pause_a_wave_and_new_terms():
     sale = make_sale(keys=5, code="rush")
     wave = Wave.objects.create(sale=sale, quantity=1)
-    Sale.objects.get(pk=sale.pk).variant.stocks.update(released=2)
+    sale.variant.stocks.update(released=2)
     seen = [page("/en/p/rush/")]
 
     for act in (
         lambda: pause_sale(sale),
         lambda: resume_sale(sale),
         lambda: release_wave(wave, now=db_now()),
+        lambda: close(sale),
     ):
         act()
         seen.append(page("/en/p/rush/"))
 
-    assert [re.search(r"Paused for a moment|Only \d left", html).group() for html in seen] == [
+    told = [re.search(r"Paused for a moment|Only \d left|Ended", html) for html in seen]
+    assert [found.group() for found in told] == [
         "Only 2 left",
         "Paused for a moment",
         "Only 2 left",
         "Only 3 left",
+        "Ended",
     ]
 
 
