@@ -77,6 +77,24 @@ def _closed_breakers() -> None:
 
 
 @pytest.fixture
+def pages_kept(settings: Any) -> Iterator[None]:
+    """Pages are kept as in a real shop; to begin with, nothing is."""
+    from cardshop.traffic import display_cache
+    from orders import views
+
+    def forget_all() -> None:
+        display_cache.shown._at_hand._slots.clear()
+        views._offers._slots.clear()
+        for key in display_cache._connect().scan_iter("shown:*"):
+            display_cache._connect().delete(key)
+
+    settings.DISPLAY_SECONDS = 1.0
+    forget_all()
+    yield
+    forget_all()
+
+
+@pytest.fixture
 def line() -> Iterator[None]:
     """An empty Redis: gates of other tests would be taken for those of this one's variants."""
     from orders.admission.directory import forget_listings

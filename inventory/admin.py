@@ -11,9 +11,10 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from cardshop.common.admin import GuardedDeleteAdmin, ReadOnlyAdmin
+from cardshop.common.admin import GuardedDeleteAdmin, MerchantAdmin, ReadOnlyAdmin
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
+from cardshop.traffic.display_cache import forget_on_commit
 from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.key_import_page import key_import_page
 from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
@@ -30,8 +31,26 @@ class ShopOwnedAdmin(GuardedDeleteAdmin):
         return {"shop": Shop.objects.order_by("pk").first(), **super().get_changeform_initial_data(request)}
 
 
+class ShownToBuyers(MerchantAdmin):
+    """What is saved or deleted here stands on the shop's pages, which are forgotten."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        forget_on_commit(form.instance.shop_id)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        forget_on_commit(obj.shop_id)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        shops = set(queryset.order_by().values_list("shop", flat=True))
+        super().delete_queryset(request, queryset)
+        for shop_id in shops:
+            forget_on_commit(shop_id)
+
+
 @admin.register(Category)
-class CategoryAdmin(ShopOwnedAdmin):
+class CategoryAdmin(ShownToBuyers, ShopOwnedAdmin):
     list_display = ["name", "name_en", "slug", "shop", "position"]
     list_filter = ["shop"]
     list_select_related = ["shop"]
@@ -74,7 +93,7 @@ class PictureInline(TabularInline):
 
 
 @admin.register(Product)
-class ProductAdmin(ShopOwnedAdmin):
+class ProductAdmin(ShownToBuyers, ShopOwnedAdmin):
     form = ProductForm
     list_display = ["name", "category", "shop", "is_listed", "position"]
     list_filter = ["is_listed", "shop", "category"]
@@ -95,7 +114,7 @@ class ProductAdmin(ShopOwnedAdmin):
 
 
 @admin.register(Variant)
-class VariantAdmin(ShowsPrice, GuardedDeleteAdmin):
+class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
     form = VariantForm
     list_display = [
         "name",

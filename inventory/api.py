@@ -1,5 +1,6 @@
 """Browsing through the API."""
 
+from django.db.models import QuerySet
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import extend_schema
@@ -12,6 +13,8 @@ from cardshop.common.api import ErrorShape
 from cardshop.common.errors import NotHere
 from cardshop.common.templatetags.shopfront import localized
 from cardshop.shops.middleware import open_shop_of
+from cardshop.shops.models import Shop
+from cardshop.traffic.display_cache import for_everybody, shown
 from inventory.models import Product, Variant
 from inventory.selectors import available_counts, listed_products
 
@@ -38,32 +41,35 @@ class ProductOut(serializers.Serializer[Product]):
     variants = VariantOut(many=True)
 
 
-@method_decorator(conditional_page, name="dispatch")
+@method_decorator([conditional_page, for_everybody], name="dispatch")
 class ProductsApi(APIView):
     @extend_schema(operation_id="products_list", responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
         """Everything that is listed, in the shop's order."""
-        products = list(listed_products(open_shop_of(request._request)))
-        return _public(Response(_described(products)))
+        shop = open_shop_of(request._request)
+        return Response(
+            shown.get("products", shop_id=shop.pk, compute=lambda: _described(listed_products(shop)))
+        )
 
 
-@method_decorator(conditional_page, name="dispatch")
+@method_decorator([conditional_page, for_everybody], name="dispatch")
 class ProductApi(APIView):
     @extend_schema(responses={200: ProductOut, 404: ErrorShape})
     def get(self, request: Request, slug: str) -> Response:
         """One product with its variants."""
-        products = list(listed_products(open_shop_of(request._request)).filter(slug=slug))
-        if not products:
+        shop = open_shop_of(request._request)
+        described = shown.get(f"product/{slug}", shop_id=shop.pk, compute=lambda: _the_one(shop, slug))
+        if described is None:
             raise NotHere
-        return _public(Response(_described(products)[0]))
+        return Response(described)
 
 
-def _public(response: Response) -> Response:
-    response["Cache-Control"] = "public, max-age=10"
-    return response
+def _the_one(shop: Shop, slug: str) -> dict[str, object] | None:
+    return next(iter(_described(listed_products(shop).filter(slug=slug))), None)
 
 
-def _described(products: list[Product]) -> list[dict[str, object]]:
+def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
+    products = list(listed)
     counts = available_counts(variant for product in products for variant in product.variants.all())
     return [
         {

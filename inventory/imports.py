@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.crypto import keyring
 from cardshop.common.errors import Invalid
+from cardshop.traffic.display_cache import forget_on_commit
 from inventory.card_keys import BlindIndex, context_of, fingerprints_in_use, locked_blind_index
 from inventory.models import CardKey, KeyBatch, Stock, Variant
 
@@ -57,6 +58,7 @@ def import_keys(
         refused=len(report.refused_lines),
     )
     _count_in(variant, report.imported)
+    forget_on_commit(variant.shop_id)
     return batch, report
 
 

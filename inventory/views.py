@@ -4,47 +4,61 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 
 from cardshop.common.errors import NotHere
 from cardshop.shops.middleware import open_shop_of, shop_of
+from cardshop.shops.models import Shop
+from cardshop.traffic.display_cache import for_everybody, shown
 from inventory.models import Category, Product, ProductImage
 from inventory.selectors import available_counts, listed_products
 
-View = Callable[..., HttpResponse]
 
+def catalogue_page(page: Callable[..., str | None]) -> Callable[..., HttpResponse]:
+    """The view of a page whose HTML depends on its shop, its address and its language alone.
 
-def catalogue_page(view: View) -> View:
-    """Cacheable by everyone for a few seconds, revalidated by ETag afterwards."""
-    cached = cache_control(public=True, max_age=10, stale_while_revalidate=30)
-    return require_safe(conditional_page(cached(wraps(view)(view))))
+    `page` returns it, or None if there is no such page.
+    """
+
+    @require_safe
+    @conditional_page
+    @for_everybody
+    @wraps(page)
+    def view(request: HttpRequest, **names: str) -> HttpResponse:
+        shop = open_shop_of(request)
+        html = shown.get(f"page{request.path}", shop_id=shop.pk, compute=lambda: page(request, shop, **names))
+        if html is None:
+            raise NotHere
+        return HttpResponse(html)
+
+    return view
 
 
 @catalogue_page
-def home(request: HttpRequest) -> HttpResponse:
-    return _listing(request, None)
+def home(request: HttpRequest, shop: Shop) -> str:
+    return _listing(request, shop, None)
 
 
 @catalogue_page
-def category(request: HttpRequest, slug: str) -> HttpResponse:
-    chosen = Category.objects.filter(shop=open_shop_of(request), slug=slug).first()
+def category(request: HttpRequest, shop: Shop, slug: str) -> str | None:
+    chosen = Category.objects.filter(shop=shop, slug=slug).first()
     if chosen is None:
-        raise NotHere
-    return _listing(request, chosen)
+        return None
+    return _listing(request, shop, chosen)
 
 
 @catalogue_page
-def product(request: HttpRequest, slug: str) -> HttpResponse:
-    shop = open_shop_of(request)
+def product(request: HttpRequest, shop: Shop, slug: str) -> str | None:
     chosen = listed_products(shop).filter(slug=slug).first()
     if chosen is None:
-        raise NotHere
+        return None
     variants = list(chosen.variants.all())
     counts = available_counts(variants)
     offers = [{"variant": variant, "available": counts[variant.pk]} for variant in variants]
-    return render(request, "inventory/product.html", {"shop": shop, "product": chosen, "offers": offers})
+    context = {"shop": shop, "product": chosen, "offers": offers}
+    return render_to_string("inventory/product.html", context, request)
 
 
 @require_safe
@@ -62,8 +76,7 @@ def product_image(request: HttpRequest, digest: str, suffix: str) -> HttpRespons
         raise NotHere from gone
 
 
-def _listing(request: HttpRequest, chosen: Category | None) -> HttpResponse:
-    shop = open_shop_of(request)
+def _listing(request: HttpRequest, shop: Shop, chosen: Category | None) -> str:
     products = list(listed_products(shop, chosen))
     variants = [variant for product in products for variant in product.variants.all()]
     counts = available_counts(variants)
@@ -75,7 +88,7 @@ def _listing(request: HttpRequest, chosen: Category | None) -> HttpResponse:
         "cards": cards,
         "variants": variants,
     }
-    return render(request, "inventory/home.html", context)
+    return render_to_string("inventory/home.html", context, request)
 
 
 def _card(product: Product, counts: dict[int, int | None]) -> dict[str, object]:

@@ -19,9 +19,9 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import PaginationInlineFormSet
 
-from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import ReadOnlyAdmin
 from cardshop.common.clock import db_now
-from inventory.admin import ProductAdmin, VariantAdmin
+from inventory.admin import ProductAdmin, ShownToBuyers, VariantAdmin
 from inventory.errors import OutOfStock
 from inventory.models import Product, Selling, Variant
 from orders import errors
@@ -104,7 +104,7 @@ class WaveInline(TabularInline):
 
 
 @admin.register(Sale)
-class SaleAdmin(MerchantAdmin):
+class SaleAdmin(ShownToBuyers):
     """Comes by itself with the choice to sell through a line; only who sells directly again may delete it."""
 
     form = SaleForm

@@ -1,8 +1,10 @@
 """The buy page: mints a pass, takes the click."""
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
@@ -12,15 +14,32 @@ from django.views.decorators.http import require_http_methods
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.shops.middleware import shop_of
+from cardshop.shops.models import Shop
 from cardshop.traffic.actions import counted
+from cardshop.traffic.display_cache import AtHand
 from cardshop.traffic.passes import BadPass, mint_pass, read_pass
 from cardshop.traffic.same_origin import same_origin
 from inventory.models import Variant
 from inventory.selectors import available_counts, variant_for_sale
-from orders.admission.display import OPEN, sale_state
+from orders.admission.display import OPEN, sale_and_stand, state_at
 from orders.admission.joining import join
+from orders.admission.line import Stand
 from orders.errors import NotForSale
 from orders.inputs import BuyInput
+from orders.models import Sale
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A variant for sale and what is left of it, for display."""
+
+    variant: Variant
+    available: int | None  # None is unlimited
+    sale: tuple[Sale, Stand] | None  # where it sells through the line
+
+
+# The page itself is another for each buyer, since it carries a pass. What it tells is the same for all.
+_offers = AtHand()
 
 
 @never_cache
@@ -29,15 +48,31 @@ from orders.inputs import BuyInput
 @require_http_methods(["GET", "POST"])
 def buy(request: HttpRequest, code: str) -> HttpResponse:
     """GET shows the form with a fresh pass; POST turns it into an order or a place in line, once."""
-    variant = variant_for_sale(shop_of(request), code)
-    if variant is None:
+    shop = shop_of(request)
+    if request.method == "POST":
+        variant = variant_for_sale(shop, code)
+        if variant is None:
+            raise NotForSale
+        return _take(request, variant)
+    offer = _offers.get((shop.pk, code), lambda: _offer(shop, code))
+    if offer is None:
         raise NotForSale
-    return _take(request, variant) if request.method == "POST" else _form(request, variant)
+    return _form(request, offer)
+
+
+def _offer(shop: Shop, code: str) -> Offer | None:
+    variant = variant_for_sale(shop, code)
+    return _offer_of(variant) if variant else None
+
+
+def _offer_of(variant: Variant) -> Offer:
+    prefetch_related_objects([variant.product], "images")
+    return Offer(variant, available_counts([variant])[variant.pk], sale_and_stand(variant))
 
 
 def _form(
     request: HttpRequest,
-    variant: Variant,
+    offer: Offer,
     *,
     entered: dict[str, Any] | None = None,
     errors: dict[str, list[str]] | None = None,
@@ -47,7 +82,8 @@ def _form(
     """The form, with what was entered still in it. An altered or old pass is replaced."""
     entered, now = entered or {}, db_now()
     renew = not entered.get("pass") or isinstance(refusal, BadPass)
-    available, sale = available_counts([variant])[variant.pk], sale_state(variant, now)
+    variant, available = offer.variant, offer.available
+    sale = state_at(now, *offer.sale) if offer.sale else None
     short = available is not None and available < variant.min_quantity
     context = {
         "shop": variant.shop,
@@ -76,7 +112,7 @@ def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
     entered = request.POST.dict()
     wanted = BuyInput(data=entered)
     if not wanted.is_valid():
-        return _form(request, variant, entered=entered, errors=wanted.errors, status=400)
+        return _form(request, _offer_of(variant), entered=entered, errors=wanted.errors, status=400)
     now = db_now()
     try:
         ticket_id, standing = join(
@@ -94,7 +130,7 @@ def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
         errors = {refusal.field: [str(refusal)]} if refusal.field else {}
         return _form(
             request,
-            variant,
+            _offer_of(variant),
             entered=entered,
             errors=errors,
             refusal=refusal,

@@ -255,6 +255,7 @@ logging_config(json=env.read("LOG_FORMAT", "json") == "json")
 HOLD_SECONDS = 15 * 60
 COMPLETE_AFTER_DAYS = 7
 SHOP_FRESH_SECONDS = 1.0
+DISPLAY_SECONDS = 1.0
 DB_CLOCK_SECONDS = 1.0
 # Unpaid holds of one variant. An address may be a whole neighbourhood behind one router.
 UNPAID_HOLDS_PER_BUYER = 3

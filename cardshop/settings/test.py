@@ -14,6 +14,7 @@ STORAGES = {
 }
 # What is remembered for a moment would outlive the test that it is about.
 SHOP_FRESH_SECONDS = 0.0
+DISPLAY_SECONDS = 0.0
 DB_CLOCK_SECONDS = 0.0
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # No test lets the power fail.

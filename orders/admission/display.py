@@ -71,6 +71,12 @@ def sale_state(variant: Variant, now: datetime) -> SaleState | None:
     return sale_states([variant], now).get(variant.pk)
 
 
+def sale_and_stand(variant: Variant) -> tuple[Sale, Stand] | None:
+    """What `state_at` goes by; None for a variant that is not sold through the line."""
+    sale = Sale.objects.filter(variant=variant).first() if variant.selling == Selling.QUEUED else None
+    return (sale, stand(sale)) if sale else None
+
+
 def sale_to_tell_of(variants: Iterable[Variant], sales: Mapping[int, SaleState]) -> SaleState | None:
     """Of the sales of a product that is out of stock, the next one that something may be had of."""
     states = [sales[variant.pk] for variant in variants if variant.pk in sales]
@@ -89,11 +95,17 @@ def wait_in_words(seconds: int) -> str:
     return _("an hour or more")
 
 
+def state_at(now: datetime, sale: Sale, standing: Stand) -> SaleState:
+    """By terms and stock that were read a moment ago: a sale opens on time all the same."""
+    if phase := _phase_by_terms(sale, now):
+        return SaleState(sale, phase, now)
+    return SaleState(sale, _phase_by_stock(standing), now, has_waves=standing.to_come > 0)
+
+
 def _state(sale: Sale, now: datetime) -> SaleState:
     if phase := _phase_by_terms(sale, now):
         return SaleState(sale, phase, now)
-    standing = stand(sale)
-    return SaleState(sale, _phase_by_stock(standing), now, has_waves=standing.to_come > 0)
+    return state_at(now, sale, stand(sale))
 
 
 def _phase_by_terms(sale: Sale, now: datetime) -> str:

@@ -4,6 +4,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from cardshop.common.locks import lock_rows
+from cardshop.traffic.display_cache import forget_on_commit
 from inventory.models import Selling, Stock, Variant
 from orders.admission.gate import gates_in_use
 from orders.models import Registration, Sale, Ticket, Wave
@@ -65,6 +66,7 @@ def resume_sale(sale: Sale) -> bool:
 def _set_paused(sale: Sale, is_paused: bool) -> bool:
     """Whoever holds or claims looks at the pause under the Stock's lock; so it is written under it."""
     lock_rows(Stock.objects.filter(variant=sale.variant_id, pool=Stock.PUBLIC))
+    forget_on_commit(sale.shop_id)
     rows = Sale.objects.filter(pk=sale.pk, is_paused=not is_paused)
     return rows.update(is_paused=is_paused) == 1
 

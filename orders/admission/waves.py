@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import Min, QuerySet
 
 from cardshop.common.locks import lock_rows
+from cardshop.traffic.display_cache import forget_on_commit
 from inventory.models import Stock
 from inventory.releases import release_more
 from orders.models import Sale, Wave
@@ -24,6 +25,7 @@ def release_wave(wave: Wave, *, now: datetime) -> int | None:
     wave.refresh_from_db()
     wave.released = release_more(wave.sale.variant_id, wave.quantity)
     wave.save(update_fields=["released"])
+    forget_on_commit(wave.sale.shop_id)
     return wave.released
 
 

@@ -47,5 +47,5 @@ def qr_picture(text: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def in_language(context: dict[str, Any], code: str) -> str:
-    """This page's address in another language."""
-    return str(translate_url(context["request"].get_full_path(), code))
+    """This page's address in another language. No page is another by its query, which strangers choose."""
+    return str(translate_url(context["request"].path, code))
