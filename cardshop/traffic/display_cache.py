@@ -34,6 +34,8 @@ from django.db import transaction
 from django.utils.translation import get_language
 from django.views.decorators.cache import cache_control
 
+from cardshop.traffic.metrics import cache_requests
+
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -88,13 +90,16 @@ class AtHand:
         seen = slot.entry
         age = self.clock() - seen.began if seen else settings.DISPLAY_SECONDS
         if seen and age < _fresh_for():
+            _count("process", "hit")
             return seen
         usable = seen if age < settings.DISPLAY_SECONDS else None
         if not slot.lock.acquire(timeout=0 if usable else PATIENCE):
+            _count("process", "hit" if usable else "miss")
             return usable or renew()
         try:
             # Made while this thread waited: as new as what it would have computed itself.
             if slot.entry is None or slot.entry is seen:
+                _count("process", "miss")
                 slot.entry = renew()
             return slot.entry
         finally:
@@ -156,13 +161,14 @@ class DisplayCache:
             # A copy lives for DISPLAY_SECONDS from when its computing began, by Redis' clock.
             age = settings.DISPLAY_SECONDS - lives_for / 1000
             kept = _value_in(text, generation) if 0 <= age < settings.DISPLAY_SECONDS else None
-            if kept and age < _fresh_for():
+            if kept and (age < _fresh_for() or not _takes_turn(key, generation)):
+                _count("redis", "hit")
                 return Entry(kept[0], asked - age)
-            if _takes_turn(key, generation):
+            if kept or _takes_turn(key, generation):
+                _count("redis", "miss")
                 return self._compute_for_all(key, generation, compute)
-            if kept:
-                return Entry(kept[0], asked - age)
             time.sleep(PAUSE)
+        _count("redis", "miss")
         return self._at_hand.compute(compute)
 
     def _compute_for_all(self, key: str, generation: str, compute: Callable[[], Any]) -> Entry:
@@ -194,6 +200,10 @@ shown = DisplayCache()
 def forget_on_commit(shop_id: int) -> None:
     """What is shown of the shop changes with this transaction. See above who need not call this."""
     transaction.on_commit(lambda: shown.forget(shop_id), robust=True)
+
+
+def _count(cache: str, outcome: str) -> None:
+    cache_requests.labels(cache, outcome).inc()
 
 
 def _read(key: str, generation_key: str) -> tuple[str, bytes | None, int]:
