@@ -4,6 +4,7 @@ from contextlib import suppress
 from smtplib import SMTPRecipientsRefused
 
 import pytest
+import redis
 from celery import shared_task
 from django.core.mail import EmailMessage
 from django.db import OperationalError, transaction
@@ -14,11 +15,18 @@ from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain, promise
 from cardshop.traffic.breakers import Breaker, BreakerOpen
 from cardshop.traffic.bulkheads import NoPlace
+from cardshop.traffic.short_way import OutOfTheOrdinary, short_ways
+from orders.errors import LineUnavailable
 from orders.services.mail import post
 from orders.services.transitions import transition
+from payments.checkout.limits import count_code
+from payments.errors import TooManyTries
 from payments.gateways import guard
 from payments.gateways.base import GatewayError, GatewayRefused, Unreachable
-from tests.factories import make_order, make_variant, the_shop
+from payments.services.refund_sending import fail
+from payments.services.refunds import request_refund
+from tests.factories import make_order, make_variant, pay_order, the_shop
+from tests.lines import click, make_sale, open_line
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -150,3 +158,81 @@ def test_a_request_without_postgresql_is_counted(monkeypatch):
         assert Client().get("/").status_code == 503
 
     assert errors.grew == 1
+
+
+def test_a_short_answer_is_counted_and_what_is_left_to_django_is_not_counted_twice():
+    def way(environ, language):
+        if environ["QUERY_STRING"] == "":
+            return 202, {}, b"{}"
+        raise OutOfTheOrdinary
+
+    application = short_ways(lambda environ, start: [b"by django"], {"/short/": way})
+
+    with Watch(
+        "cardshop_http_requests_total",
+        pool="web",
+        part="short",
+        route="short/",
+        method="POST",
+        status="2xx",
+    ) as short:
+        for query in ("", "unusual"):
+            environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/short/secret/", "QUERY_STRING": query}
+            list(application(environ, lambda status, headers: None))
+
+    assert short.grew == 1
+
+
+def test_a_click_that_redis_does_not_answer_is_counted_as_such(line, monkeypatch):
+    sale = make_sale(keys=1)
+    open_line(sale)
+
+    def gone(*_, **__):
+        raise redis.ConnectionError
+
+    with Watch("cardshop_admissions_total", variant=sale.variant.code, outcome="queued") as queued:
+        click(sale.variant)
+    monkeypatch.setattr("orders.admission.gate.Gate.admit", gone)
+    with (
+        Watch("cardshop_admissions_total", variant=sale.variant.code, outcome="unavailable") as unavailable,
+        Watch("cardshop_redis_errors_total", use="line") as errors,
+        pytest.raises(LineUnavailable),
+    ):
+        click(sale.variant)
+
+    assert (queued.grew, unavailable.grew, errors.grew) == (1, 1, 1)
+
+
+def test_a_refund_is_counted_from_its_request_to_its_end():
+    order = make_order(make_variant(keys=1))
+    attempt = pay_order(order)
+    receipt = attempt.receipts.get()
+    slug = receipt.channel.slug
+
+    with (
+        Watch("cardshop_refunds_total", channel=slug, outcome="requested") as requested,
+        Watch("cardshop_refunds_total", channel=slug, outcome="failed") as failed,
+    ):
+        refund = request_refund(
+            receipt,
+            amount_minor=receipt.amount_minor,
+            item=order.items.get(),
+            reason="a test",
+            actor="test",
+            now=db_now(),
+        )
+        type(refund).objects.update(status="sent")
+        assert fail(refund, "no", now=db_now())
+
+    assert (requested.grew, failed.grew) == (1, 1)
+
+
+def test_who_comes_too_often_is_counted(rf):
+    order = make_order(make_variant(keys=1))
+    request = rf.post("/", REMOTE_ADDR="192.0.2.1")
+
+    with Watch("cardshop_rate_limited_total", limit="balance-order") as limited, suppress(TooManyTries):
+        for _ in range(30):
+            count_code(request, order)
+
+    assert limited.grew == 1

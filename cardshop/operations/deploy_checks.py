@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.core.checks import Error, Tags, register
+from django.core.checks import Warning as Caution
 
+from cardshop.common.metrics import FOLDER
 from cardshop.operations.translations import REPOSITORY
 
 
@@ -18,5 +20,19 @@ def translations_are_compiled(app_configs: Any, **options: Any) -> list[Error]:
             "The translations are not compiled, so every page would be in English.",
             hint="Run manage.py compilemessages.",
             id="cardshop.E001",
+        )
+    ]
+
+
+@register(deploy=True)
+def processes_count_together(app_configs: Any, **options: Any) -> list[Caution]:
+    """Each process would count for itself, and /metrics tell of whichever happens to answer."""
+    if FOLDER:
+        return []
+    return [
+        Caution(
+            "PROMETHEUS_MULTIPROC_DIR is not set, so /metrics tells of one process only.",
+            hint="Set it to a folder that all processes share: docs/metrics.md.",
+            id="cardshop.W001",
         )
     ]

@@ -1,7 +1,7 @@
 """The merchant's page for three in the morning: what is wrong, if anything is, and the figures behind it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -19,6 +19,8 @@ from cardshop.operations.standing import ChannelStanding, Promises, Standing, st
 from orders.admission.gate import UNBOUNDED
 from orders.admission.watching import Watched
 from payments.channel_health import OPERATION
+
+Row = tuple[str, list[Any]]  # its state and its cells
 
 UNKNOWN = "–"
 FINE, LOOK, BAD = "", "look", "bad"
@@ -75,10 +77,6 @@ def _seen(request: HttpRequest) -> dict[str, Any]:
         tables.append(_channels(now))
     states = {each["state"] for each in figures}
     states |= {row["state"] for table in tables for row in table["rows"]}
-    for table in tables:
-        for row in table["rows"]:
-            row["cells"] = list(zip(table["headers"], row["cells"], strict=True))
-        table["rows"].sort(key=lambda row: (BAD, LOOK, FINE).index(row["state"]))
     alarms = list(_alarms(now))
     state = BAD if alarms or BAD in states else LOOK if LOOK in states else FINE
     words = {
@@ -172,24 +170,37 @@ def _part(name: str, answers: bool) -> dict[str, Any]:
     return {"label": name, "value": value, "note": "", "state": FINE if answers else BAD}
 
 
-def _outbox(now: Standing) -> dict[str, Any]:
+def _table(title: str, headers: Sequence[str], rows: Iterable[Row], *, empty: str) -> dict[str, Any]:
+    """What is wrong comes first. Each cell with its header, for phones have no room for a row of them."""
+    ordered = sorted(rows, key=lambda row: (BAD, LOOK, FINE).index(row[0]))
     return {
-        "title": _("Still to be done"),
-        "headers": [_("what"), _("open"), _("the oldest for"), _("given up")],
+        "title": title,
+        "headers": headers,
         "rows": [
-            {
-                "cells": [
+            {"state": state, "cells": list(zip(headers, cells, strict=True))} for state, cells in ordered
+        ],
+        "empty": empty,
+    }
+
+
+def _outbox(now: Standing) -> dict[str, Any]:
+    return _table(
+        _("Still to be done"),
+        [_("what"), _("outstanding"), _("the oldest for"), _("given up")],
+        [
+            (
+                _state_of(task, promises),
+                [
                     TASKS.get(task, task),
                     promises.open,
                     _time(promises.age) if promises.open else UNKNOWN,
                     promises.given_up or UNKNOWN,
                 ],
-                "state": _state_of(task, promises),
-            }
+            )
             for task, promises in sorted(now.outbox.items())
         ],
-        "empty": _("Nothing waits to be done.") if now.has_postgresql else UNKNOWN,
-    }
+        empty=_("Nothing waits to be done.") if now.has_postgresql else UNKNOWN,
+    )
 
 
 def _state_of(task: str, promises: Promises) -> str:
@@ -204,9 +215,9 @@ def _by_age(promises: Promises, late: int, too_late: int) -> str:
 
 
 def _lines(now: Standing) -> dict[str, Any]:
-    return {
-        "title": _("Waiting lines"),
-        "headers": [
+    return _table(
+        _("Waiting lines"),
+        [
             _("variant"),
             _("in line"),
             _("looking"),
@@ -215,12 +226,9 @@ def _lines(now: Standing) -> dict[str, Any]:
             _("free"),
             _("allocator"),
         ],
-        "rows": [
-            {"cells": _line(code, line), "state": FINE if line.is_served else BAD}
-            for code, line in sorted(now.lines.items())
-        ],
-        "empty": _("No variant is sold through a line.") if now.has_postgresql and now.has_redis else UNKNOWN,
-    }
+        [(FINE if line.is_served else BAD, _line(code, line)) for code, line in sorted(now.lines.items())],
+        empty=_("No variant is sold through a line.") if now.has_postgresql and now.has_redis else UNKNOWN,
+    )
 
 
 def _line(code: str, line: Watched) -> list[Any]:
@@ -237,27 +245,23 @@ def _line(code: str, line: Watched) -> list[Any]:
 
 
 def _channels(now: Standing) -> dict[str, Any]:
-    return {
-        "title": _("Ways to pay"),
-        "headers": [_("channel"), _("method"), _("of those who begin, pay"), _("state")],
-        "rows": [
-            {
-                "cells": [
+    return _table(
+        _("Ways to pay"),
+        [_("channel"), _("method"), _("of those who begin, pay"), _("state")],
+        [
+            (
+                LOOK if any(seen.left_alone.values()) else FINE,
+                [
                     str(seen.channel),
                     seen.channel.get_method_display(),
                     UNKNOWN if seen.success is None else f"{seen.success:.0%}",
                     _left_alone(seen) or _("is asked as usual"),
                 ],
-                "state": BAD
-                if seen.left_alone["create"]
-                else LOOK
-                if any(seen.left_alone.values())
-                else FINE,
-            }
+            )
             for seen in now.channels
         ],
-        "empty": _("There is no way to pay.") if now.has_postgresql and now.has_redis else UNKNOWN,
-    }
+        empty=_("There is no way to pay.") if now.has_postgresql and now.has_redis else UNKNOWN,
+    )
 
 
 def _left_alone(seen: ChannelStanding) -> str:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from prometheus_client.parser import text_string_to_metric_families
 
 from cardshop.common.clock import db_now
-from cardshop.operations import standing
+from cardshop.operations import deploy_checks, standing
 from cardshop.outbox.models import OutboxMessage
 from orders.services.transitions import ask_for_attention
 from tests.factories import make_order, make_variant, pay_order
@@ -171,6 +171,14 @@ def test_who_hurries_is_told_what_was_read_a_moment_ago(django_assert_num_querie
 
     with django_assert_num_queries(0):
         scrape()
+
+
+def test_a_deployment_whose_processes_count_alone_is_told_so(monkeypatch):
+    assert [caution.id for caution in deploy_checks.processes_count_together(None)] == ["cardshop.W001"]
+
+    monkeypatch.setattr(deploy_checks, "FOLDER", "/run/cardshop/metrics")
+
+    assert deploy_checks.processes_count_together(None) == []
 
 
 def test_nothing_in_it_looks_like_a_secret():
