@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cardshop.common.clock import db_now
 from cardshop.operations import deploy_checks, standing
+from cardshop.operations.management.commands.up import forget_counts
+from cardshop.operations.metrics import SET_BY_PROXIES
 from cardshop.outbox.models import OutboxMessage
 from orders.services.transitions import ask_for_attention
 from tests.factories import make_order, make_variant, pay_order
@@ -51,9 +53,10 @@ def test_outsiders_find_nothing(address):
     assert Client(REMOTE_ADDR=address).get("/metrics").status_code == 404
 
 
-@pytest.mark.parametrize("header", ["HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED"])
+@pytest.mark.parametrize("header", SET_BY_PROXIES)
 def test_what_comes_through_a_proxy_is_not_taken_for_local(header):
-    assert Client(REMOTE_ADDR="127.0.0.1").get("/metrics", **{header: "10.0.0.1"}).status_code == 404
+    local = Client(REMOTE_ADDR="127.0.0.1")
+    assert local.get("/metrics", headers={header: "10.0.0.1"}).status_code == 404
 
 
 def test_with_a_token_it_alone_counts(settings):
@@ -179,6 +182,16 @@ def test_a_deployment_whose_processes_count_alone_is_told_so(monkeypatch):
     monkeypatch.setattr(deploy_checks, "FOLDER", "/run/cardshop/metrics")
 
     assert deploy_checks.processes_count_together(None) == []
+
+
+def test_a_run_begins_without_the_counts_of_the_last(tmp_path):
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    (folder / "counter_0.db").write_bytes(b"of another version")
+
+    forget_counts(folder)
+
+    assert list(folder.iterdir()) == []
 
 
 def test_nothing_in_it_looks_like_a_secret():
