@@ -274,9 +274,10 @@ RATELIMIT_FAIL_OPEN = True
 ACTIONS_PER_SECOND = 8
 ACTIONS_AT_ONCE = 200
 # Seconds that a request may wait for a thread while a queue stands, before it is refused; whoever pays or
-# collects keys never is. Nobody notices the first, and after the second a buyer begins to press again.
+# collects keys never is. Nobody notices the first; the second is half of what our pages wait for an answer
+# (static/js/asking.js), so that whoever is let through still hears it.
 SHED_BROWSING_AFTER = 0.1
-SHED_BUYING_AFTER = 2.0
+SHED_BUYING_AFTER = 5.0
 # Clicks per second on one variant from which on they have to bring a proof of work.
 PRESSURE_FROM = 3000
 # How stock is claimed; docs/locking.md compares the three. Checked where they are listed: inventory/stock/.

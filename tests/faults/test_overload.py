@@ -125,14 +125,14 @@ def test_every_address_has_its_priority():
 
     assert {path for path in shop if patience_of("GET", path) == 0.1} == browsing
     buying = {"/buy/", "/api/v1/passes/", "/api/v1/orders/"}
-    assert {path for path in shop if patience_of("GET", path) == 2.0} == buying
+    assert {path for path in shop if patience_of("GET", path) == 5.0} == buying
     for path in ("/o/token/pay/", "/en/o/token/", "/pay/notify/alipay/", "/api/v1/orders/token/keys/"):
         assert patience_of("POST", path) is None
 
 
 @pytest.fixture
 def pressed(monkeypatch) -> None:
-    monkeypatch.setattr(shedding, "waited", lambda: 5.0)
+    monkeypatch.setattr(shedding, "waited", lambda: 6.0)
     monkeypatch.setattr(shedding.shedder, "_last_hardly_waited", 0.0)
 
 
