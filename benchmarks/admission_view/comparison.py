@@ -4,10 +4,8 @@ import argparse
 import json
 import os
 import secrets
-import shutil
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks.ready  # noqa: F401  models come after it
+from benchmarks.closed_load import Load, compile_load, write_requests
 from benchmarks.own_servers import RESULTS
 from benchmarks.results import Bar, save
 from benchmarks.strategies.picture import Group, draw
@@ -32,14 +31,14 @@ LEAST, AIM = 0.5, 0.75  # issue 3
 START_TIMEOUT = 30
 # More than both servers together answer in a second on any machine that this is meant for.
 MOST_PER_SECOND = 12_000
-FLAGS = ["-O2", "-std=gnu11", "-D_GNU_SOURCE"]
 
 
 def main() -> int:
     options = _options()
     shop = open_shop()
     variants = {VIEW: queued_variant(shop, "bench-view"), BARE: queued_variant(shop, "bench-bare")}
-    load = _compiled(RESULTS / "load")
+    program = compile_load(RESULTS / "load")
+    load = Load(program, options.connections, options.warm_up, options.seconds)
     file = RESULTS / "clicks"
     each = int(MOST_PER_SECOND * (options.seconds + options.warm_up))
     say(f"preparing {each:,} clicks for each round")
@@ -54,8 +53,8 @@ def main() -> int:
         for number in range(options.rounds + 1):
             # Who comes first changes, for the sake of whatever goes on beside.
             for name in (VIEW, BARE) if number % 2 == 0 else (BARE, VIEW):
-                _write_clicks(file, variants[VIEW], each, ports[name])
-                measured = _measure(load, ports[name], file, options)
+                write_requests(file, _clicks(variants[VIEW], each, ports[name]))
+                measured = _measure(load, ports[name], file)
                 # Nobody settles these clicks; the next round shall not lie on top of them.
                 connect().delete(Gate(variants[name].pk).stream)
                 if number == 0:  # it woke everybody up
@@ -73,16 +72,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--connections", type=int, default=64)
     return parser.parse_args()
-
-
-def _compiled(program: Path) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        sys.exit("make bench needs a C compiler: apt install gcc libc6-dev (Debian, Ubuntu).")
-    program.parent.mkdir(parents=True, exist_ok=True)
-    source = Path(__file__).with_name("load.c")
-    subprocess.run([compiler, *FLAGS, "-o", program, source], check=True)  # noqa: S603  our own source
-    return program
 
 
 @contextmanager
@@ -112,38 +101,32 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError(f"nothing answers on port {port}")
 
 
-def _write_clicks(file: Path, variant: Variant, count: int, port: int) -> None:
+def _clicks(variant: Variant, count: int, port: int) -> Iterator[bytes]:
     """Whole requests of as many buyers, none of whom was ever here."""
     now = db_now()
-    with file.open("wb") as out:
-        for number in range(count):
-            body = json.dumps(
-                {
-                    "variant": variant.code,
-                    "quantity": 1,
-                    "contact_email": f"{secrets.token_hex(4)}-{number}@example.org",
-                    "pass": mint_pass(variant_code=variant.code, now=now),
-                    "idempotency_key": secrets.token_urlsafe(16),
-                }
-            )
-            request = (
-                "POST /api/v1/tickets/ HTTP/1.1\r\n"
-                f"Host: 127.0.0.1:{port}\r\n"
-                "Accept-Language: zh-CN,zh;q=0.9,en;q=0.8\r\n"
-                "Sec-Fetch-Site: same-origin\r\n"
-                "Content-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n{body}"
-            ).encode()
-            out.write(struct.pack("<I", len(request)) + request)
+    for number in range(count):
+        body = json.dumps(
+            {
+                "variant": variant.code,
+                "quantity": 1,
+                "contact_email": f"{secrets.token_hex(4)}-{number}@example.org",
+                "pass": mint_pass(variant_code=variant.code, now=now),
+                "idempotency_key": secrets.token_urlsafe(16),
+            }
+        )
+        yield (
+            "POST /api/v1/tickets/ HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{port}\r\n"
+            "Accept-Language: zh-CN,zh;q=0.9,en;q=0.8\r\n"
+            "Sec-Fetch-Site: same-origin\r\n"
+            "Content-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
 
 
-def _measure(load: Path, port: int, file: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _measure(load: Load, port: int, file: Path) -> dict[str, Any]:
     """What the load says, with answers/s. Raises RuntimeError unless every answer let somebody in."""
-    arguments = (port, options.connections, options.warm_up, options.seconds, file, 0)
-    done = subprocess.run(  # noqa: S603  our own program
-        [load, *map(str, arguments)], check=True, capture_output=True, text=True
-    )
-    said: dict[str, Any] = json.loads(done.stdout)
+    said = load.on(port, file)
     if said["statuses"].keys() != {"202"} or said["lost"]:
         raise RuntimeError(f"not everybody was let in: {said}")
     return {**said, "per_second": said["statuses"]["202"] / said["seconds"]}

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LONGEST_ANSWER = 16384, MOST_EVENTS = 256, STATUSES = 600 };
+enum { LONGEST_ANSWER = 65536, MOST_EVENTS = 256, STATUSES = 600 };
 
 typedef struct {
     int fd;
