@@ -1,5 +1,6 @@
 """Errors that a person caused and can understand: a code for programs, a sentence for people."""
 
+import time
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
@@ -11,7 +12,7 @@ class DomainError(Exception):
 
     Subclasses set `code` (stable, for programs), `http_status`, `message` (translated), and
     `retry_after` (seconds) where the same request may do better later, and `extra` for what a
-    program must know besides.
+    program must know besides. `for_everybody`: whoever wants as much of the same thing is told the same.
     """
 
     code = "refused"
@@ -19,6 +20,7 @@ class DomainError(Exception):
     message: str | Promise = _("This is not possible.")
     field = ""
     retry_after: int | None = None
+    for_everybody = False
     extra: Mapping[str, object] = {}
 
     def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
@@ -28,6 +30,14 @@ class DomainError(Exception):
 
     def __str__(self) -> str:
         return str(self.message)
+
+    def headers(self) -> dict[str, str]:
+        """When to come again, and whether the gateway may say it for us (see deploy/nginx/nginx.conf)."""
+        said = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        if self.for_everybody:
+            # Until the second is over. By "1" nginx, which counts whole seconds, would mean up to two.
+            said["X-Accel-Expires"] = f"@{int(time.time())}"
+        return said
 
 
 class Invalid(DomainError):
