@@ -31,6 +31,7 @@ _MODULES, _MIME_TYPES = "/usr/lib/nginx/modules", "/etc/nginx/mime.types"  # whe
 _FOLDERS = ("refused", "temporary", "cache")
 # Connections take two files each, one to either side.
 _MOST_FILES = 65_536
+AGAIN_IN = 15  # seconds until a page that could not be had asks again by itself
 
 REFUSALS: dict[int, tuple[str, str | Promise]] = {
     400: ("bad_request", MESSAGES["bad_request"]),
@@ -113,9 +114,12 @@ def _write_refusals(folder: Path) -> None:
         with translation.override(language):
             for status, (code, message) in REFUSALS.items():
                 said = {"code": code, "message": str(message), "fields": {}}
-                page = render_to_string("error.html", {"status": status, "message": message})
                 (folder / f"{status}.{language}.json").write_text(json.dumps(said, ensure_ascii=False))
-                (folder / f"{status}.{language}.html").write_text(page)
+                for prefix, was_sent in (("", False), ("sent-", True)):
+                    told = {"status": status, "message": message, "again_in": AGAIN_IN, "was_sent": was_sent}
+                    (folder / f"{status}.{prefix}{language}.html").write_text(
+                        render_to_string("error.html", told)
+                    )
 
 
 def _write_secretly(path: Path, text: str) -> None:

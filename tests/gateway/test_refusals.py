@@ -133,12 +133,17 @@ def test_in_maintenance_buyers_are_told_and_tickets_live(gateway: Gateway, buyer
             buyer.get("/api/v1/products/"),
             buyer.post(TICKETS, json={}),
         )
+        form = buyer.post("/buy/direct/", data={"quantity": "1"})
         look, notice = buyer.get(ticket), buyer.post("/pay/notify/nobody/")
         admin, style = buyer.get("/admin/login/"), buyer.get("/static/css/shop.css")
 
     assert [each.status_code for each in (page, api, click)] == [503, 503, 503]
-    assert (page.headers["Retry-After"], page.headers["Refresh"]) == ("5", "15")
+    assert page.headers["Retry-After"] == "5"
     assert 'lang="en"' in page.text
+    assert 'http-equiv="refresh" content="15"' in page.text
+    assert form.status_code == 503
+    assert 'lang="zh-Hans"' in form.text
+    assert "refresh" not in form.text  # it would not send what was entered
     assert api.json()["code"] == click.json()["code"] == "unavailable"
     assert look.json()["code"] == "unknown_ticket"  # by Django, where a known one stays present
     assert notice.status_code == 404  # by Django: there is no such channel
