@@ -1,10 +1,11 @@
 """Errors that a person caused and can understand: a code for programs, a sentence for people."""
 
-import time
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.gateway import for_this_second
 
 
 class DomainError(Exception):
@@ -32,12 +33,9 @@ class DomainError(Exception):
         return str(self.message)
 
     def headers(self) -> dict[str, str]:
-        """When to come again, and whether the gateway may say it for us (see deploy/nginx/nginx.conf)."""
+        """When to come again, and whether the gateway may say it for us."""
         said = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        if self.for_everybody:
-            # Until the second is over. By "1" nginx, which counts whole seconds, would mean up to two.
-            said["X-Accel-Expires"] = f"@{int(time.time())}"
-        return said
+        return {**said, **for_this_second()} if self.for_everybody else said
 
 
 class Invalid(DomainError):
