@@ -1,10 +1,13 @@
-"""What `manage.py check --deploy` knows of this shop beyond Django's own checks."""
+"""What `manage.py check` knows of this shop beyond Django's own checks."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.checks import Error, Tags, register
 
 from cardshop.operations.translations import REPOSITORY
+from cardshop.settings import broker
 
 
 @register(Tags.translation, deploy=True)
@@ -18,5 +21,20 @@ def translations_are_compiled(app_configs: Any, **options: Any) -> list[Error]:
             "The translations are not compiled, so every page would be in English.",
             hint="Run manage.py compilemessages.",
             id="cardshop.E001",
+        )
+    ]
+
+
+@register("broker")
+def broker_is_supported(app_configs: Any, **options: Any) -> list[Error]:
+    """Celery would believe many a scheme; these are the ones that the shop is tested with."""
+    scheme = urlsplit(settings.CELERY_BROKER_URL).scheme
+    if scheme in broker.SCHEMES:
+        return []
+    return [
+        Error(
+            f"BROKER_URL begins with {scheme!r}, which is no broker that this shop can use.",
+            hint="RabbitMQ: amqp://…; Redis: redis://…, rediss://… or redis+socket://…",
+            id="cardshop.E002",
         )
     ]
