@@ -1,14 +1,14 @@
 """How a Celery worker reads its queues, where Celery's own way does not suit RabbitMQ."""
 
-import logging
 from typing import Any, ClassVar
 
+import structlog
 from celery.bootsteps import StartStopStep
 from celery.worker import consumer
 
 from cardshop.settings import broker
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class DeadLetters(StartStopStep):
@@ -24,8 +24,8 @@ class DeadLetters(StartStopStep):
 
 class Consumer(consumer.Consumer):
     class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc, valid-type]
-        # No wake-up has an ETA (outbox.services.wake waits by itself), and the queues for those that have
-        # one are twenty-eight.
+        # The step left out declares twenty-eight queues for tasks with an ETA. Ours have none:
+        # outbox.services.wake waits by itself.
         default_steps: ClassVar = [
             *(step for step in consumer.Consumer.Blueprint.default_steps if "delayed_delivery" not in step),
             DeadLetters,
@@ -33,5 +33,5 @@ class Consumer(consumer.Consumer):
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Refused, where Celery would acknowledge it: so it becomes a dead letter."""
-        logger.error("unreadable message", extra={"error": type(exc).__name__})
+        logger.error("unreadable message", error=type(exc).__name__)
         message.reject()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from kombu import Exchange, Queue
 from kombu import binding as bind
 
-# Not amqps: py-amqp would believe any certificate.
+# Not amqps: py-amqp, left as it is, does not look whose certificate it is shown.
 SCHEMES = frozenset({"amqp", "redis", "rediss", "redis+socket"})
 
 # Only what a worker refused, or what came back from too many of them, is for people to see. Wake-ups that

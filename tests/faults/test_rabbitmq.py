@@ -1,9 +1,10 @@
-"""RabbitMQ as the broker: what is declared, confirmed and buried."""
+"""RabbitMQ as the broker: what is declared, confirmed and buried, and what happens when it goes away."""
 
 import os
 import time
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 from celery import Celery
 from kombu import Connection
@@ -12,6 +13,10 @@ from cardshop.outbox import services as outbox
 from cardshop.outbox.services import wake
 from cardshop.settings import broker
 from tests.rabbitmq import RabbitMQ, is_installed
+from tests.stack import RunningShop
+
+OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "3"))
+AT_MOST_ORDERS = 15  # one address may have twenty that are not paid
 
 pytestmark = pytest.mark.skipif(
     not is_installed() and not os.environ.get("CI"), reason="needs rabbitmq-server; CI installs it"
@@ -51,7 +56,7 @@ def waiting(rabbitmq: RabbitMQ, name: str) -> int:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -111,3 +116,87 @@ def test_control_without_confirms_a_frozen_broker_goes_unnoticed(celery: Celery,
         outbox._send("orders.deliver")
 
     assert outbox._quiet_until == 0.0
+
+
+# The whole shop
+
+
+@pytest.fixture(scope="module")
+def shop(rabbitmq: RabbitMQ, tmp_path_factory) -> Iterator[RunningShop]:
+    with RunningShop(tmp_path_factory.mktemp("shop"), environment={"BROKER_URL": rabbitmq.url}) as running:
+        made = running.manage("shell", text=GOODS)
+        assert "Traceback" not in made.stderr, made.stderr
+        yield running
+
+
+GOODS = f"""
+from cardshop.common.clock import db_now
+from cardshop.shops.models import Shop
+from inventory.imports import import_keys
+from inventory.models import Product, Stock, Variant
+from payments.models import PaymentChannel
+PaymentChannel.objects.filter(method="alipay").exclude(slug="alipay").update(is_enabled=False)
+shop = Shop.objects.get(slug="demo")
+product = Product.objects.create(shop=shop, slug="rabbit", name="Rabbit", is_listed=True)
+variant = Variant.objects.create(shop=shop, product=product, code="rabbit", name="One", price_minor=100)
+Stock.objects.create(shop=shop, variant=variant)
+lines = [f"RABBIT-{{number:06}}" for number in range({AT_MOST_ORDERS})]
+import_keys(variant=variant, lines=lines, imported_by="test", note="", now=db_now())
+"""
+
+
+class Buyer:
+    """Orders one and pays for it."""
+
+    def __init__(self, shop: RunningShop, number: int) -> None:
+        self._sandbox = f"{shop.sandbox_url}/_sandbox"
+        minted = httpx.post(f"{shop.url}/api/v1/passes/", json={"variant": "rabbit"}).json()
+        wanted = {"variant": "rabbit", "quantity": 1, "contact_email": f"b{number}@example.org", **minted}
+        placed = httpx.post(f"{shop.url}/api/v1/orders/", json=wanted).json()
+        self._order = f"{shop.url}/api/v1/orders/{placed['token']}/"
+        attempt = httpx.post(f"{self._order}payments/", json={"method": "alipay"}, timeout=10).json()
+        self._trade = attempt["pay_url"].rpartition("/")[2]
+        httpx.post(f"{self._sandbox}/trades/{self._trade}/pay", json={}).raise_for_status()
+
+    def was_notified(self) -> bool:
+        """The shop has acknowledged the first notice; after a refusal there is a second."""
+        sent = httpx.get(f"{self._sandbox}/notices").json()
+        return [notice["outcome"] for notice in sent if notice["trade_no"] == self._trade] == ["acknowledged"]
+
+    def has_keys(self) -> bool:
+        return httpx.get(self._order).json()["has_keys"]
+
+
+def test_a_worker_refuses_what_it_cannot_read(shop: RunningShop, rabbitmq: RabbitMQ):
+    buried = waiting(rabbitmq, "dead")
+
+    with Connection(rabbitmq.url) as connection:
+        connection.Producer().publish(
+            "{", routing_key="celery", content_type="application/json", content_encoding="utf-8"
+        )
+
+    until(lambda: waiting(rabbitmq, "dead") == buried + 1)
+
+
+@pytest.mark.timeout(180 + 2 * OUTAGE)
+def test_while_rabbitmq_is_gone_notices_are_accepted_and_afterwards_everything_is_delivered(
+    shop: RunningShop, rabbitmq: RabbitMQ, capsys
+):
+    rabbitmq.stop()
+    began, buyers = time.monotonic(), []
+    while time.monotonic() - began < OUTAGE:
+        buyers.append(Buyer(shop, len(buyers)))
+        time.sleep(max(1.0, OUTAGE / AT_MOST_ORDERS))
+    until(lambda: all(buyer.was_notified() for buyer in buyers))
+    assert not any(buyer.has_keys() for buyer in buyers)  # so RabbitMQ is what they need
+
+    rabbitmq.wipe()
+    rabbitmq.start()
+    back = time.monotonic()
+
+    until(lambda: all(buyer.has_keys() for buyer in buyers))
+    assert waiting(rabbitmq, "dead") == 0  # wiped, and declared again
+    if "OUTAGE_SECONDS" in os.environ:
+        with capsys.disabled():
+            took = time.monotonic() - back
+            print(f"\n{len(buyers)} paid in {OUTAGE:.0f} s without RabbitMQ, delivered within {took:.0f} s")
