@@ -35,7 +35,7 @@ PRODUCTION = env DJANGO_SETTINGS_MODULE=cardshop.settings.production \
 	SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 	CARD_KEY_KEK="check:$$($(PY) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())')" \
 	ALLOWED_HOSTS=shop.example.org MAIL_URL=smtp://localhost MEDIA_ROOT=var/media STATIC_ROOT=var/static \
-	DATABASE_URL=postgresql://localhost/none REDIS_URL=redis://localhost BROKER_URL=redis://localhost \
+	DATABASE_URL=postgresql://localhost/none REDIS_URL=redis://localhost BROKER_URL=amqp://localhost \
 	PROMETHEUS_MULTIPROC_DIR=var/metrics
 
 check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrations, deployment
