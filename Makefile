@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run test check demo-load storm bench bench-routing bench-silent bench-trickle soak soak-money lock
+.PHONY: help run gateway test check demo-load storm bench bench-routing bench-silent bench-trickle soak soak-money lock
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -21,6 +21,9 @@ help: ## this list
 run: $(RUNTIME) ## the whole shop on http://127.0.0.1:8000 (PORT=… changes it); Ctrl-C stops it
 	@$(PY) -m cardshop.embedded -- $(PY) manage.py up
 
+gateway: $(RUNTIME) ## nginx in front of the running shop, on http://127.0.0.1:8080 (GATEWAY_PORT=… changes it)
+	@$(PY) manage.py gateway
+
 # All of them in two processes; what ARGS chooses in one, which begins sooner and may be debugged.
 test: $(DEV) ## all tests (ARGS="-k name" chooses)
 	@$(PY) -m cardshop.operations.translations
@@ -32,7 +35,7 @@ PRODUCTION = env DJANGO_SETTINGS_MODULE=cardshop.settings.production \
 	SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 	CARD_KEY_KEK="check:$$($(PY) -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())')" \
 	ALLOWED_HOSTS=shop.example.org MAIL_URL=smtp://localhost MEDIA_ROOT=var/media STATIC_ROOT=var/static \
-	DATABASE_URL=postgresql://localhost/none REDIS_URL=redis://localhost BROKER_URL=redis://localhost \
+	DATABASE_URL=postgresql://localhost/none REDIS_URL=redis://localhost BROKER_URL=amqp://localhost \
 	PROMETHEUS_MULTIPROC_DIR=var/metrics
 
 check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrations, deployment
@@ -44,6 +47,10 @@ check: $(DEV) ## what CI checks besides the tests: style, types, layers, migrati
 		$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m cardshop.operations.translations
 	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	@if command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || [ -n "$$CI" ]; then \
+		export CARDSHOP_VAR="$(CURDIR)/var/check"; \
+		$(PY) manage.py collectstatic --verbosity 0 --noinput && $(PY) manage.py gateway --test; \
+	else echo "no nginx here: the gateway's configuration was not tested"; fi
 
 demo-load: $(DEV) ## 200 buyers at once against the running whole, then the books are checked
 	@$(PY) -m benchmarks.demo_load

@@ -10,7 +10,7 @@ from xdist.scheduler import LoadFileScheduling
 pytest_plugins = ["payments.tests.providers", "payments.tests.refunder"]
 
 # These run the whole shop, a dozen processes, and want the machine for themselves.
-WHOLE = ("tests/browser/", "tests/faults/test_soak.py")
+WHOLE = ("tests/browser/", "tests/gateway/", "tests/faults/test_soak.py")
 # Django writes these when it migrates; no test does.
 WRITTEN_BY_MIGRATING = {"auth_permission", "django_content_type"}
 

@@ -3,8 +3,11 @@
 from django.conf import settings
 
 # Who is told no here has paid, is paying, or holds a place; or is a provider that says so. So are those whose
-# answer costs hardly more than a refusal: a ticket of the line, a static file, and whether we live.
-ALWAYS = ("/o/", "/pay/", "/line/", "/api/v1/orders/", "/api/v1/tickets/", "/static/", "/healthz", "/readyz")
+# answer costs hardly more than a refusal (a ticket of the line, a static file), and who watches over us.
+ALWAYS = (
+    *("/o/", "/pay/", "/line/", "/api/v1/orders/", "/api/v1/tickets/", "/static/"),
+    *("/healthz", "/readyz", "/metrics"),
+)
 NEW_ORDERS = "/api/v1/orders/"
 BUYING = ("/buy/", "/api/v1/passes/", NEW_ORDERS)
 STAFF = "/admin/"

@@ -16,7 +16,7 @@ from inventory.models import Category, Product, ProductImage
 from inventory.selectors import available_counts, listed_products
 
 
-def catalogue_page(page: Callable[..., str | None]) -> Callable[..., HttpResponse]:
+def catalogue_page(page: Callable[..., str | None]) -> Callable[..., HttpResponseBase]:
     """The view of a page whose HTML depends on its shop, its address and its language alone.
 
     `page` returns it, or None if there is no such page.

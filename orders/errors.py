@@ -55,6 +55,7 @@ class SoldThroughLine(DomainError):
 
 class SalePaused(DomainError):
     code = "paused"
+    for_everybody = True
     retry_after = 5
     http_status = 409
     message = _("The sale is paused for a moment. Nobody loses their place; please try again soon.")
@@ -62,6 +63,7 @@ class SalePaused(DomainError):
 
 class NotOpenYet(DomainError):
     code = "not_open"
+    for_everybody = True
     http_status = 409
     message = _("The sale has not begun yet.")
 
@@ -81,11 +83,13 @@ class FormRegistered(DomainError):
 
 class SaleEnded(DomainError):
     code = "ended"
+    for_everybody = True
     message = _("The sale has ended.")
 
 
 class LineFull(DomainError):
     code = "line_full"
+    for_everybody = True
     message = _("Everything is taken, and the line for what comes back is full.")
 
 
@@ -101,6 +105,7 @@ class FullUntilNextWave(LineFull):
 
 class SoldOut(DomainError):
     code = "sold_out"
+    for_everybody = True
     message = _("Sold out: everything has been paid for.")
 
 

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Iterable
 from threading import Event
 
+from django.db import transaction
+
 from cardshop.common.clock import db_now
 from inventory.models import Selling, Variant
 from orders.admission.allocator import Allocator
@@ -21,14 +23,17 @@ def make_sale(
     proof_of_work: str = "pressed",
     **variant: object,
 ) -> Sale:
-    sold = make_variant(keys=keys, selling=Selling.QUEUED, **variant)
-    return Sale.objects.create(
-        shop=sold.shop,
-        variant=sold,
-        line_cap=line_cap,
-        hold_seconds=hold_seconds,
-        proof_of_work=proof_of_work,
-    )
+    sold = make_variant(keys=keys, **variant)
+    with transaction.atomic():  # where an allocator runs, it makes a sale for whatever is queued without one
+        sold.selling = Selling.QUEUED
+        sold.save()
+        return Sale.objects.create(
+            shop=sold.shop,
+            variant=sold,
+            line_cap=line_cap,
+            hold_seconds=hold_seconds,
+            proof_of_work=proof_of_work,
+        )
 
 
 def open_line(sale: Sale) -> Allocator:

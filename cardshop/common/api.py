@@ -32,11 +32,10 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response | None:
 
     if isinstance(exc, DomainError):
         fields = {exc.field: [str(exc)]} if exc.field else {}
-        waits = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}
         return Response(
             {"code": exc.code, "message": str(exc), "fields": fields, **exc.extra},
             exc.http_status,
-            headers=waits,
+            headers=exc.headers(),
         )
     if isinstance(exc, Http404):
         return Response({"code": "not_found", "message": _("We could not find that."), "fields": {}}, 404)

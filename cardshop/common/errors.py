@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from cardshop.common.gateway import for_this_second
+
 
 class DomainError(Exception):
     """The request was understood and refused; nothing was changed.
 
     Subclasses set `code` (stable, for programs), `http_status`, `message` (translated), and
     `retry_after` (seconds) where the same request may do better later, and `extra` for what a
-    program must know besides.
+    program must know besides. `for_everybody`: whoever wants as much of the same thing is told the same.
     """
 
     code = "refused"
@@ -19,6 +21,7 @@ class DomainError(Exception):
     message: str | Promise = _("This is not possible.")
     field = ""
     retry_after: int | None = None
+    for_everybody = False
     extra: Mapping[str, object] = {}
 
     def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
@@ -28,6 +31,11 @@ class DomainError(Exception):
 
     def __str__(self) -> str:
         return str(self.message)
+
+    def headers(self) -> dict[str, str]:
+        """When to come again, and whether the gateway may say it for us."""
+        said = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return {**said, **for_this_second()} if self.for_everybody else said
 
 
 class Invalid(DomainError):

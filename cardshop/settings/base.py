@@ -7,7 +7,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from cardshop.common.logs import logging_config
-from cardshop.settings import env
+from cardshop.settings import broker, env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -214,19 +214,21 @@ CELERY_TASK_ROUTES = {
     "payments.reconcile": {"queue": "polling"},
     "payments.poll_attempts": {"queue": "polling"},
 }
+CELERY_TASK_QUEUES = broker.queues(CELERY_TASK_ROUTES)
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_WORKER_CONSUMER = "cardshop.consumer:Consumer"
+# Nobody asks workers anything, and RabbitMQ has no good queue for the questions.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 # Celery would close the database connection before and after every task, and to make a new one costs more
 # than most tasks do. cardshop/celery.py looks after them instead.
 CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_PUBLISH_RETRY_POLICY = broker.RETRY_ONCE
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_HEARTBEAT = 10  # seconds; whoever is silent for two is gone
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "socket_timeout": 3,
-    "socket_connect_timeout": 2,
-    "visibility_timeout": 300,
-}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = TIME_ZONE

@@ -1,7 +1,7 @@
 """A shop on this machine: built-in servers and generated secrets below var/ where nothing is set."""
 
 from cardshop.embedded import database_url, redis_url, var_dir
-from cardshop.settings import env
+from cardshop.settings import broker, env
 from cardshop.settings.base import *  # noqa: F403
 from cardshop.settings.base import STORAGES
 
@@ -15,6 +15,8 @@ _REDIS = env.read("REDIS_URL") or redis_url(_VAR)
 CACHES = env.redis_cache(_REDIS)
 ADMISSION_REDIS_URL = env.read("ADMISSION_REDIS_URL") or _REDIS
 CELERY_BROKER_URL = env.read("BROKER_URL") or env.broker_from_redis(_REDIS)
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.transport_options(CELERY_BROKER_URL)
+CELERY_TASK_PUBLISH_RETRY = broker.is_rabbitmq(CELERY_BROKER_URL)
 
 MEDIA_ROOT = env.read("MEDIA_ROOT") or str(_VAR / "media")
 STATIC_ROOT = env.read("STATIC_ROOT") or str(_VAR / "static")

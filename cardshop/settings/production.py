@@ -2,7 +2,7 @@
 
 from urllib.parse import unquote, urlsplit
 
-from cardshop.settings import env
+from cardshop.settings import broker, env
 from cardshop.settings.base import *  # noqa: F403
 
 DEBUG = False
@@ -13,6 +13,8 @@ DATABASES = {"default": env.database(env.required("DATABASE_URL"))}
 CACHES = env.redis_cache(env.required("REDIS_URL"))
 ADMISSION_REDIS_URL = env.read("ADMISSION_REDIS_URL") or env.required("REDIS_URL")
 CELERY_BROKER_URL = env.required("BROKER_URL")
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.transport_options(CELERY_BROKER_URL)
+CELERY_TASK_PUBLISH_RETRY = broker.is_rabbitmq(CELERY_BROKER_URL)
 
 MEDIA_ROOT = env.required("MEDIA_ROOT")
 STATIC_ROOT = env.required("STATIC_ROOT")

@@ -20,7 +20,7 @@ import json
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, partial, wraps
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -31,13 +31,16 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.http import HttpResponseBase
 from django.utils.translation import get_language
 from django.views.decorators.cache import cache_control
 
+from cardshop.common.gateway import for_this_second
 from cardshop.traffic.metrics import cache_requests
 
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
+View = Callable[..., HttpResponseBase]
 Clock = Callable[[], float]
 
 PATIENCE = 1.0  # seconds to wait for another thread that computes; afterwards two do
@@ -47,9 +50,23 @@ REDIS_RESTS = 5.0  # seconds that nobody asks Redis after it has failed
 _MOST = 1000  # entries in a process, some 15 KB each
 _GENERATION_LIVES = 60  # seconds, long after the last entry of the one before has gone
 
-# Stock may be shown 2 s old: DISPLAY_SECONDS here and a second at the gateway leave nothing for the browser,
-# which asks each time and hears by ETag that nothing has changed.
-for_everybody = cache_control(public=True, max_age=0, s_maxage=1)
+
+def for_everybody(view: View) -> View:
+    """A view whose answer is the same for all who ask for it in the same language.
+
+    Stock may be shown 2 s old: DISPLAY_SECONDS here and a second at the gateway leave nothing for the
+    browser, which asks each time and hears by ETag that nothing has changed.
+    """
+
+    @cache_control(public=True, max_age=0, s_maxage=1)
+    @wraps(view)
+    def answered(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(*args, **kwargs)
+        for name, said in for_this_second().items():
+            response[name] = said
+        return response
+
+    return answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,9 +142,7 @@ def _from_our_pages(environ: "WSGIEnvironment") -> bool:
 
 
 def _refused(refusal: DomainError, language: str) -> Answer:
-    headers = {"Cache-Control": "no-store"}
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = str(refusal.retry_after)
+    headers = {"Cache-Control": "no-store", **refusal.headers()}
     body = _refusal_body(refusal.code, refusal.message, language)
     if refusal.extra:
         body = json.dumps({**json.loads(body), **refusal.extra}, ensure_ascii=False).encode()

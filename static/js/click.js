@@ -6,19 +6,28 @@ import { solve } from "./proof.js";
 const TICKETS = "/api/v1/tickets/";
 const WORTH_RETRYING = [429, 502, 503, 504];
 const MOST_PROOFS = 3; // of work, under pressure
+const MAY_BE_TAKEN = [502, 503, 504];
 
-/** Send the click: `{ticket}` when it is in, `{refused}` for a no, else `{later, message, comesLater}`. */
-export async function send(click, proofs = 0) {
+/** Idempotency keys of clicks that the shop may have taken although we were not told. */
+const unsure = new Set();
+
+/** Send the click: `{ticket}` when it is in, `{refused}` for a no, else `{later, message, comesLater}`.
+ *
+ * A gateway may say "the line is full" for the shop, who alone knows whether this click is in it already.
+ * So a click that may be says that it comes again. `soldDirectly`: there is no line.
+ */
+export async function send(click, { soldDirectly = false, again = false, proofs = 0 } = {}) {
+  if (again) unsure.add(click.idempotency_key);
+  const headers = { "Content-Type": "application/json" };
+  if (soldDirectly) headers["X-Sold"] = "directly";
+  if (unsure.has(click.idempotency_key)) headers["X-Click"] = "again";
   try {
-    const response = await ask(TICKETS, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(click),
-    });
+    const response = await ask(TICKETS, { method: "POST", headers, body: JSON.stringify(click) });
     const said = await response.json().catch(() => ({}));
+    if (response.ok || MAY_BE_TAKEN.includes(response.status)) unsure.add(click.idempotency_key);
     if (response.status === 202 && said.ticket) return { ticket: said };
     if (response.status === 428 && said.challenge && globalThis.crypto?.subtle && proofs < MOST_PROOFS) {
-      return await send({ ...click, proof: await solve(said.challenge) }, proofs + 1);
+      return await send({ ...click, proof: await solve(said.challenge) }, { soldDirectly, proofs: proofs + 1 });
     }
     // Not open, paused, before the next wave: a no that says when to ask again.
     const comesLater = response.status === 409 && retryAfterMs(response) > 0;
@@ -27,6 +36,7 @@ export async function send(click, proofs = 0) {
     }
     return { refused: said };
   } catch {
+    unsure.add(click.idempotency_key);
     return { later: 0, message: "", comesLater: false }; // no network, or no answer in time
   }
 }

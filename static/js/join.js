@@ -39,7 +39,7 @@ async function join() {
   refused.hidden = true;
   const trying = new Trying();
   for (let failures = 1; !trying.stopped; failures += 1) {
-    const answer = await send(click);
+    const answer = await send(click, { soldDirectly: "soldDirectly" in form.dataset });
     if (trying.stopped) break; // whatever came of it, the same form finds it again
     if (answer.ticket) return void go(click, answer.ticket);
     if (answer.refused) return void refuse(trying, answer.refused);

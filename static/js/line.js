@@ -39,7 +39,7 @@ async function look() {
       show({ status: "unknown" });
       return null;
     }
-    return again(await send(click), click);
+    return again(await send(click, { again: true }), click);
   }
   if (!answer.ok) throw new NoAnswer(answer);
   const standing = await answer.json();
@@ -57,7 +57,7 @@ function onFailures(failures) {
 async function sendAgain() {
   const click = remembered(ticket);
   for (let failures = 1; ; failures += 1) {
-    const answer = await send(click);
+    const answer = await send(click, { again: true });
     const next = again(answer, click);
     if (answer.ticket || answer.refused) {
       if (next !== null) watch(look, { first: next, evenHidden: true, onFailures });

@@ -21,7 +21,7 @@ from tests.factories import make_order, make_variant
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # They read no database, or say in their own way that it is away.
-WITHOUT_DATABASE = ("healthz", "readyz", "api/schema/", "api/docs/")
+WITHOUT_DATABASE = ("healthz", "readyz", "metrics", "api/schema/", "api/docs/")
 # No such visit is going on, and that is all one needs to know.
 NOT_FOUND = ("pay/wechat/",)
 

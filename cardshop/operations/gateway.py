@@ -1,0 +1,128 @@
+"""The gateway's configuration, made from deploy/nginx/ and what this shop is set to.
+
+Into one folder, `var/gateway`, go nginx.conf, the key that passes are checked with, and what the gateway
+says by itself: each refusal as JSON and as a page, in every language.
+"""
+
+import json
+import os
+import pwd
+import resource
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.template import Context, Engine
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.ids import derived_key
+from cardshop.embedded import var_dir
+from cardshop.embedded.folders import log_file
+from cardshop.settings import env
+from cardshop.traffic.errors import MESSAGES
+from cardshop.traffic.passes import BadPass
+
+SOURCE = Path(settings.BASE_DIR) / "deploy"
+_MODULES, _MIME_TYPES = "/usr/lib/nginx/modules", "/etc/nginx/mime.types"  # where Debian has them
+_FOLDERS = ("refused", "temporary", "cache")
+# Connections take two files each, one to either side.
+_MOST_FILES = 65_536
+AGAIN_IN = 15  # seconds until a page that could not be had asks again by itself
+
+REFUSALS: dict[int, tuple[str, str | Promise]] = {
+    400: ("bad_request", MESSAGES["bad_request"]),
+    403: (BadPass.code, BadPass.message),
+    405: ("method_not_allowed", _("That cannot be done here.")),
+    413: ("too_large", _("That is too much at once.")),
+    415: ("unsupported_media_type", _("Please send JSON.")),
+    429: ("too_many_requests", _("Too much came from here at once. Please try again in a moment.")),
+    503: ("unavailable", MESSAGES["unavailable"]),
+}
+
+
+def gateway_folder() -> Path:
+    return var_dir() / "gateway"
+
+
+def render_gateway() -> Path:
+    """Write everything that nginx needs, and return its configuration's path."""
+    folder = gateway_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in _FOLDERS:
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+    _write_secretly(folder / "pass_key.json", json.dumps({"hex": derived_key("buyer-pass").hex()}))
+    _write_refusals(folder / "refused")
+    template = Engine().from_string((SOURCE / "nginx" / "nginx.conf").read_text())
+    configuration = folder / "nginx.conf"
+    configuration.write_text(template.render(Context(_surroundings(folder), autoescape=False)))
+    return configuration
+
+
+def gateway_port() -> str:
+    return env.read("GATEWAY_PORT") or "8080"
+
+
+def _surroundings(folder: Path) -> dict[str, Any]:
+    web_port = env.read("WEB_PORT") or env.read("PORT") or "8000"
+    storefront = f"127.0.0.1:{web_port}"
+    port, certificate = gateway_port(), env.read("GATEWAY_CERTIFICATE")
+    files = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    log = log_file(var_dir(), "gateway.log")
+    log.parent.mkdir(mode=0o700, exist_ok=True)
+    return {
+        "source": SOURCE,
+        "folder": folder,
+        "log": log,
+        "modules": _MODULES,
+        "mime_types": _MIME_TYPES,
+        # As root nginx would work as `nobody`, who may not look into var.
+        "user": pwd.getpwuid(folder.stat().st_uid).pw_name if os.geteuid() == 0 else "",
+        "files": files,
+        "connections": files // 2,
+        "listen": f"{env.read('GATEWAY_ADDRESS') or '127.0.0.1'}:{port}" + " ssl http2" * bool(certificate),
+        "certificate": certificate,
+        "certificate_key": env.read("GATEWAY_CERTIFICATE_KEY"),
+        # Behind the names' usual ports nothing is added to them.
+        "public_port": settings.SITE_PORT and f":{port}",
+        "hosts": " ".join(settings.ALLOWED_HOSTS),
+        "trusted_proxies": settings.TRUSTED_PROXIES,
+        "body_limit": settings.BODY_LIMIT,
+        "admin_body_limit": settings.ADMIN_BODY_LIMIT,
+        "static_root": settings.STATIC_ROOT,
+        "media_root": settings.MEDIA_ROOT,
+        "storefront_pool": storefront,
+        "hot_pool": f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}",
+        "api_pool": env.read("API_POOL") or storefront,
+        "admin_pool": env.read("ADMIN_POOL") or storefront,
+        "page_policy": f"default-src 'none'; style-src 'self' {_cdn()}; img-src 'self' {_cdn()} data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    }
+
+
+def _cdn() -> str:
+    return " ".join(env.names("STATIC_CDN"))
+
+
+def _write_refusals(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            for status, (code, message) in REFUSALS.items():
+                said = {"code": code, "message": str(message), "fields": {}}
+                (folder / f"{status}.{language}.json").write_text(json.dumps(said, ensure_ascii=False))
+                for prefix, was_sent in (("", False), ("sent-", True)):
+                    told = {"status": status, "message": message, "again_in": AGAIN_IN, "was_sent": was_sent}
+                    (folder / f"{status}.{prefix}{language}.html").write_text(
+                        render_to_string("error.html", told)
+                    )
+
+
+def _write_secretly(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
