@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-routing bench-silent bench-trickle soak soak-money lock
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-routing bench-silent bench-trickle soak soak-money lock
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -74,6 +74,9 @@ bench-trickle: $(DEV) ## a provider that sends a byte a second: who notices? (AR
 bench: $(DEV) ## stock strategies, allocator and admission view beside bare baselines (ten minutes)
 	@$(PY) -m benchmarks.strategies
 	@$(PY) -m benchmarks.admission_view
+
+bench-gateway: $(DEV) ## what the gateway spares the shop, beside the same nginx doing nothing (three minutes)
+	@$(PY) -m benchmarks.gateway $(ARGS)
 
 bench-routing: $(DEV) ## which channel first? routers on simulated channels (ten minutes; ARGS="--quick": one)
 	@$(PY) -m benchmarks.routing $(ARGS)

@@ -1,23 +1,22 @@
-"""make bench-gateway: pages from the cache beside a file, clicks on a full line beside `return 200`; by turns,
-on one and the same nginx worker.
+"""make bench-gateway: pages from the cache beside a file, clicks on a full line beside `return 200`, by turns
+on one nginx worker.
 """
 
 import argparse
 import json
 import re
+import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count, cycle, islice
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.closed_load import Load, compile_load, write_requests
-from benchmarks.own_servers import RESULTS
 from benchmarks.results import Bar, save
 from benchmarks.storm.plan import address_of
 from benchmarks.strategies.picture import Group, draw
@@ -25,7 +24,12 @@ from tests.gateways import Gateway
 from tests.stack import REPOSITORY, RunningShop
 
 PLACE = REPOSITORY / "var" / "gateway-bench"
-PAGE, FILE, CLICK, NOTHING = "cached product page", "file of the same length", "click on a full line", "return 200"
+PAGE, FILE, CLICK, NOTHING = (
+    "cached product page",
+    "file of the same length",
+    "click on a full line",
+    "return 200",
+)
 PAGE_LEAST, PAGE_AIM, CLICK_LEAST = 0.9, 0.95, 0.5  # issue 5
 GOODS = "full"
 MOST_PER_SECOND = 80_000
@@ -35,6 +39,7 @@ STATIC = "static/bench.0123456789ab.html"
 
 def main() -> int:
     options = _options()
+    shutil.rmtree(PLACE / "shop", ignore_errors=True)
     PLACE.mkdir(parents=True, exist_ok=True)
     program = compile_load(PLACE / "load")
     load = Load(program, options.connections, options.warm_up, options.seconds)
@@ -42,7 +47,7 @@ def main() -> int:
     with RunningShop(PLACE / "shop", environment=environment) as shop, _one_worker(shop) as gateway:
         say("a line that is full, and its buyers' passes")
         passes = _furnish(shop)
-        requests = _requests(gateway, passes)
+        requests = _requests(shop, gateway, passes)
         rounds: dict[str, list[float]] = {name: [] for name in requests}
         most = int(MOST_PER_SECOND * (options.seconds + options.warm_up))
         for number in range(options.rounds + 1):
@@ -77,6 +82,8 @@ def _one_worker(shop: RunningShop) -> Iterator[Gateway]:
 
 def _with_nothing(configuration: str) -> str:
     changed = configuration.replace("worker_processes auto;", "worker_processes 1;")
+    # The load takes an answer for lost after which the connection is closed.
+    changed = changed.replace("keepalive_timeout 75s;", "keepalive_timeout 75s; keepalive_requests 99999999;")
     return changed.replace("# ---- Files", "location = /nothing { return 200; }\n# ---- Files", 1)
 
 
@@ -98,11 +105,11 @@ for _ in range({PASSES}):
 """
 
 
-def _requests(gateway: Gateway, passes: list[str]) -> dict[str, list[bytes]]:
+def _requests(shop: RunningShop, gateway: Gateway, passes: list[str]) -> dict[str, list[bytes]]:
     host = f"127.0.0.1:{gateway.port}"
     page = httpx.get(f"{gateway.url}/p/{GOODS}/", headers={"Accept-Encoding": "identity"})
     page.raise_for_status()
-    (Path(gateway.static_root) / STATIC.removeprefix("static/")).write_bytes(page.content)
+    (shop.var / STATIC).write_bytes(page.content)
     say(f"the page has {len(page.content):,} bytes")
     addresses = [address_of(number, network=32) for number in range(ADDRESSES)]
     _fill(gateway, passes[0])
@@ -119,7 +126,12 @@ def _requests(gateway: Gateway, passes: list[str]) -> dict[str, list[bytes]]:
             for address, buyer_pass in zip(cycle(addresses), passes, strict=False)
         ]
 
-    return {PAGE: get(f"p/{GOODS}/"), FILE: get(STATIC), CLICK: post("api/v1/tickets/"), NOTHING: post("nothing")}
+    return {
+        PAGE: get(f"p/{GOODS}/"),
+        FILE: get(STATIC),
+        CLICK: post("api/v1/tickets/"),
+        NOTHING: post("nothing"),
+    }
 
 
 _numbers = count()
@@ -183,7 +195,11 @@ def _tell(rounds: dict[str, list[float]], options: argparse.Namespace) -> int:
     save(
         "gateway",
         {"page_over_file": pages, "click_over_nothing": clicks, "rounds": rounds, "options": vars(options)},
-        [{"what": name, "round": at, "per_second": rate} for name, rates in rounds.items() for at, rate in enumerate(rates, 1)],
+        [
+            {"what": name, "round": at, "per_second": rate}
+            for name, rates in rounds.items()
+            for at, rate in enumerate(rates, 1)
+        ],
         draw(
             f"A page of the cache goes out at {pages:.0%} of a file's pace",
             f"answers per second, {options.connections} connections, by turns on one worker of nginx",

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.conftest import Gateway
+from tests.gateways import Gateway
 
 
 def lines_of(gateway: Gateway, answer: httpx.Response) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.gateway.conftest import Gateway
 from tests.gateway.log import lines_of
+from tests.gateways import Gateway
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.gateway.conftest import Gateway
 from tests.gateway.log import lines_of
+from tests.gateways import Gateway
 
 pytestmark = pytest.mark.timeout(240)
 

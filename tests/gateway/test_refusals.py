@@ -13,8 +13,8 @@ from threading import Thread
 import httpx
 import pytest
 
-from tests.gateway.conftest import Gateway
 from tests.gateway.log import lines_of
+from tests.gateways import Gateway
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -1,0 +1,82 @@
+"""nginx as `make gateway` starts it, in front of a running shop."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from tests.stack import REPOSITORY, RunningShop, free_ports
+
+MODULE = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+class Gateway:
+    """nginx by `manage.py gateway`. `log` is what it says of requests, `errors` what it complains of.
+
+    `change` gets the rendered configuration and returns what nginx is to run with.
+
+    Requests from 127.0.0.1 come through a proxy that is trusted; from 127.0.0.2 and so on they do not.
+    """
+
+    def __init__(
+        self,
+        shop: RunningShop,
+        *,
+        environment: Mapping[str, str] | None = None,
+        change: Callable[[str], str] | None = None,
+    ) -> None:
+        (self.port,) = free_ports(1)
+        self.shop = shop
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._change = change
+        self._environment = {**shop.environment, "GATEWAY_PORT": str(self.port), **(environment or {})}
+        var = Path(self._environment["CARDSHOP_VAR"])
+        self.folder = var / "gateway"
+        self.log = var / "log" / "gateway.log"
+        self.errors = var / "nginx.log"
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "manage.py", "gateway"]
+        with self.errors.open("ab") as errors:
+            how: dict[str, Any] = {
+                "cwd": REPOSITORY,
+                "env": self._environment,
+                "stdout": errors,
+                "stderr": errors,
+            }
+            if self._change:
+                subprocess.run([*command, "--test"], check=True, **how)
+                configuration = self.folder / "nginx.conf"
+                configuration.write_text(self._change(configuration.read_text()))
+                command = [NGINX or "nginx", "-e", "stderr", "-c", str(configuration)]
+            self._process = subprocess.Popen(command, **how)
+        for _ in range(300):
+            if self._process.poll() is not None:
+                raise RuntimeError("nginx did not start:\n" + self.errors.read_text())
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.1)
+        raise RuntimeError("nginx does not listen")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=30)
+
+    def client(self, *, address: str = "127.0.0.1", **headers: str) -> httpx.Client:
+        """Somebody at that address of loopback."""
+        return httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=20,
+            transport=httpx.HTTPTransport(local_address=address),
+        )
