@@ -23,6 +23,7 @@ from cardshop.common.ids import derived_key
 from cardshop.embedded import var_dir
 from cardshop.embedded.folders import log_file
 from cardshop.settings import env
+from cardshop.traffic.actions import TooOften
 from cardshop.traffic.errors import MESSAGES
 from cardshop.traffic.passes import BadPass
 
@@ -39,7 +40,7 @@ REFUSALS: dict[int, tuple[str, str | Promise]] = {
     405: ("method_not_allowed", _("That cannot be done here.")),
     413: ("too_large", _("That is too much at once.")),
     415: ("unsupported_media_type", _("Please send JSON.")),
-    429: ("too_many_requests", _("Too much came from here at once. Please try again in a moment.")),
+    429: (TooOften.code, TooOften.message),
     503: ("unavailable", MESSAGES["unavailable"]),
 }
 
