@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from celery import Celery
+from celery.beat import Scheduler
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from cardshop.outbox import services as outbox
 from cardshop.outbox.services import wake
@@ -116,6 +118,29 @@ def test_control_without_confirms_a_frozen_broker_goes_unnoticed(celery: Celery,
         outbox._send("orders.deliver")
 
     assert outbox._quiet_until == 0.0
+
+
+def test_beat_reaches_rabbitmq_again_and_without_the_second_try_it_never_would(
+    celery: Celery, rabbitmq: RabbitMQ
+):
+    """It keeps one producer for ever, whose connection only a second try replaces."""
+    beat, control = Scheduler(celery, lazy=True), Scheduler(celery, lazy=True)
+
+    def sends(scheduler: Scheduler, *, retry: bool) -> bool:
+        try:
+            celery.send_task("orders.deliver", producer=scheduler.producer, retry=retry)
+        except OperationalError:
+            return False
+        return True
+
+    assert (sends(beat, retry=True), sends(control, retry=False)) == (True, True)
+    rabbitmq.stop()
+    assert (sends(beat, retry=True), sends(control, retry=False)) == (False, False)
+    rabbitmq.wipe()
+    rabbitmq.start()
+
+    until(lambda: sends(beat, retry=True))
+    assert not sends(control, retry=False)
 
 
 # The whole shop
