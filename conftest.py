@@ -9,16 +9,20 @@ from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["payments.tests.providers", "payments.tests.refunder"]
 
-# These run the whole shop, a dozen processes, and want the machine for themselves.
-WHOLE = ("tests/browser/", "tests/gateway/", "tests/faults/test_soak.py")
+# These run the whole shop, a dozen processes. What a person sees in time is in the first group; the others
+# mostly wait, and may run beside it.
+WHOLE = ("tests/browser/", "tests/faults/test_soak.py")
+BESIDE = ("tests/gateway/",)
 # Django writes these when it migrates; no test does.
 WRITTEN_BY_MIGRATING = {"auth_permission", "django_content_type"}
 
 
 class ByFile(LoadFileScheduling):
-    """Each file to one process, and all that run the whole shop to one of them."""
+    """Each file to one process; all that want the whole shop to one of them, what may run beside to another."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(BESIDE):
+            return "beside the whole shop"
         return "the whole shop" if nodeid.startswith(WHOLE) else super()._split_scope(nodeid)
 
 
@@ -31,7 +35,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Last of all, when the other processes have nothing more to do."""
-    items.sort(key=lambda item: item.nodeid.startswith(WHOLE))
+    items.sort(key=lambda item: (item.nodeid.startswith(BESIDE), item.nodeid.startswith(WHOLE)))
 
 
 @cache

@@ -191,7 +191,7 @@ def test_it_is_not_acknowledged_before_it_is_stored(client, attempt, monkeypatch
 
     response = send(client, notice(attempt))
 
-    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert (response.status_code, "Retry-After" in response) == (503, True)
     assert b"success" not in response.content
     assert not WebhookEvent.objects.exists()
 
