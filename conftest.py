@@ -18,7 +18,7 @@ WRITTEN_BY_MIGRATING = {"auth_permission", "django_content_type"}
 
 
 class ByFile(LoadFileScheduling):
-    """Each file to one process; all that want the whole shop to one of them, what may run beside to another."""
+    """Each file to one process; all that want the whole shop to one of them, what may run beside to one."""
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(BESIDE):
