@@ -10,7 +10,8 @@ Only what happened is counted here, by counters and histograms. How things stand
 process's own, and a gauge would outlive whoever set it: that is read when it is asked for
 (`cardshop.operations.standing`).
 
-Count what is in rows once they are committed; whoever is killed in between has lost that count and no more.
+Count what is in rows once they are committed, robustly: what is committed must not fail because it cannot be
+counted. Whoever is killed in between has lost that count and no more.
 A label has few values, which we chose: routes, channels' short names, variants' codes; never a path, a token,
 an address, or what a stranger said.
 """

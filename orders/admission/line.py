@@ -175,7 +175,7 @@ def _end(tickets: list[Ticket], status: str, reason: str, now: datetime, *, vari
     Ticket.objects.filter(pk__in=ids).update(status=status, reason=reason, ended_at=now)
     for ticket in tickets:
         ticket.status, ticket.reason = status, reason
-    transaction.on_commit(lambda: line_left.labels(variant.code, status).inc(len(tickets)))
+    transaction.on_commit(lambda: line_left.labels(variant.code, status).inc(len(tickets)), robust=True)
 
 
 def _outcome(ticket: Ticket) -> Outcome:

@@ -199,7 +199,7 @@ class _Batch:
             self._write_orders()
         Ticket.objects.bulk_create(self.new_tickets)
         Ticket.objects.bulk_update(self.changed_tickets, ["status", "reason", "ended_at"])
-        transaction.on_commit(self._count)
+        transaction.on_commit(self._count, robust=True)
         return Settled(self.outcomes, self.free, self.waiting, self.line_cap)
 
     def _count(self) -> None:

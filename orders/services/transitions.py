@@ -55,7 +55,7 @@ def transition_all(
         orders_counted.labels(to).inc(moved)
         logger.info("orders moved", orders=numbers, before=seen, after=to, reason=reason)
 
-    transaction.on_commit(tell)
+    transaction.on_commit(tell, robust=True)
     for order in orders:
         order.status = to
         for name, value in changes.items():

@@ -100,7 +100,7 @@ def _conclude(said: dict[EventOutcome, list[WebhookEvent]], news: list[News], no
         WebhookEvent.objects.filter(pk__in=event_ids, outcome=EventOutcome.WAITING).update(outcome=outcome)
         if outcome == EventOutcome.DENIED:
             logger.warning("notices denied by the provider", notices=event_ids)
-    transaction.on_commit(lambda: _count(said))
+    transaction.on_commit(lambda: _count(said), robust=True)
 
 
 def _count(said: dict[EventOutcome, list[WebhookEvent]]) -> None:

@@ -215,7 +215,7 @@ def _end(refund: Refund, to: RefundStatus, now: datetime, **changes: object) -> 
     sent = Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENT)
     settled = {"status": to, "ended_at": now, "next_query_at": None, "attention": "", **changes}
     if won := sent.update(**settled) == 1:
-        transaction.on_commit(lambda: refunds.labels(refund.receipt.channel.slug, to).inc())
+        transaction.on_commit(lambda: refunds.labels(refund.receipt.channel.slug, to).inc(), robust=True)
     return won
 
 

@@ -253,4 +253,4 @@ def _let_go(refund: Refund, now: datetime) -> None:
     if refund.item is not None and not begin_giving_back(refund.item):
         raise NotRefundable(_("This line is being refunded already, or has been."))
     promise("payments.send_refunds", [refund.pk], shop_id=refund.shop_id, now=now)
-    transaction.on_commit(lambda: refunds.labels(refund.receipt.channel.slug, "requested").inc())
+    transaction.on_commit(lambda: refunds.labels(refund.receipt.channel.slug, "requested").inc(), robust=True)
