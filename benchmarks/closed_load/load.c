@@ -97,8 +97,13 @@ static int answered(Connection *c) {
     char *end = strstr(c->answer, "\r\n\r\n");
     if (!end) return c->received == LONGEST_ANSWER - 1 ? -1 : 0;
     char *length = strcasestr(c->answer, "\r\ncontent-length:");
-    if (!length || length > end) return -1;
-    if (c->received < (size_t)(end + 4 - c->answer) + strtoul(length + 17, NULL, 10)) return 0;
+    if (length && length < end) {
+        if (c->received < (size_t)(end + 4 - c->answer) + strtoul(length + 17, NULL, 10)) return 0;
+    } else if (strcasestr(c->answer, "\r\ntransfer-encoding: chunked")) {
+        if (memcmp(c->answer + c->received - 7, "\r\n0\r\n\r\n", 7)) return 0;
+    } else {
+        return -1;
+    }
     int status = atoi(c->answer + 9);
     return status > 0 && status < STATUSES ? status : -1;
 }

@@ -9,10 +9,12 @@ import os
 import pwd
 import resource
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, Engine
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -30,6 +32,7 @@ from cardshop.traffic.passes import BadPass
 SOURCE = Path(settings.BASE_DIR) / "deploy"
 _MODULES, _MIME_TYPES = "/usr/lib/nginx/modules", "/etc/nginx/mime.types"  # where Debian has them
 _FOLDERS = ("refused", "temporary", "cache")
+_LONGEST_SOCKET = 107  # bytes of its path, unix(7)
 # Connections take two files each, one to either side.
 _MOST_FILES = 65_536
 AGAIN_IN = 15  # seconds until a page that could not be had asks again by itself
@@ -50,14 +53,18 @@ def gateway_folder() -> Path:
 
 
 def render_gateway() -> Path:
-    """Write everything that nginx needs, and return its configuration's path."""
+    """Write everything that nginx needs, and return its configuration's path.
+
+    Raises ImproperlyConfigured if the folder's path is too long for a socket in it.
+    """
     folder = gateway_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _FOLDERS:
         (folder / name).mkdir(mode=0o700, exist_ok=True)
+    _remove_dead_socket(folder / "pages.sock")
     _write_secretly(folder / "pass_key.json", json.dumps({"hex": derived_key("buyer-pass").hex()}))
     _write_refusals(folder / "refused")
-    template = Engine().from_string((SOURCE / "nginx" / "nginx.conf").read_text())
+    template = Engine(dirs=[SOURCE / "nginx"]).get_template("nginx.conf")
     configuration = folder / "nginx.conf"
     configuration.write_text(template.render(Context(_surroundings(folder), autoescape=False)))
     return configuration
@@ -121,6 +128,19 @@ def _write_refusals(folder: Path) -> None:
                     (folder / f"{status}.{prefix}{language}.html").write_text(
                         render_to_string("error.html", told)
                     )
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """nginx leaves it behind when it is killed, and then does not start again."""
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise ImproperlyConfigured(f"Sockets have paths of at most {_LONGEST_SOCKET} bytes, not {path}")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            pass
+        except ConnectionRefusedError:
+            path.unlink()
 
 
 def _write_secretly(path: Path, text: str) -> None:

@@ -59,6 +59,29 @@ def test_what_is_public_is_asked_of_django_once_a_second(gateway: Gateway, buyer
     assert not any("Set-Cookie" in answer.headers for answer in answers)
 
 
+def test_a_page_is_compressed_once_and_kept_beside_the_plain_one(gateway: Gateway, buyer: httpx.Client):
+    ways = {"gzip, deflate, br": "gzip", "GZIP;q=0.5": "gzip", "gzip;q=0": None, "br": None, "": None}
+    pages = [
+        (buyer.get("/en/p/roomy/", headers={"Accept-Encoding": accepted}), coding)
+        for accepted, coding in ways.items()
+    ]
+
+    assert {page.text for page, _ in pages} == {pages[0][0].text}
+    assert [page.headers.get("Content-Encoding") for page, _ in pages] == [coding for _, coding in pages]
+    assert all("Accept-Encoding" in page.headers["Vary"] for page, _ in pages)
+    kept = [lines_of(gateway, page)[0]["cache"] for page, _ in pages]
+    assert kept.count("HIT") >= 2, kept
+
+
+def test_a_compressed_page_that_is_still_the_same_is_not_sent_again(buyer: httpx.Client):
+    page = buyer.get("/en/p/roomy/")
+
+    again = buyer.get("/en/p/roomy/", headers={"If-None-Match": page.headers["ETag"]})
+
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_a_change_shows_after_a_moment(gateway: Gateway, buyer: httpx.Client):
     path = "/api/v1/products/direct/"
     before = buyer.get(path).json()["variants"][0]["price_minor"]
