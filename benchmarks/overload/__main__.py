@@ -86,7 +86,6 @@ def ramp(stage: Stage, options: argparse.Namespace) -> Iterator[Step]:
         rate = options.first_rate * options.factor**number
         if rate > options.most_rate:
             raise NotMeasured(f"goodput still rises at {options.most_rate:,.0f} clicks/s (--most-rate)")
-        stage.wait_until_idle()
         parts = in_a_row(("warm-up", WARM_UP, rate), ("step", options.step, rate))
         run = stage.run(parts, ordinary_rate=options.ordinary_rate)
         steps.append(_step(run))
@@ -104,7 +103,8 @@ def _step(run: Run) -> Step:
     took = truthful_seconds(buyers)
     return Step(
         rate=part.rate,
-        goodput=per_second(run.committed, part.start, part.end),
+        # More than is offered is what the warm-up had left behind.
+        goodput=min(part.rate, per_second(run.committed, part.start, part.end)),
         p50=percentile(took, 50),
         p99=percentile(took, 99),
         never_told=sum(map(timed_out, buyers)),
@@ -125,7 +125,6 @@ def overload(stage: Stage, steps: list[Step], options: argparse.Namespace) -> tu
         raise ValueError("a ramp without a knee")
     light, much = knee.rate / 2, knee.rate * options.times
     say(f"knee at {knee.rate:,.0f} clicks/s, peak {peak_of(steps):,.1f} orders/s; now {much:,.0f} clicks/s")
-    stage.wait_until_idle()
     parts = in_a_row(
         ("warm-up", WARM_UP, light),
         ("before", options.before, light),
@@ -133,7 +132,6 @@ def overload(stage: Stage, steps: list[Step], options: argparse.Namespace) -> tu
         ("after", options.after, light),
     )
     run = stage.run(parts, ordinary_rate=options.ordinary_rate)
-    stage.wait_until_idle()
     _, before, during, after = run.parts
     observed = Observed(
         steps=steps,

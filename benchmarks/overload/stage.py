@@ -21,8 +21,9 @@ HOLD_SECONDS = 3600  # as long as the shop allows: nothing lapses within the run
 # As our pages have them (static/js/asking.js, join.js), in seconds.
 PAGES = {"patience": 10.0, "first_backoff": 1.0, "longest_backoff": 30.0}
 TAIL = 40.0  # seconds that buyers stay in line after the last click: longer than a truth may take
+PORTIONS = {STORM: 20_000, ORDINARY: 2_000}  # newcomers at least, when more are needed
 SPARE_KEYS = 100
-PAUSE = 3.0  # seconds in which the allocator hears of new keys
+PAUSE = 3.0  # seconds in which the allocator hears of new keys, and the shop calms down
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,28 +48,38 @@ class Stage:
     def __init__(self, shop: RunningShop, gateway: Gateway, program: Path, var: Path, seed: int) -> None:
         self._shop, self._gateway, self._program, self._var, self._seed = shop, gateway, program, var, seed
         self._numbers = count()
+        self._newcomers: dict[str, list[OpenedPage]] = {STORM: [], ORDINARY: []}
         furnish(shop, keys=[], ordinary_keys=0, hold_seconds=HOLD_SECONDS, queued=True, say=say)
         _ask(shop, _NO_PROOF)
 
     def run(self, parts: list[Part], *, ordinary_rate: float) -> Run:
-        """Everybody of these parts, each with a key in stock: whoever is let in can have one."""
+        """Everybody of these parts. Nobody is left in the line, nor on the way into it, when it returns."""
         clicks = list(click_moments(parts, seed=self._seed))
         purchases = ordinary_moments(parts, ordinary_rate)
-        for code, wanted in ((STORM, len(clicks)), (ORDINARY, len(purchases))):
-            stock_up(self._shop, code, new_keys(wanted + SPARE_KEYS), say=lambda _: None)
         write_plan(
             self._var / "plan.tsv",
             clicks=clicks,
-            buyers=self._newcomers(STORM, len(clicks)),
+            buyers=self._come(STORM, len(clicks)),
             purchases=purchases,
-            shoppers=self._newcomers(ORDINARY, len(purchases)),
+            shoppers=self._come(ORDINARY, len(purchases)),
         )
         time.sleep(PAUSE)
-        return self._generate(parts)
+        run = self._generate(parts)
+        if any(buyer.outcome == "out_of_time" for buyer in run.buyers):
+            self._wait_until_idle()
+        return run
 
-    def _newcomers(self, code: str, wanted: int) -> list[OpenedPage]:
-        passes = _ask(self._shop, _PASSES.format(code=code, count=wanted))
-        return [self._newcomer(buyer_pass) for buyer_pass in passes]
+    def _come(self, code: str, wanted: int) -> list[OpenedPage]:
+        if len(self._newcomers[code]) < wanted:
+            self._invite(code, max(wanted, PORTIONS[code]))
+        come, self._newcomers[code] = self._newcomers[code][:wanted], self._newcomers[code][wanted:]
+        return come
+
+    def _invite(self, code: str, more: int) -> None:
+        """Passes, and a key in stock for each of them: whoever is let in can have one."""
+        stock_up(self._shop, code, new_keys(more + SPARE_KEYS), say=say)
+        passes = _ask(self._shop, _PASSES.format(code=code, count=more))
+        self._newcomers[code] += map(self._newcomer, passes)
 
     def _newcomer(self, buyer_pass: str) -> OpenedPage:
         number = next(self._numbers)
@@ -104,8 +115,7 @@ class Stage:
         moments = _ask(self._shop, _COMMITTED.format(code=STORM, since=epoch))
         return [moment - epoch for moment in moments]
 
-    def wait_until_idle(self) -> None:
-        """Until nobody is in the line, nor on the way into it, whom the last run has left there."""
+    def _wait_until_idle(self) -> None:
         seen = -1
         while (orders := self._standing()["orders"]) != seen:
             seen = orders
