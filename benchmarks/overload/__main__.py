@@ -85,7 +85,7 @@ def ramp(stage: Stage, options: argparse.Namespace) -> Iterator[Step]:
     for number in count():
         rate = options.first_rate * options.factor**number
         if rate > options.most_rate:
-            raise NotMeasured(f"goodput still rises at {options.most_rate:,.0f} clicks/s (--most-rate)")
+            raise NotMeasured(f"no knee up to {options.most_rate:,.0f} clicks/s (--most-rate)")
         parts = in_a_row(("warm-up", WARM_UP, rate), ("step", options.step, rate))
         run = stage.run(parts, ordinary_rate=options.ordinary_rate)
         steps.append(_step(run))

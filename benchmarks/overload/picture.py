@@ -31,7 +31,8 @@ def draw(figures: dict[str, Any], observed: Observed, *, conditions: str) -> str
 def _goodput(figures: dict[str, Any], observed: Observed) -> str:
     part = figures["parts"][observed.overload.name]
     ramp = [(step.rate, step.goodput) for step in observed.steps]
-    offered, most = part["offered"] * 1.05, max(figures["peak"], part["goodput"]) * 1.15
+    offered = max(part["offered"], *(step.rate for step in observed.steps)) * 1.05
+    most = max(figures["peak"], part["goodput"]) * 1.15
     chart = Chart(
         40, 104, 460, 720, "What more clicks bring", "clicks offered a second", "orders/s", offered, most
     )
