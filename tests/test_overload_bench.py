@@ -12,6 +12,7 @@ from benchmarks.overload.judge import (
     came_back,
     judge,
     knee_of,
+    limit_after,
     p99_by_second,
     peak_of,
     per_second,
@@ -146,6 +147,11 @@ def test_p99_is_told_for_each_second_of_the_click_and_the_untold_count_as_the_ti
 )
 def test_back_is_when_it_stays(by_second, second):
     assert came_back(by_second, 2.0) == second
+
+
+def test_nothing_is_back_where_nobody_was_told_before_either():
+    assert limit_after(1.5) == 3.0
+    assert limit_after(30.0) == 0.0
 
 
 def test_the_share_of_a_core_is_that_of_the_whole_seconds_within():

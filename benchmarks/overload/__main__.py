@@ -93,7 +93,9 @@ def ramp(stage: Stage, options: argparse.Namespace) -> Iterator[Step]:
         if not run.counts:
             raise NotMeasured(f"the generator itself was the bottleneck at {rate:,.0f} clicks/s")
         yield steps[-1]
-        if knee_of(steps):
+        if knee := knee_of(steps):
+            if knee is steps[0]:
+                raise NotMeasured(f"goodput rose at no step after {knee.rate:,.0f} clicks/s (--first-rate)")
             return
 
 

@@ -85,6 +85,11 @@ def p99_by_second(buyers: Sequence[BuyerRecord], start: float, end: float) -> li
     ]
 
 
+def limit_after(usual: float) -> float:
+    """Seconds of p99 that count as back, by the p99 before; 0 if hardly anybody was told the truth then."""
+    return BACK * usual if BACK * usual < TIMEOUT else 0.0
+
+
 def came_back(by_second: Sequence[float], limit: float) -> int | None:
     """The first second from which on all are within the limit; None if the last one is not."""
     back = None
@@ -182,7 +187,7 @@ def _recovery(observed: Observed) -> dict[str, Any]:
         "before": usual,
         "after_5_s": percentile(truthful_seconds(later), 99),
         "by_second_after": by_second,
-        "back_after_s": came_back(by_second, BACK * usual),
+        "back_after_s": came_back(by_second, limit_after(usual)),
         "last_of_the_crowd_held_after_s": last_held - after.start,
     }
 
@@ -219,7 +224,7 @@ def _bars(figures: dict[str, Any], observed: Observed) -> list[Bar]:
         Bar(
             f"p99 from {BACK_WITHIN:.0f} s after the overload {p99['after_5_s']:.2f} s, before it "
             f"{p99['before']:.2f} s (at most {BACK:g} times); {when}",
-            p99["after_5_s"] <= BACK * p99["before"],
+            p99["after_5_s"] <= limit_after(p99["before"]),
         ),
         Bar(
             f"ordinary purchases: p95 {ordinary['ratio']:.2f} times that of before (at most "
