@@ -115,7 +115,7 @@ class Shop(BaseHTTPRequestHandler):
         elif buyer in ("unlucky", "idler"):
             self.reply(200, {"status": "held", "order": {"token": "tok", "number": "1"}, "reason": ""})
         elif times == 1:
-            self.reply(200, {"status": "waiting", "ahead": 3}, Retry_After="0")
+            self.reply(200, {"status": "waiting", "ahead": 3}, Retry_After="2" if "patient" in buyer else "0")
         else:
             self.reply(200, {"status": "refused", "reason": "sold_out"})
 
@@ -138,7 +138,7 @@ def shop():
     server.server_close()
 
 
-def run(generator, folder, port, lines, *, deadline=10.0):
+def run(generator, folder, port, lines, *, deadline=10.0, files=256, code=0):
     """Run a plan of (kind, behaviour, name), 20 ms apart; the records and the totals."""
     plan = "".join(
         f"{kind}\t{20_000 * n}\tv1.pass\tkey-{n:016}\t{name}@example.org\t10.0.0.{n + 1}\t{behaviour}\n"
@@ -148,7 +148,7 @@ def run(generator, folder, port, lines, *, deadline=10.0):
     base = f"http://127.0.0.1:{port}"
     done = subprocess.run(
         [
-            generator,
+            *("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", generator),
             *(f"--{name}={folder / name}" for name in ("plan", "buyers", "shoppers", "totals")),
             *(f"--hot={base}", f"--web={base}", "--storm-code=storm", "--ordinary-code=beside"),
             *(f"--deadline={deadline}", "--patience=2"),
@@ -156,7 +156,7 @@ def run(generator, folder, port, lines, *, deadline=10.0):
         capture_output=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     totals = json.loads((folder / "totals").read_text())
     return read_buyers(folder / "buyers"), read_ordinary(folder / "shoppers"), totals
 
@@ -220,6 +220,31 @@ def test_where_nobody_listens_every_buyer_counts_as_never_told(generator, tmp_pa
     assert buyers[0].no_connection == totals["steps"]["click"]["no_connection"]
     assert bought.seconds is None
     assert truthful_seconds(buyers) == [TIMEOUT]
+
+
+def test_who_waits_gives_up_the_connection_when_files_run_short(generator, shop, tmp_path):
+    crowd = [("storm", "abandon", f"patient-{number}") for number in range(88)]
+
+    buyers, _, totals = run(generator, tmp_path, shop.server_port, crowd[:80], files=64)
+    _, _, roomy = run(generator, tmp_path, shop.server_port, crowd[80:], files=64)
+
+    assert {b.outcome for b in buyers} == {"refused"}
+    assert totals["most_open"] <= 60
+    assert totals["connections"] > 80
+    assert totals["starved"] == 0
+    assert roomy["connections"] == 8
+
+
+def test_a_run_that_wanted_more_files_than_there_are_is_void_and_says_so(generator, tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as deaf:
+        crowd = [("storm", "abandon", f"unheard-{number}") for number in range(40)]
+        buyers, _, totals = run(
+            generator, tmp_path, deaf.getsockname()[1], crowd, files=32, code=2, deadline=1.5
+        )
+
+    assert len(buyers) == 40
+    assert totals["starved"] > 0
+    assert totals["void"]
 
 
 def test_a_plan_that_cannot_be_read_is_refused(generator, tmp_path):

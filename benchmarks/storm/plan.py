@@ -56,16 +56,18 @@ def write_plan(
     """One line a purchase, as generator/plan.h reads it."""
     dice = random.Random(f"arrival {shape.seed}")
     lines = [
-        _line("ordinary", number / shape.ordinary_rate, page, "pay") for number, page in enumerate(ordinary)
+        plan_line("ordinary", number / shape.ordinary_rate, page, "pay")
+        for number, page in enumerate(ordinary)
     ]
     lines += [
-        _line("storm", shape.storm_at + dice.random() * shape.spread, page, behaviour)
+        plan_line("storm", shape.storm_at + dice.random() * shape.spread, page, behaviour)
         for page, behaviour in zip(storm, behaviours(shape), strict=False)
     ]
     path.write_text("".join(lines))
 
 
-def _line(kind: str, at: float, page: OpenedPage, behaviour: str) -> str:
+def plan_line(kind: str, at: float, page: OpenedPage, behaviour: str) -> str:
+    """`kind`: storm or ordinary; `at`: seconds after the start of the run."""
     who = page.visitor
     fields = (kind, str(round(at * 1e6)), page.buyer_pass, page.idempotency_key, who.email, who.address)
     return "\t".join((*fields, behaviour)) + "\n"

@@ -31,12 +31,16 @@ def furnish(
     if made.returncode or "Traceback" in made.stderr:
         raise RuntimeError(f"the variants could not be made:\n{made.stderr[-2000:]}")
     for code, chosen in ((STORM, keys), (ORDINARY, new_keys(ordinary_keys))):
-        if not chosen:
-            continue
-        imported = shop.manage("import_keys", code, "-", text="\n".join(chosen))
-        if imported.returncode:
-            raise RuntimeError(f"the keys of {code} were not imported:\n{imported.stderr[-2000:]}")
-        say(f"{code}: {imported.stdout.strip()}")
+        if chosen:
+            stock_up(shop, code, chosen, say=say)
+
+
+def stock_up(shop: RunningShop, code: str, keys: list[str], *, say: Callable[[str], None]) -> None:
+    """Raises RuntimeError with what the shop said."""
+    imported = shop.manage("import_keys", code, "-", text="\n".join(keys))
+    if imported.returncode:
+        raise RuntimeError(f"the keys of {code} were not imported:\n{imported.stderr[-2000:]}")
+    say(f"{code}: {imported.stdout.strip()}")
 
 
 _VARIANTS = f"""

@@ -36,6 +36,7 @@ static void later(struct buyer *buyer, void (*resume)(struct buyer *), micros wa
     }
     buyer->resume = resume;
     timer_set(&buyer->next, now + wait);
+    wire_spare(&buyer->shop);
 }
 
 static void resume(void *owner)

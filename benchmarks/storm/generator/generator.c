@@ -31,15 +31,15 @@ static micros cpu_by_second[LONGEST_RUN + 1];
 static size_t seconds;
 static struct timer every_second, at_the_end;
 
-static void raise_open_files(size_t wanted)
+static void raise_open_files(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit))
         die("getrlimit: %s", strerror(errno));
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < wanted)
-        die("%zu connections need as many open files; the hard limit is %ju", wanted,
-            (uintmax_t)limit.rlim_cur);
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        die("setrlimit: %s", strerror(errno));
+    wire_files = limit.rlim_max;
 }
 
 static void second_over(void *owner)
@@ -71,8 +71,6 @@ static void people(const struct plan *plan)
         *(plan->entries[i].kind == STORM ? &buyer_count : &shopper_count) += 1;
     buyers = allocate(buyer_count, sizeof *buyers);
     shoppers = allocate(shopper_count, sizeof *shoppers);
-    /* Beside their own connection a few buyers have another one open, to the provider for one. */
-    raise_open_files(buyer_count + buyer_count / 4 + 256);
     buyer_count = shopper_count = 0;
     for (size_t i = 0; i < plan->count; i++) {
         const struct entry *entry = &plan->entries[i];
@@ -120,6 +118,11 @@ static double busy_share(void)
     return (double)(run.cpu_at_last_truthful - run.cpu_at_first_click) / (double)wall;
 }
 
+static bool is_void(void)
+{
+    return busy_share() > VOID_SHARE || tally.starved;
+}
+
 static double busiest_second(void)
 {
     micros most = 0;
@@ -159,7 +162,7 @@ static void write_totals(micros cpu, micros over)
     fprintf(out, "\"busy_share\": %.4f, \"busiest_second\": %.4f, \"overall_share\": %.4f,\n", busy_share(),
             busiest_second(), (double)cpu / (double)(over - run.started));
     fprintf(out, "\"latest_start_s\": %.6f, \"void\": %s,\n", (double)latest_start() / 1e6,
-            busy_share() > VOID_SHARE ? "true" : "false");
+            is_void() ? "true" : "false");
     write_seconds(out);
     tally_write(out);
     fprintf(out, "}\n");
@@ -170,7 +173,7 @@ static void usage(const char *name)
 {
     die("usage: %s --plan FILE --buyers FILE --shoppers FILE --totals FILE --hot URL --web URL\n"
         "  --storm-code CODE --ordinary-code CODE [--method alipay] [--deadline 240] [--patience 30]\n"
-        "  [--seed 1]   (times in seconds)", name);
+        "  [--first-backoff 0.25] [--longest-backoff 8] [--seed 1]   (times in seconds)", name);
 }
 
 static void read_endpoint(const char *url, struct endpoint *endpoint)
@@ -186,6 +189,7 @@ static void read_options(int count, char **arguments)
         {"totals", 1, NULL, 't'},     {"hot", 1, NULL, 'h'},           {"web", 1, NULL, 'w'},
         {"storm-code", 1, NULL, 'c'}, {"ordinary-code", 1, NULL, 'o'}, {"method", 1, NULL, 'n'},
         {"deadline", 1, NULL, 'd'},   {"patience", 1, NULL, 'x'},      {"seed", 1, NULL, 'r'},
+        {"first-backoff", 1, NULL, 'f'}, {"longest-backoff", 1, NULL, 'l'},
         {NULL, 0, NULL, 0},
     };
     int name;
@@ -205,6 +209,8 @@ static void read_options(int count, char **arguments)
         case 'd': options.deadline = atof(optarg); break;
         case 'x': wire_patience = (micros)(atof(optarg) * 1e6); break;
         case 'r': srand48(atol(optarg)); break;
+        case 'f': run.first_backoff = (micros)(atof(optarg) * 1e6); break;
+        case 'l': run.longest_backoff = (micros)(atof(optarg) * 1e6); break;
         default: usage(arguments[0]);
         }
     bool complete = options.plan && options.buyers && options.shoppers && options.totals;
@@ -220,7 +226,8 @@ int main(int count, char **arguments)
     signal(SIGTERM, interrupted);
     loop_open();
 
-    run.started = now_us() + 100 * MILLISECOND; /* all timers are set by then */
+    raise_open_files();
+    run.started = now_us() + 100 * MILLISECOND + (micros)plan.count * 10; /* all timers are set by then */
     people(&plan);
     every_second = (struct timer){.fire = second_over};
     at_the_end = (struct timer){.fire = deadline_reached};
@@ -236,10 +243,11 @@ int main(int count, char **arguments)
         shopper_give_up(&shoppers[i]);
     write_people();
     write_totals(cpu, over);
-    if (busy_share() > VOID_SHARE) {
+    if (busy_share() > VOID_SHARE)
         fprintf(stderr, "\n  *** VOID: the generator took %.0f %% of a core while it mattered (at most %.0f) ***\n\n",
                 100 * busy_share(), 100 * VOID_SHARE);
-        return VOID_CODE;
-    }
-    return 0;
+    if (tally.starved)
+        fprintf(stderr, "\n  *** VOID: %" PRIu64 " connections were wanted beyond the %zu files there are ***\n\n",
+                tally.starved, wire_files);
+    return is_void() ? VOID_CODE : 0;
 }

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define FIRST_BACKOFF (250 * MILLISECOND)
-#define LONGEST_BACKOFF (8 * SECOND)
-
-struct run run = {.first_click = NEVER, .last_truthful = NEVER};
+struct run run = {
+    .first_click = NEVER,
+    .last_truthful = NEVER,
+    .first_backoff = 250 * MILLISECOND,
+    .longest_backoff = 8 * SECOND,
+};
 
 micros cpu_us(void)
 {
@@ -23,9 +25,9 @@ micros between(micros least, micros most)
 
 micros backoff(unsigned failures, micros retry_after)
 {
-    micros wait = FIRST_BACKOFF << (failures < 6 ? failures : 6);
-    if (wait > LONGEST_BACKOFF)
-        wait = LONGEST_BACKOFF;
+    micros wait = run.first_backoff << (failures < 6 ? failures : 6);
+    if (wait > run.longest_backoff)
+        wait = run.longest_backoff;
     wait = between(wait / 2, wait);
     if (retry_after == NEVER)
         return wait;

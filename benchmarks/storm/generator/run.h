@@ -12,6 +12,7 @@ struct run {
     const char *storm_code, *ordinary_code, *method;
     micros started;
     micros deadline;               /* after which nobody waits any longer */
+    micros first_backoff, longest_backoff; /* between two tries */
     size_t underway;               /* purchases, and second clicks, that have not ended */
     size_t clicked, truthful, held, sold; /* of the storm, for whoever watches */
     micros first_click, last_truthful;    /* NEVER until there is one */

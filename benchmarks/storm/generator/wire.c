@@ -13,6 +13,7 @@
 enum { FIRST_ROOM = 2048 };
 
 micros wire_patience = 30 * SECOND;
+size_t wire_files;
 
 bool endpoint_read(const char *url, struct endpoint *endpoint, const char **path)
 {
@@ -71,6 +72,12 @@ void wire_close(struct wire *wire)
     wire->in = wire->out = NULL;
     wire->in_filled = wire->in_room = wire->out_length = 0;
     wire->state = CLOSED;
+}
+
+void wire_spare(struct wire *wire)
+{
+    if (wire->state == IDLE && tally.open > wire_files / 4 * 3)
+        wire_close(wire);
 }
 
 static struct answer answer_of(struct wire *wire)
@@ -143,8 +150,13 @@ static void open_connection(struct wire *wire)
     wire->reused = false;
     wire->seen_retransmits = 0;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        die("socket: %s (raise the limit of open files)", strerror(errno));
+    if (fd < 0 && errno != EMFILE)
+        die("socket: %s", strerror(errno));
+    if (fd < 0) {
+        tally.starved++;
+        refuse_soon(wire);
+        return;
+    }
     int refused = connect(fd, (const struct sockaddr *)to, sizeof *to);
     if (refused && errno == EADDRNOTAVAIL)
         refused = connect_from_further_sources(fd, to);

@@ -62,11 +62,14 @@ struct wire {
 };
 
 extern micros wire_patience; /* for one request, connecting included */
+extern size_t wire_files;    /* how many wires can be open at a time */
 
 void wire_init(struct wire *wire, void (*answered)(void *, const struct answer *), void *owner,
                struct counts *counts);
 /* `answered` is called once, never from within this call. The wire must be at rest. */
 void wire_ask(struct wire *wire, const struct request *request);
 void wire_close(struct wire *wire);
+/* Close a wire at rest if so many are open that those who ask may soon have none. */
+void wire_spare(struct wire *wire);
 
 #endif
