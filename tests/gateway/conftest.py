@@ -87,7 +87,7 @@ def _sell_through_a_line(shop: RunningShop) -> None:
     """Variants of sales in every state that the gateway may tell of."""
     said = shop.manage("shell", "-c", _SALES)
     assert said.returncode == 0, said.stderr
-    for code in ("open", "paused", "resumed", "unopened", "full", "roomy"):
+    for code in ("open", "quiet", "paused", "resumed", "unopened", "full", "roomy"):
         unknown = f"{shop.hot_url}/api/v1/tickets/{code}/{'0' * 64}/"
         until = time.monotonic() + 60
         while httpx.get(unknown, timeout=30).status_code != 404:  # 503 until its allocator has come
@@ -101,7 +101,7 @@ from cardshop.common.clock import db_now
 from tests.factories import make_variant
 from tests.lines import make_sale
 make_variant(code="direct", keys=50)
-for code in ("open", "paused", "resumed", "unopened"):
+for code in ("open", "quiet", "paused", "resumed", "unopened"):
     sale = make_sale(code=code, keys=50)
     if code == "unopened":
         sale.opens_at = db_now() + timedelta(hours=1)
