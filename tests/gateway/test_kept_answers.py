@@ -1,0 +1,175 @@
+"""What the server behind says may be kept or not: what is one buyer's is never given to another."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import httpx
+import pytest
+
+from tests.gateway.buying import TICKETS, click_of
+from tests.gateway.upstream import FOR_A_MINUTE, PUBLIC, Upstream, answer
+from tests.gateways import Gateway, replacing
+
+pytestmark = pytest.mark.timeout(240)
+
+PAGE, PRODUCT = "/p/{}/", "/api/v1/products/{}/"
+A_COOKIE = "Set-Cookie: order={number}; Path=/"
+NO_STORE = "Cache-Control: no-store"
+
+# Each for one buyer alone; `{number}` is another number each time.
+PRIVATE = {
+    "a cookie": [PUBLIC, A_COOKIE],
+    "a cookie, said first": [A_COOKIE, PUBLIC],
+    "two cookies": [PUBLIC, "Set-Cookie: a=b", A_COOKIE],
+    "a cookie, for a minute": [PUBLIC, FOR_A_MINUTE, A_COOKIE],
+    "a cookie, then for a minute": [A_COOKIE, PUBLIC, FOR_A_MINUTE],
+    "nothing said": [],
+    "only for a minute": [FOR_A_MINUTE],
+    "private": ["Cache-Control: private, max-age=60"],
+    "not to be stored, for a minute": [NO_STORE, FOR_A_MINUTE],
+    "until long after": ["Expires: Fri, 01 Jan 2100 00:00:00 GMT"],
+    "public and private": ["Cache-Control: public, private, max-age=60"],
+    "public, not to be stored": ["Cache-Control: public, no-store"],
+    "public, to be asked again": ["Cache-Control: Public, No-Cache"],
+    "nearly public": ["Cache-Control: republication, max-age=60"],
+    "another for everybody": [PUBLIC, "Vary: *"],
+    "another for everybody, among others": [PUBLIC, "Vary: Accept-Language, *"],
+    "for no time": [PUBLIC, "X-Accel-Expires: 0"],
+}
+COOKIES_ARE_IGNORED = replacing(
+    "headers Cache-Control Expires Vary;", "headers Cache-Control Expires Vary Set-Cookie;"
+)
+EVERYTHING_IS_PUBLIC = replacing("proxy_no_cache $is_private;", "")
+
+_numbers = count(1)
+
+
+def fresh(path: str) -> str:
+    """The path of goods that nobody has asked for yet."""
+    return path.format(f"goods-{next(_numbers)}")
+
+
+def says(upstream: Upstream, *headers: str, status: str = "200 OK") -> None:
+    """From now on, with a number in each answer that no other one has."""
+
+    def said(_request: bytes) -> bytes:
+        number = str(next(_numbers))
+        return answer(number.encode(), *(line.replace("{number}", number) for line in headers), status=status)
+
+    upstream.answer = said
+
+
+def given(gateway: Gateway, path: str, *, people: int = 2) -> list[httpx.Response]:
+    """What some are answered, one after the other."""
+    answers = []
+    for number in range(people):
+        with gateway.client(address=f"127.0.0.{5 + number}") as client:
+            answers.append(client.get(path))
+    return answers
+
+
+def cookie_in(answer: httpx.Response) -> str:
+    return answer.headers.get("Set-Cookie", "")
+
+
+@pytest.mark.parametrize("path", [PAGE, PRODUCT])
+def test_what_is_everybodys_is_kept(fronted, upstream, path):
+    """Or else the tests below would show nothing."""
+    says(upstream, PUBLIC)
+
+    first, second = given(fronted, fresh(path))
+
+    assert first.text == second.text
+
+
+@pytest.mark.parametrize("path", [PAGE, PRODUCT])
+@pytest.mark.parametrize("said", PRIVATE.values(), ids=PRIVATE)
+def test_what_is_one_buyers_is_made_anew_for_the_next(fronted, upstream, said, path):
+    says(upstream, *said)
+
+    first, second = given(fronted, fresh(path))
+
+    assert first.text != second.text
+    assert cookie_in(first) != cookie_in(second) or A_COOKIE not in said
+
+
+@pytest.mark.parametrize("path", ["/o/{}/", "/buy/{}/", "/line/{}/", "/api/v1/orders/{}/", "/pay/return/{}/"])
+def test_where_nothing_is_ever_kept_not_even_what_claims_to_be_everybodys_is(fronted, upstream, path):
+    says(upstream, PUBLIC, FOR_A_MINUTE)
+
+    first, second = given(fronted, fresh(path))
+
+    assert first.text != second.text
+    assert "X-Accel-Expires" not in first.headers
+
+
+def test_who_waits_for_anothers_page_is_not_given_his_cookie(fronted, upstream):
+    says(upstream, PUBLIC, A_COOKIE)
+    path = fresh(PAGE)
+    with ThreadPoolExecutor(4) as together:
+        pages = list(together.map(lambda _: httpx.get(f"{fronted.url}{path}", timeout=20), range(4)))
+
+    assert len({cookie_in(page) for page in pages}) == 4
+
+
+def test_control_if_cookies_were_ignored_one_buyer_would_be_given_anothers(before, upstream):
+    says(upstream, PUBLIC, A_COOKIE)
+
+    first, second = given(before(COOKIES_ARE_IGNORED), fresh(PAGE))
+
+    assert cookie_in(first) == cookie_in(second) != ""
+
+
+def test_control_if_everything_were_public_one_buyers_page_would_be_given_to_another(before, upstream):
+    says(upstream, NO_STORE)
+
+    first, second = given(before(EVERYTHING_IS_PUBLIC), fresh(PAGE))
+
+    assert first.text == second.text
+
+
+def told_to_clicks(shop: Gateway, gateway: Gateway) -> list[httpx.Response]:
+    """What two buyers who want the same are told one after the other. Their passes are from `shop`."""
+    answers, quantity = [], next(_numbers)
+    for number in range(2):
+        address = {"X-Forwarded-For": f"198.51.100.{20 + number}"}
+        with shop.client(**address) as page, gateway.client(**address) as buyer:
+            answers.append(buyer.post(TICKETS, json=click_of(page, "open", quantity=quantity)))
+    return answers
+
+
+PRIVATE_CLICKS = {
+    "nothing said": [],
+    "everybody's": [PUBLIC],
+    "for a while": ["Cache-Control: max-age=60"],
+    "until long after": ["Expires: Fri, 01 Jan 2100 00:00:00 GMT"],
+    "a cookie": [FOR_A_MINUTE, A_COOKIE],
+    "a cookie, said first": [A_COOKIE, FOR_A_MINUTE],
+}
+
+
+@pytest.mark.parametrize("status", ["202 Accepted", "409 Conflict"])
+@pytest.mark.parametrize("said", PRIVATE_CLICKS.values(), ids=PRIVATE_CLICKS)
+def test_what_a_click_is_told_is_its_buyers_own(gateway, fronted, upstream, said, status):
+    says(upstream, *said, status=status)
+
+    first, second = told_to_clicks(gateway, fronted)
+
+    assert first.text != second.text
+    assert cookie_in(first) != cookie_in(second) or A_COOKIE not in said
+
+
+def test_only_what_is_marked_for_the_gateway_is_told_to_the_next_click(gateway, fronted, upstream):
+    says(upstream, NO_STORE, FOR_A_MINUTE, status="409 Conflict")
+
+    first, second = told_to_clicks(gateway, fronted)
+
+    assert first.text == second.text
+
+
+def test_control_if_cookies_were_ignored_a_click_would_be_told_anothers(gateway, before, upstream):
+    says(upstream, FOR_A_MINUTE, A_COOKIE)
+
+    first, second = told_to_clicks(gateway, before(COOKIES_ARE_IGNORED))
+
+    assert cookie_in(first) == cookie_in(second) != ""
