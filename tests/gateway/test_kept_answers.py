@@ -1,5 +1,6 @@
 """What the server behind says may be kept or not: what is one buyer's is never given to another."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -173,3 +174,50 @@ def test_control_if_cookies_were_ignored_a_click_would_be_told_anothers(gateway,
     first, second = told_to_clicks(gateway, before(COOKIES_ARE_IGNORED))
 
     assert cookie_in(first) == cookie_in(second) != ""
+
+
+CROWD, CLICKS = 8, 75  # of each, one every 40 ms at most; a pass has five in a moment
+STALE_WHILE_ASKING = replacing(
+    "proxy_cache_methods POST;", "proxy_cache_methods POST; proxy_cache_use_stale updating;"
+)
+
+
+def told_to_a_crowd(shop: Gateway, gateway: Gateway, upstream: Upstream) -> set[int]:
+    """What those are told who keep clicking, in the third second after the no that all of them heard."""
+    quantity = next(_numbers)
+    with shop.client() as page:
+        clicks = [click_of(page, "open", quantity=quantity) for _ in range(CROWD * CLICKS // 5)]
+    says(upstream, NO_STORE, "X-Accel-Expires: 1", status="409 Conflict")
+    with gateway.client() as first:
+        assert first.post(TICKETS, json=clicks[0]).status_code == 409
+    upstream.answer = let_in
+    begun = time.monotonic()
+
+    def keep_clicking(number: int) -> set[int]:
+        told = set()
+        with gateway.client() as buyer:
+            for turn in range(number * CLICKS, (number + 1) * CLICKS):
+                clicked = time.monotonic() - begun
+                status = buyer.post(TICKETS, json=clicks[turn // 5]).status_code
+                if clicked > 3:
+                    break
+                if clicked > 2.1:
+                    told.add(status)
+                time.sleep(0.04)
+        return told
+
+    with ThreadPoolExecutor(CROWD) as crowd:
+        return set().union(*crowd.map(keep_clicking, range(CROWD)))
+
+
+def let_in(_request: bytes) -> bytes:
+    time.sleep(0.03)
+    return answer(b"", NO_STORE, status="202 Accepted")
+
+
+def test_a_no_is_not_told_for_longer_however_many_click(gateway, fronted, upstream):
+    assert told_to_a_crowd(gateway, fronted, upstream) == {202}
+
+
+def test_control_a_stale_no_would_be_told_for_as_long_as_a_crowd_clicks(gateway, before, upstream):
+    assert told_to_a_crowd(gateway, before(STALE_WHILE_ASKING), upstream) == {202, 409}
