@@ -113,6 +113,18 @@ def flooded(gateway: Gateway, path: str) -> Counter[bytes]:
     return told
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_are_answered_and_floods_of_them_are_not(gateway: Gateway, buyer: httpx.Client, path: str):
+    told = Counter(buyer.get(path).status_code for _ in range(80))
+
+    assert told[200] >= 21
+    assert told[429] >= 20
+    with gateway.client(**{"X-Forwarded-For": "203.0.113.252"}) as neighbour:
+        assert neighbour.get(path).status_code == 200
+    time.sleep(1)
+    assert [buyer.get(path).status_code for _ in range(4)] == [200] * 4
+
+
 NOTICED = 2.1  # seconds, of which nginx counts whole ones
 
 

@@ -15,7 +15,7 @@ def request(line: str, *headers: str, body: str = "") -> str:
 
 
 # Asks to be answered, if anybody takes it for a request of its own.
-HIDDEN = request("GET /healthz", "Connection: close")
+HIDDEN = request("GET /buy/direct/", "Connection: close")
 
 
 def answers(listener: Gateway | Upstream, said: str, *, patience: float = 20) -> list[int]:
