@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from tests.gateway.buying import TICKETS, click_of
-from tests.gateway.upstream import FOR_A_MINUTE, PUBLIC, Upstream, answer
+from tests.gateway.upstream import FOR_A_MINUTE, PUBLIC, Upstream, answer, long_answer
 from tests.gateways import Gateway, replacing
 
 pytestmark = pytest.mark.timeout(240)
 
 PAGE, PRODUCT = "/p/{}/", "/api/v1/products/{}/"
+CROWD = 8
 A_COOKIE = "Set-Cookie: order={number}; Path=/"
 NO_STORE = "Cache-Control: no-store"
 
@@ -40,6 +41,7 @@ PRIVATE = {
 COOKIES_ARE_IGNORED = replacing(
     "headers Cache-Control Expires Vary;", "headers Cache-Control Expires Vary Set-Cookie;"
 )
+COMPRESSION_SAYS_WHAT_VARIES = replacing("gzip on;", "gzip on; gzip_vary on;")
 EVERYTHING_IS_PUBLIC = replacing("proxy_no_cache $is_private;", "")
 
 _numbers = count(1)
@@ -55,7 +57,7 @@ def says(upstream: Upstream, *headers: str, status: str = "200 OK") -> None:
 
     def said(_request: bytes) -> bytes:
         number = str(next(_numbers))
-        return answer(number.encode(), *(line.replace("{number}", number) for line in headers), status=status)
+        return long_answer(number, *(line.replace("{number}", number) for line in headers), status=status)
 
     upstream.answer = said
 
@@ -129,6 +131,14 @@ def test_control_if_everything_were_public_one_buyers_page_would_be_given_to_ano
     assert first.text == second.text
 
 
+def test_control_if_compression_said_first_what_varies_nobody_would_hear_that_all_does(before, upstream):
+    says(upstream, PUBLIC, "Vary: *")
+
+    first, second = given(before(COMPRESSION_SAYS_WHAT_VARIES), fresh(PAGE))
+
+    assert first.text == second.text
+
+
 def told_to_clicks(shop: Gateway, gateway: Gateway) -> list[httpx.Response]:
     """What two buyers who want the same are told one after the other. Their passes are from `shop`."""
     answers, quantity = [], next(_numbers)
@@ -176,7 +186,7 @@ def test_control_if_cookies_were_ignored_a_click_would_be_told_anothers(gateway,
     assert cookie_in(first) == cookie_in(second) != ""
 
 
-CROWD, CLICKS = 8, 75  # of each, one every 40 ms at most; a pass has five in a moment
+CLICKS = 75  # of each, one every 40 ms at most; a pass has five in a moment
 STALE_WHILE_ASKING = replacing(
     "proxy_cache_methods POST;", "proxy_cache_methods POST; proxy_cache_use_stale updating;"
 )

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.gateway.log import lines_of
-from tests.gateway.upstream import PUBLIC, Upstream, answer, headers_of
-from tests.gateway.wire import answers, host_of
+from tests.gateway.upstream import FOR_A_MINUTE, PUBLIC, Upstream, answer, headers_of, long_answer
+from tests.gateway.wire import answers, host_of, request
 from tests.gateways import Gateway, replacing
 
 pytestmark = pytest.mark.timeout(240)
@@ -62,7 +62,7 @@ LIES: dict[str, dict[str, Any]] = {
     "a body": {"content": b"evil=evil"},
     "HEAD": {"method": "HEAD"},
 }
-ENGLISH = {"Accept-Language": "en"}
+HONEST = {"Accept-Language": "en", "Accept-Encoding": "identity"}
 PAGE, PRODUCT = "/en/p/{}/", "/api/v1/products/{}/"
 
 _numbers = count(1)
@@ -97,7 +97,7 @@ def test_the_page_that_django_makes_for_a_liar_is_everybodys(gateway, path):
 
 
 def lie_and_look(gateway: Gateway, path: str, lie: dict[str, Any]) -> tuple[httpx.Response, httpx.Response]:
-    honest = {"Host": f"{secrets.token_hex(4)}.localhost:{gateway.port}", **ENGLISH}
+    honest = {"Host": f"{secrets.token_hex(4)}.localhost:{gateway.port}", **HONEST}
     with gateway.client(address="127.0.0.3") as liar, gateway.client(address="127.0.0.4") as next_one:
         return lied_to(liar, path, lie, **honest), next_one.get(path, headers=honest)
 
@@ -109,8 +109,8 @@ def cache_states(gateway: Gateway, given: tuple[httpx.Response, ...]) -> list[st
 def heard_of(gateway: Gateway, upstream: Upstream, path: str, lie: dict[str, Any]) -> list[bytes]:
     """What the server behind was asked, when a liar and another one have come to the same new page."""
     with gateway.client(address="127.0.0.3") as liar, gateway.client(address="127.0.0.4") as next_one:
-        lied_to(liar, path, lie, **ENGLISH)
-        seen = next_one.get(path, headers=ENGLISH)
+        lied_to(liar, path, lie, **HONEST)
+        seen = next_one.get(path, headers=HONEST)
     assert seen.status_code == 200
     return upstream.heard
 
@@ -159,7 +159,7 @@ NOBODY_HAS_TO_STAY = replacing("proxy_ignore_client_abort on;", "")
 
 def ask_on_a_condition(gateway: Gateway, path: str) -> None:
     with gateway.client(address="127.0.0.3") as liar:
-        liar.get(path, headers={"If-Match": '"evil"'})
+        liar.get(path, headers={**HONEST, "If-Match": '"evil"'})
 
 
 def ask_and_hang_up(gateway: Gateway, path: str) -> None:
@@ -177,10 +177,10 @@ def is_held_in_place(gateway: Gateway, upstream: Upstream, ask: Callable[[Gatewa
             ask(gateway, path)
 
     with gateway.client(address="127.0.0.4") as client, ThreadPoolExecutor(4) as liars:
-        old = client.get(path).text
+        old = client.get(path, headers=HONEST).text
         asking = liars.map(keep_asking, range(4))
         time.sleep(2.5)  # it is kept for two at most
-        seen = client.get(path).text
+        seen = client.get(path, headers=HONEST).text
         is_over.set()
         list(asking)
     return seen == old
@@ -211,7 +211,8 @@ OURS = {"X-Forwarded-Proto", "X-Request-Id"}
 
 def headers_are_passed_on(configuration: str) -> str:
     emptied = re.compile(r'proxy_set_header \S+ "";')
-    return replacing("proxy_pass_request_headers off;", "")(emptied.sub("", configuration))
+    changed = replacing("proxy_pass_request_headers off;", "")(emptied.sub("", configuration))
+    return replacing("proxy_set_header Accept-Encoding $coding;", "")(changed)
 
 
 def test_control_if_headers_were_passed_on_all_of_these_lies_would_be_noticed(before, upstream):
@@ -227,7 +228,7 @@ def test_control_if_headers_were_passed_on_all_of_these_lies_would_be_noticed(be
 
 
 QUERIES_ARE_PASSED_ON = replacing("storefront$uri;", "storefront$uri$is_args$args;")
-QUERIES_ARE_IN_THE_KEY = replacing("proxy_cache_key $shop_host$uri;", "proxy_cache_key $shop_host$uri$args;")
+QUERIES_ARE_IN_THE_KEY = replacing("_key $shop_host$uri:$coding;", "_key $shop_host$uri$args:$coding;")
 HEADS_STAY_HEADS = replacing("proxy_cache catalogue;", "proxy_cache catalogue; proxy_cache_convert_head off;")
 
 
@@ -248,6 +249,103 @@ def test_control_a_head_that_stayed_one_would_be_kept_as_everybodys_page(before,
     assert upstream.heard[0].startswith(b"HEAD ")
 
 
+# How somebody may say which coding he takes, and the one that he is given.
+CODINGS = {
+    "gzip": "gzip",
+    "GZip": "gzip",
+    "x-gzip": "gzip",
+    "deflate, gzip;q=0.001, br": "gzip",
+    "gzip ;q=1": "gzip",
+    "evil;q=0,gzip,evil;q=0": "gzip",
+    "gzip;q=0": None,
+    "gzip ; Q=0.000": None,
+    "evil, gzip; q=0 , *": None,
+    "gzip-evil": None,
+    "evil-gzip": None,
+    "gzip evil": None,
+    "evilgzip": None,
+    "*": None,
+    "br": None,
+    "": None,
+}
+CODINGS_ARE_AS_THEY_WERE_SAID = replacing(":$coding;", ":$http_accept_encoding;")
+
+
+def given_by_coding(gateway: Gateway, upstream: Upstream, path: str) -> dict[str, str | None]:
+    upstream.answer = lambda request: long_answer(request.decode(), PUBLIC, FOR_A_MINUTE)
+    given = {}
+    with gateway.client() as client:
+        for accepted in CODINGS:
+            page = client.get(path, headers={"Accept-Encoding": accepted})
+            assert "Accept-Encoding" in page.headers["Vary"]
+            given[accepted] = page.headers.get("Content-Encoding")
+    return given
+
+
+@pytest.mark.parametrize("path", [PAGE, PRODUCT])
+def test_there_are_two_ways_to_have_a_page_and_no_third_however_it_is_asked_for(fronted, upstream, path):
+    assert given_by_coding(fronted, upstream, fresh(path)) == CODINGS
+
+    assert len(upstream.heard) == 2
+    assert all("accept-encoding" not in headers_of(heard) for heard in upstream.heard)
+
+
+def test_control_with_the_coding_as_it_was_said_everybody_could_have_a_page_made(before, upstream):
+    given_by_coding(before(CODINGS_ARE_AS_THEY_WERE_SAID), upstream, fresh(PAGE))
+
+    assert len(upstream.heard) == len(CODINGS)
+
+
+PATHS = [
+    "/en/p/{}/",
+    "//en//p/{}/",
+    "/en/./p/{}/",
+    "/en/evil/../p/{}/",
+    "/en/%70/{}/",
+    "/en/p/{}%2f",
+    "/en/p/{}/?evil",
+    "/en/p/{}/?evil=%0a#evil",
+    "/en/p/{}/#evil",
+]
+A_LINE_FEED_MAY_FOLLOW = replacing(r"?\z", "?$")
+
+
+def asked_for(gateway: Gateway, path: str) -> list[int]:
+    return answers(gateway, request(f"GET {path}", "Connection: close"))
+
+
+def test_each_page_is_one_however_its_path_is_spelled(fronted, upstream):
+    name = f"goods-{next(_numbers)}"
+
+    assert [asked_for(fronted, path.format(name)) for path in PATHS] == [[200]] * len(PATHS)
+
+    (heard,) = upstream.heard
+    assert heard.startswith(f"GET /en/p/{name}/ HTTP/1.1\r\n".encode())
+
+
+def first_lines_heard_of_a_line_feed(gateway: Gateway, upstream: Upstream, path: str) -> list[bytes]:
+    for _ in range(2):
+        asked_for(gateway, f"{path}%0a")
+    return [heard.partition(b"\r\n")[0] for heard in upstream.heard]
+
+
+@pytest.mark.parametrize("path", [PAGE, PRODUCT])
+def test_a_line_feed_at_the_end_of_a_path_makes_no_page_of_it_that_is_kept(fronted, upstream, path):
+    path = fresh(path)
+
+    heard = first_lines_heard_of_a_line_feed(fronted, upstream, path)
+
+    assert heard == [f"GET {path}%0a HTTP/1.1".encode()] * 2
+
+
+def test_control_otherwise_it_would_be_a_second_page_asked_for_in_two_lines(before, upstream):
+    path = fresh(PAGE)
+
+    heard = first_lines_heard_of_a_line_feed(before(A_LINE_FEED_MAY_FOLLOW), upstream, path)
+
+    assert heard == [f"GET {path}\n HTTP/1.1".encode()]
+
+
 # How somebody may spell a host that is ours, and how it is always spelled.
 SPELLED = {
     "localhost": "localhost",
@@ -260,7 +358,7 @@ SPELLED = {
     "127.0.0.1.": "127.0.0.1",
     "[::1]": "[::1]",
 }
-HOST_IS_NOT_IN_THE_KEY = replacing("proxy_cache_key $shop_host$uri;", "proxy_cache_key $uri;")
+HOST_IS_NOT_IN_THE_KEY = replacing("_key $shop_host$uri:$coding;", "_key $uri:$coding;")
 HOST_IS_AS_IT_WAS_SAID = replacing("Host $shop_host;", "Host $http_host;")
 
 

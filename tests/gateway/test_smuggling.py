@@ -150,28 +150,51 @@ def test_control_without_the_gateway_it_would_arrive_as_it_was_sent(upstream, na
     assert not reads_in_one_way(heard[0])
 
 
+LENGTHS = (30, 40, 60, 80, 100, 120, 150, 200)
+
+
 def bodies_are_announced(configuration: str) -> str:
-    """By one process, so that all requests share its connections."""
-    changed = replacing("worker_processes auto", "worker_processes 1")(configuration)
+    """To the server that has pages made, and that waits for them a second."""
+    changed = replacing("client_body_timeout 10s", "client_body_timeout 1s")(configuration)
     return replacing('proxy_set_header Content-Length "";', "")(changed)
 
 
+def pages_are_made_at_once(configuration: str) -> str:
+    """Without that server between, by one process, so that all requests share its connections."""
+    changed = replacing("worker_processes auto", "worker_processes 1")(configuration)
+    changed = replacing("proxy_pass http://pages;", "proxy_pass http://storefront$uri;")(changed)
+    return replacing('proxy_set_header Content-Length "";', "")(changed)
+
+
+def told_with_a_body(gateway: Gateway, method: str, length: int) -> list[int]:
+    """For a page, which needs no body. Of a host of its own, so that nothing is kept and Django is asked."""
+    host = f"{secrets.token_hex(4)}.localhost"
+    odd = f"{method} /en/p/direct/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{LAST}\r\n\r\n"
+    return answers(gateway, odd + "a" * length)
+
+
 def told_after_a_body(gateway: Gateway) -> set[int]:
-    """What buyers are told whose requests follow those for a page, which need no body and have one."""
-    told = set()
+    """What buyers are told whose requests follow those with a body."""
     with gateway.client() as next_one:
-        for length in (30, 40, 60, 80, 100, 120, 150, 200):
-            # For a host of its own, so that nothing is kept and Django is asked.
-            host = f"{secrets.token_hex(4)}.localhost"
-            odd = f"GET /en/p/direct/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{LAST}\r\n\r\n"
-            assert answers(gateway, odd + "a" * length) == [200]
+        told = set()
+        for length in LENGTHS:
+            assert told_with_a_body(gateway, "GET", length) == [200]
             told.add(next_one.get("/en/o/nobodys/").status_code)
-    return told
+        return told
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_who_sends_a_body_for_a_page_is_given_the_page(gateway, method):
+    assert [told_with_a_body(gateway, method, length) for length in LENGTHS] == [[200]] * len(LENGTHS)
 
 
 def test_a_body_that_is_not_passed_on_leaves_the_next_request_whole(gateway):
     assert told_after_a_body(gateway) == {404}
 
 
-def test_control_if_it_were_announced_the_next_request_would_be_taken_for_it(changed):
-    assert 400 in told_after_a_body(changed(bodies_are_announced))
+def test_control_if_it_were_announced_the_page_would_wait_for_it(changed):
+    assert told_with_a_body(changed(bodies_are_announced), "GET", 60) == [503]
+
+
+def test_control_if_django_were_told_of_it_the_next_request_would_be_taken_for_it(changed):
+    assert 400 in told_after_a_body(changed(pages_are_made_at_once))

@@ -48,8 +48,13 @@ FOR_A_MINUTE = "X-Accel-Expires: 60"
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Content-Type: text/plain", *headers]
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Content-Type: text/html", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def long_answer(text: str, *headers: str, status: str = "200 OK") -> bytes:
+    """Long enough to be compressed, as pages are."""
+    return answer(text.encode() + b" " * 1000, *headers, status=status)
 
 
 def parrot(request: bytes) -> bytes:
