@@ -139,6 +139,46 @@ def test_control_if_compression_said_first_what_varies_nobody_would_hear_that_al
     assert first.text == second.text
 
 
+def told_to_visitors(gateway: Gateway, upstream: Upstream, *headers: str, status: str) -> set[int]:
+    """What a crowd is told in the third second after its page has become this."""
+    path = fresh(PAGE)
+    says(upstream, PUBLIC)
+    (first,) = given(gateway, path, people=1)
+    assert first.status_code == 200
+
+    def became(_request: bytes) -> bytes:
+        time.sleep(0.03)
+        return answer(b"", *headers, status=status)
+
+    upstream.answer = became
+    begun = time.monotonic()
+
+    def keep_looking(_number: int) -> set[int]:
+        told = set()
+        with gateway.client() as buyer:
+            while (looked := time.monotonic() - begun) < 3:
+                seen = buyer.get(path).status_code
+                if looked > 2.1:
+                    told.add(seen)
+                time.sleep(0.01)
+        return told
+
+    with ThreadPoolExecutor(CROWD) as crowd:
+        return set().union(*crowd.map(keep_looking, range(CROWD)))
+
+
+def test_a_page_that_is_gone_for_everybody_is_gone_for_a_crowd(fronted, upstream):
+    assert told_to_visitors(fronted, upstream, PUBLIC, "X-Accel-Expires: 1", status="404 Not Found") == {404}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [([NO_STORE], "404 Not Found"), ([PUBLIC, "X-Accel-Expires: 1"], "503 Service Unavailable")],
+)
+def test_control_otherwise_a_crowd_would_go_on_seeing_it(fronted, upstream, headers, status):
+    assert 200 in told_to_visitors(fronted, upstream, *headers, status=status)
+
+
 def told_to_clicks(shop: Gateway, gateway: Gateway) -> list[httpx.Response]:
     """What two buyers who want the same are told one after the other. Their passes are from `shop`."""
     answers, quantity = [], next(_numbers)
