@@ -9,9 +9,11 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 
 from cardshop.common.errors import NotHere
+from cardshop.shops.errors import ShopClosed
 from cardshop.shops.middleware import open_shop_of, shop_of
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import for_everybody, shown
+from cardshop.traffic.errors import refusal_page
 from inventory.models import Category, Product, ProductImage
 from inventory.selectors import available_counts, listed_products
 
@@ -27,7 +29,11 @@ def catalogue_page(page: Callable[..., str | None]) -> Callable[..., HttpRespons
     @for_everybody
     @wraps(page)
     def view(request: HttpRequest, **names: str) -> HttpResponse:
-        shop = open_shop_of(request)
+        try:
+            shop = open_shop_of(request)
+        except ShopClosed as closed:
+            # Kept like a page. Otherwise a crowd would go on seeing the last page while one of it asks.
+            return refusal_page(request, closed)
         html = shown.get(f"page{request.path}", shop_id=shop.pk, compute=lambda: page(request, shop, **names))
         if html is None:
             raise NotHere

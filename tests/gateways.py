@@ -1,6 +1,7 @@
 """nginx as `make gateway` starts it, in front of a running shop."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,13 +17,15 @@ import httpx
 from tests.stack import REPOSITORY, RunningShop, free_ports
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
+Change = Callable[[str], str]
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 class Gateway:
     """nginx by `manage.py gateway`. `log` is what it says of requests, `errors` what it complains of.
 
-    `change` gets the rendered configuration and returns what nginx is to run with.
+    `change` gets the rendered configuration, with what it includes of ours, and returns what nginx is to run
+    with. `var` is a folder of its own, for one that stands beside another gateway of the same shop.
 
     Requests from 127.0.0.1 come through a proxy that is trusted; from 127.0.0.2 and so on they do not.
     """
@@ -32,17 +35,23 @@ class Gateway:
         shop: RunningShop,
         *,
         environment: Mapping[str, str] | None = None,
-        change: Callable[[str], str] | None = None,
+        change: Change | None = None,
+        var: Path | None = None,
     ) -> None:
         (self.port,) = free_ports(1)
         self.shop = shop
         self.url = f"http://127.0.0.1:{self.port}"
         self._change = change
-        self._environment = {**shop.environment, "GATEWAY_PORT": str(self.port), **(environment or {})}
-        var = Path(self._environment["CARDSHOP_VAR"])
-        self.folder = var / "gateway"
-        self.log = var / "log" / "gateway.log"
-        self.errors = var / "nginx.log"
+        self._environment = {
+            **shop.environment,
+            **(_beside(shop, var) if var else {}),
+            "GATEWAY_PORT": str(self.port),
+            **(environment or {}),
+        }
+        here = Path(self._environment["CARDSHOP_VAR"])
+        self.folder = here / "gateway"
+        self.log = here / "log" / "gateway.log"
+        self.errors = here / "nginx.log"
 
     def __enter__(self) -> Self:
         command = [sys.executable, "manage.py", "gateway"]
@@ -56,7 +65,7 @@ class Gateway:
             if self._change:
                 subprocess.run([*command, "--test"], check=True, **how)
                 configuration = self.folder / "nginx.conf"
-                configuration.write_text(self._change(configuration.read_text()))
+                configuration.write_text(self._change(_whole(configuration.read_text())))
                 command = [NGINX or "nginx", "-e", "stderr", "-c", str(configuration)]
             self._process = subprocess.Popen(command, **how)
         for _ in range(300):
@@ -80,3 +89,27 @@ class Gateway:
             timeout=20,
             transport=httpx.HTTPTransport(local_address=address),
         )
+
+
+def replacing(before: str, after: str) -> Change:
+    """A `change` of the configuration that cannot miss what it is to change."""
+
+    def change(configuration: str) -> str:
+        assert before in configuration, before
+        return configuration.replace(before, after)
+
+    return change
+
+
+def _beside(shop: RunningShop, var: Path) -> dict[str, str]:
+    return {
+        "CARDSHOP_VAR": str(var),
+        "STATIC_ROOT": str(shop.var / "static"),
+        "MEDIA_ROOT": str(shop.var / "media"),
+        "SECRET_KEY_FILE": str(shop.var / "secrets" / "secret_key"),
+    }
+
+
+def _whole(configuration: str) -> str:
+    ours = re.compile(rf"include ({re.escape(str(REPOSITORY))}/\S+\.conf);")
+    return ours.sub(lambda line: Path(line[1]).read_text(), configuration)

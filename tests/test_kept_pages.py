@@ -232,7 +232,7 @@ def test_a_closed_shop_is_closed_whatever_is_kept(coins, client):
     client.get("/")
     coins.shop.__class__.objects.update(is_open=False)
 
-    assert client.get("/").status_code == 503
+    assert client.get("/").status_code == 404
 
 
 @pytest.mark.usefixtures("coins")

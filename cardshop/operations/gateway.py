@@ -64,7 +64,7 @@ def render_gateway() -> Path:
     _remove_dead_socket(folder / "pages.sock")
     _write_secretly(folder / "pass_key.json", json.dumps({"hex": derived_key("buyer-pass").hex()}))
     _write_refusals(folder / "refused")
-    template = Engine(dirs=[SOURCE / "nginx"]).get_template("nginx.conf")
+    template = Engine(dirs=[str(SOURCE / "nginx")]).get_template("nginx.conf")
     configuration = folder / "nginx.conf"
     configuration.write_text(template.render(Context(_surroundings(folder), autoescape=False)))
     return configuration

@@ -57,6 +57,13 @@ def error_page(
     return response
 
 
+def refusal_page(request: HttpRequest, refusal: DomainError) -> HttpResponse:
+    response = error_page(request, refusal.http_status, refusal.code, refusal.message, refusal.field)
+    if refusal.retry_after is not None:
+        response["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
 def try_again_in() -> int:
     """Seconds, drawn: a crowd that was told the same number would come back as one."""
     return SOONEST + secrets.randbelow(LATEST - SOONEST + 1)
@@ -78,10 +85,7 @@ class ErrorPageMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, DomainError):
-            response = error_page(request, error.http_status, error.code, error.message, error.field)
-            if error.retry_after is not None:
-                response["Retry-After"] = str(error.retry_after)
-            return response
+            return refusal_page(request, error)
         return _outage_page(request, error) if _is_outage(error) else None
 
 

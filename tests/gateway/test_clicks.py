@@ -1,30 +1,16 @@
 """Clicks on "buy": who gets as far as Django, and what is said before."""
 
-import re
-import secrets
 import time
 from collections import Counter
 
 import httpx
 import pytest
 
+from tests.gateway.buying import TICKETS, click_of, form_of
 from tests.gateway.log import lines_of
 from tests.gateways import Gateway
 
 pytestmark = pytest.mark.timeout(240)
-
-TICKETS = "/api/v1/tickets/"
-
-
-def click_of(buyer: httpx.Client, code: str, *, quantity: int = 1, **fields: object) -> dict[str, object]:
-    """What the page of this variant would send."""
-    return {
-        "variant": code,
-        "quantity": quantity,
-        "contact_email": f"{secrets.token_hex(8)}@example.org",
-        **buyer.post("/api/v1/passes/", json={"variant": code}).json(),
-        **fields,
-    }
 
 
 def was_kept(gateway: Gateway, answer: httpx.Response) -> bool:
@@ -205,12 +191,6 @@ def test_many_phones_behind_one_address_all_click(buyer: httpx.Client):
 
     assert answers[429] <= 40  # the shop's own limit of tickets of one address, which says so itself
     assert answers[202] >= 15
-
-
-def form_of(buyer: httpx.Client, path: str) -> dict[str, str]:
-    page = buyer.get(path).text
-    hidden = dict(re.findall(r'name="(pass|idempotency_key)" value="([^"]+)"', page))
-    return {"quantity": "1", "contact_email": f"{secrets.token_hex(8)}@example.org", **hidden}
 
 
 def test_a_form_becomes_an_order(gateway: Gateway, buyer: httpx.Client):
