@@ -18,6 +18,7 @@ from benchmarks.storm.pages import OpenedPage, Visitor
 from benchmarks.storm.picture import draw
 from benchmarks.storm.plan import Shape, address_of, behaviours, write_plan
 from benchmarks.storm.processes import CpuSamples, role_of
+from benchmarks.storm.reached import Reached, read_reached
 from benchmarks.storm.records import BuyerRecord, OrdinaryRecord, read_buyers, read_ordinary
 from benchmarks.storm.results import (
     TIMEOUT,
@@ -392,7 +393,7 @@ def buyer(**changes):
 def observed(buyers, **changes):
     step = {"statuses": {"200": 1}, "timed_out": 0, "no_connection": 0, "connection_lost": 0, "unreadable": 0}
     names = ("cpu_s", "wall_s", "busy_share", "busiest_second", "overall_share", "latest_start_s")
-    counts = ("connections", "most_open", "further_sources", "stale", "syn_retransmits", "retransmits")
+    counts = ("connections", "most_open", "stale", "syn_retransmits", "retransmits")
     usual = {
         "buyers": buyers,
         "ordinary": [],
@@ -401,6 +402,7 @@ def observed(buyers, **changes):
         "paid_trades": ["T1"],
         "verified": {"a check": []},
         "storm_at": 1.0,
+        "storm_ends": 2.0,
         "ordinary_rate": 0.0,
         "cpu": {"web": 0.015, "supervision": 0.005, "sandbox": 5.0},
     }
@@ -474,3 +476,43 @@ def test_a_cumulative_curve_is_thin_and_ends_with_everybody():
 
     assert len(curve) <= 401
     assert curve[-1] == (99.99, 10_000.0)
+
+
+def test_of_the_clicks_that_come_later_the_log_tells_which_reached_django(tmp_path):
+    def line(at, status, pool="", location="click"):
+        return json.dumps(
+            {"location": location, "ended": at + 0.5, "seconds": 0.5, "status": status, "pool": pool}
+        )
+
+    log = tmp_path / "gateway.log"
+    log.write_text(
+        "\n".join(
+            [
+                line(10.0, 202, "127.0.0.1:1"),
+                line(10.1, 409, "127.0.0.1:1"),  # the first "line full", heard at 10.6
+                line(11.5, 409, "127.0.0.1:1"),  # within the second that follows
+                line(11.7, 409),
+                line(11.8, 409, "clicks"),  # had no place at first
+                line(11.9, 409, "clicks : 127.0.0.1:1"),
+                line(12.0, 200, "127.0.0.1:1", location="page"),
+            ]
+        )
+    )
+
+    assert read_reached(log) == Reached(clicks=3, django=1)
+
+
+def test_where_the_line_was_never_full_nothing_is_claimed_of_later_clicks(tmp_path):
+    (tmp_path / "gateway.log").write_text(
+        json.dumps({"location": "click", "ended": 1.0, "seconds": 0, "status": 202, "pool": "127.0.0.1:1"})
+    )
+
+    reached = read_reached(tmp_path / "gateway.log")
+
+    assert [bar.holds for bar in judge(observed([buyer()], reached=reached)).bars[-1:]] == [None]
+
+
+def test_who_comes_when_the_storm_is_over_does_not_make_its_times_better():
+    late = buyer(intended=5.0, clicked=5.0, first=5.0, truthful=5.0)
+
+    assert judge(observed([buyer(), *[late] * 200])).figures["truthful_s"]["p50"] == 0.5

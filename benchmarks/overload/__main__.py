@@ -162,8 +162,7 @@ def _tell(observed: Observed, run: Run, options: argparse.Namespace) -> int:
     figures["bars"] = {bar.claim: bar.holds for bar in bars}
     figures["cpu_seconds"] = {part.name: run.cpu_of(part) for part in observed.parts}
     figures["generator"] = {
-        name: run.totals[name]
-        for name in ("connections", "most_open", "further_sources", "starved", "stale", "syn_retransmits")
+        name: run.totals[name] for name in ("connections", "most_open", "starved", "stale", "syn_retransmits")
     }
     print(_table(figures), flush=True)
     for name, found in observed.verified.items():

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import sys
 import time
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,20 @@ from benchmarks.storm.pages import OpenedPage, Visitor, open_pages
 from benchmarks.storm.picture import draw
 from benchmarks.storm.plan import Shape, address_of, write_plan
 from benchmarks.storm.processes import CpuSamples, CpuWatch
+from benchmarks.storm.reached import read_reached
 from benchmarks.storm.records import BuyerRecord, read_buyers, read_ordinary
 from benchmarks.storm.results import ORDINARY_LEAST, Observed, Results, as_json, checkouts_bar, judge, rows
 from benchmarks.storm.running import VOID, generate
 from benchmarks.storm.stage import HOLD_SECONDS, ORDINARY, PATIENT_HOLD_SECONDS, STORM, furnish, new_keys
 from benchmarks.storm.table import table
+from tests.gateways import Gateway
 from tests.stack import REPOSITORY, RunningShop
 
 PATIENCE = 240.0  # seconds that a buyer stays in line, from the first click on
 SETTLING = 60.0  # seconds granted after the storm until the books must be in order
 # All addresses that the generator may call from; the buyers' own come in X-Forwarded-For.
 ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.0/8"}
+LATE = 2000
 NAIVE = {"STOCK_STRATEGY": "pessimistic"}
 
 
@@ -45,7 +49,7 @@ def main() -> int:
         return 1
     say(f"{shape.buyers} buyers, {options.keys} keys, seed {shape.seed} (--seed {shape.seed} repeats it)")
     naive = _storm(program, shape, options.keys, var=var, naive=True)[0] if options.checkouts else None
-    results, observed, void = _storm(program, shape, options.keys, var=var)
+    results, observed, void = _storm(program, shape, options.keys, var=var, gateway=options.gateway)
     if naive:
         results.bars.append(checkouts_bar(results.figures, naive.figures))
     _save(var, results, observed.buyers, shape)
@@ -60,13 +64,16 @@ def main() -> int:
 
 
 def _storm(
-    program: Path, shape: Shape, keys: int, *, var: Path, naive: bool = False
+    program: Path, shape: Shape, keys: int, *, var: Path, naive: bool = False, gateway: bool = False
 ) -> tuple[Results, Observed, bool]:
     """A storm against a shop of its own. The naive one locks the stock's row for every click."""
     shutil.rmtree(var / "shop", ignore_errors=True)
     environment = ENVIRONMENT | (NAIVE if naive else {})
-    with RunningShop(var / "shop", environment=environment) as shop:
-        observed, void = _run(shop, program, shape, keys=new_keys(keys), var=var, naive=naive)
+    shop = RunningShop(var / "shop", environment=environment)
+    with shop, Gateway(shop) if gateway else nullcontext() as entrance:
+        observed, void = _run(
+            shop, program, shape, keys=new_keys(keys), var=var, naive=naive, gateway=entrance
+        )
     return judge(observed), observed, void
 
 
@@ -81,6 +88,7 @@ def _options() -> argparse.Namespace:
     add("--abandoning", type=float, default=0.2, help="share of the buyers who hold and never pay")
     add("--ordinary-rate", type=float, default=20.0, help="purchases/s of another product; 0: none")
     add("--checkouts", action="store_true", help="every buyer buys: as many as keys, no other traffic")
+    add("--gateway", action="store_true", help="through the gateway; then 2,000 more click when it is over")
     add("--var", type=Path, default=REPOSITORY / "var" / "storm", help="where shop and results go")
     return parser.parse_args()
 
@@ -97,11 +105,19 @@ def _shape(options: argparse.Namespace) -> Shape:
         ordinary_rate=options.ordinary_rate if mixed else 0,
         ordinary_each=ORDINARY_LEAST,
         hold_seconds=HOLD_SECONDS if mixed else PATIENT_HOLD_SECONDS,
+        late=LATE if options.gateway else 0,
     )
 
 
 def _run(
-    shop: RunningShop, program: Path, shape: Shape, *, keys: list[str], var: Path, naive: bool
+    shop: RunningShop,
+    program: Path,
+    shape: Shape,
+    *,
+    keys: list[str],
+    var: Path,
+    naive: bool,
+    gateway: Gateway | None,
 ) -> tuple[Observed, bool]:
     """The storm and everything read afterwards, and whether the generator found itself too slow."""
     furnish(
@@ -112,16 +128,17 @@ def _run(
         queued=not naive,
         say=say,
     )
-    storm = _opened(shop, STORM, shape.buyers, network=32)
-    ordinary = _opened(shop, ORDINARY, shape.ordinary_count, network=16)
+    web_url, hot_url = (gateway.url, gateway.url) if gateway else (shop.url, shop.hot_url)
+    storm = _opened(web_url, STORM, shape.buyers + shape.late, network=32)
+    ordinary = _opened(web_url, ORDINARY, shape.ordinary_count, network=16)
     write_plan(var / "plan.tsv", shape, storm=storm, ordinary=ordinary)
     say(f"the storm breaks in {shape.storm_at:.0f} s")
     with CpuWatch(shop.pid, hot_port=int(shop.hot_url.rpartition(":")[2])) as watch:
         counts = generate(
             program,
             var=var,
-            hot_url=shop.hot_url,
-            web_url=shop.url,
+            hot_url=hot_url,
+            web_url=web_url,
             deadline=shape.storm_at + PATIENCE,
             seed=shape.seed,
         )
@@ -138,18 +155,20 @@ def _run(
         verified=verified,
         books=None if naive else read_books(shop, STORM),
         storm_at=shape.storm_at,
+        storm_ends=shape.storm_at + shape.spread,
+        reached=read_reached(gateway.log) if gateway else None,
         ordinary_rate=shape.ordinary_rate,
         cpu=_cpu(watch.samples, totals, buyers),
     )
     return observed, not counts
 
 
-def _opened(shop: RunningShop, code: str, count: int, *, network: int) -> list[OpenedPage]:
+def _opened(url: str, code: str, count: int, *, network: int) -> list[OpenedPage]:
     visitors = [
         Visitor(f"{code}-{number}@example.org", address_of(number, network=network))
         for number in range(count)
     ]
-    return open_pages(shop.url, code, visitors, say) if visitors else []
+    return open_pages(url, code, visitors, say) if visitors else []
 
 
 def _verified(shop: RunningShop) -> dict[str, list[str]]:

@@ -24,6 +24,8 @@ class Shape:
     ordinary_each: int  # how many of them are counted before the storm, and at least during it
     ordinary_warm_up: float = 2.0  # seconds of purchases that are not counted
     ordinary_tail: float = 30.0  # seconds of them from the first click on, if that makes more
+    late: int = 0  # buyers who click when the storm is over
+    late_spread: float = 10.0  # seconds over which they come
 
     @property
     def storm_at(self) -> float:
@@ -54,16 +56,23 @@ def write_plan(
     path: Path, shape: Shape, *, storm: Sequence[OpenedPage], ordinary: Sequence[OpenedPage]
 ) -> None:
     """One line a purchase, as generator/plan.h reads it."""
-    dice = random.Random(f"arrival {shape.seed}")
     lines = [
         plan_line("ordinary", number / shape.ordinary_rate, page, "pay")
         for number, page in enumerate(ordinary)
     ]
     lines += [
-        plan_line("storm", shape.storm_at + dice.random() * shape.spread, page, behaviour)
-        for page, behaviour in zip(storm, behaviours(shape), strict=False)
+        plan_line("storm", at, page, behaviour)
+        for at, page, behaviour in zip(_clicks(shape), storm, behaviours(shape), strict=False)
     ]
     path.write_text("".join(lines))
+
+
+def _clicks(shape: Shape) -> Iterator[float]:
+    dice = random.Random(f"arrival {shape.seed}")
+    for _ in range(shape.buyers):
+        yield shape.storm_at + dice.random() * shape.spread
+    for _ in range(shape.late):
+        yield shape.storm_at + shape.spread + dice.random() * shape.late_spread
 
 
 def plan_line(kind: str, at: float, page: OpenedPage, behaviour: str) -> str:

@@ -2,6 +2,9 @@
 
 import time
 
+# In front of the other header: one more second for all but the one whose request asks anew.
+WHILE_ASKING = "stale-while-revalidate=1"
+
 
 def for_this_second() -> dict[str, str]:
     """The header by which the gateway may give this answer to others until the second is over.

@@ -77,6 +77,7 @@ def gateway_port() -> str:
 def _surroundings(folder: Path) -> dict[str, Any]:
     web_port = env.read("WEB_PORT") or env.read("PORT") or "8000"
     storefront = f"127.0.0.1:{web_port}"
+    hot = f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}"
     port, certificate = gateway_port(), env.read("GATEWAY_CERTIFICATE")
     files = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     log = log_file(var_dir(), "gateway.log")
@@ -103,8 +104,8 @@ def _surroundings(folder: Path) -> dict[str, Any]:
         "static_root": settings.STATIC_ROOT,
         "media_root": settings.MEDIA_ROOT,
         "storefront_pool": storefront,
-        "hot_pool": f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}",
-        "api_pool": env.read("API_POOL") or storefront,
+        "hot_pool": hot,
+        "api_pool": env.read("API_POOL") or hot,
         "admin_pool": env.read("ADMIN_POOL") or storefront,
         "page_policy": f"default-src 'none'; style-src 'self' {_cdn()}; img-src 'self' {_cdn()} data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

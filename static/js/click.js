@@ -24,7 +24,7 @@ export async function send(click, { soldDirectly = false, again = false, proofs 
   try {
     const response = await ask(TICKETS, { method: "POST", headers, body: JSON.stringify(click) });
     const said = await response.json().catch(() => ({}));
-    if (response.ok || MAY_BE_TAKEN.includes(response.status)) unsure.add(click.idempotency_key);
+    if (mayBeTaken(response)) unsure.add(click.idempotency_key);
     if (response.status === 202 && said.ticket) return { ticket: said };
     if (response.status === 428 && said.challenge && globalThis.crypto?.subtle && proofs < MOST_PROOFS) {
       return await send({ ...click, proof: await solve(said.challenge) }, { soldDirectly, proofs: proofs + 1 });
@@ -39,6 +39,12 @@ export async function send(click, { soldDirectly = false, again = false, proofs 
     unsure.add(click.idempotency_key);
     return { later: 0, message: "", comesLater: false }; // no network, or no answer in time
   }
+}
+
+/** A gateway that had no place for the click says so; any other failure may hide a ticket. */
+function mayBeTaken(response) {
+  if (response.headers.get("X-Click") === "unheard") return false;
+  return response.ok || MAY_BE_TAKEN.includes(response.status);
 }
 
 /** In this tab, so that the line page can send it again; a registration has brought a pass of its own. */

@@ -150,6 +150,7 @@ static void ask_for_ticket(struct buyer *buyer, struct wire *wire)
         .client = buyer->entry->address,
         .type = "application/json",
         .body = body,
+        .again = buyer->unsure,
     });
 }
 
@@ -158,10 +159,20 @@ static void click(struct buyer *buyer)
     ask_for_ticket(buyer, &buyer->shop);
 }
 
+/* As the page sees it: a gateway that has no place for a click says so, any other failure may hide a ticket. */
+static bool may_be_taken(const struct answer *answer)
+{
+    int status = answer->status;
+    if (answer->failure != ANSWERED || status == 202)
+        return true;
+    return (status == 502 || status == 503 || status == 504) && !answer->unheard;
+}
+
 static void after_click(struct buyer *buyer, const struct answer *answer)
 {
     struct json code;
     char ticket[sizeof buyer->ticket];
+    buyer->unsure |= may_be_taken(answer);
     if (answer->status == 202) {
         json_text(json_member(json_read(answer->body, answer->length), "ticket"), ticket, sizeof ticket);
         /* A replay that names another ticket would be a second place in line: kept for the judge. */

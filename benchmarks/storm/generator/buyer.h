@@ -28,6 +28,7 @@ struct buyer {
     /* Moments, NEVER until they come. */
     micros clicked_at, first_at, truthful_at, held_at, paid_at, keys_at;
     unsigned failures, second_failures; /* in a row */
+    bool unsure; /* a click of ours may have been taken although nobody told us */
     unsigned clicks, polls, retries, lost_tickets, backwards, hammered;
     int rank; /* of the ticket's last state, which must never fall */
 };

@@ -49,6 +49,8 @@ static bool take_header(struct parser *parser, const char *line)
         double seconds = strtod(value, &end);
         if (end != value && seconds >= 0)
             parser->retry_after = seconds;
+    } else if (names(line, "x-click", &value)) {
+        parser->unheard = strcmp(value, "unheard") == 0;
     } else if (names(line, "location", &value)) {
         copy(parser->location, sizeof parser->location, value, strlen(value));
     } else if (names(line, "set-cookie", &value) && !*parser->cookie) {

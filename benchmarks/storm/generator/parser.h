@@ -16,6 +16,7 @@ struct parser {
     size_t length;     /* BY_LENGTH: announced; when complete: of the decoded body */
     size_t chunk_at;   /* CHUNKED: the next chunk's size line */
     bool keeps_alive;
+    bool unheard;      /* the gateway kept it: whoever is behind it has not heard of it */
     double retry_after; /* seconds; negative: not given as a number of them */
     char location[320];
     char cookie[160]; /* name=value of the first Set-Cookie */

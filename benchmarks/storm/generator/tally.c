@@ -52,6 +52,5 @@ void tally_write(FILE *out)
             tally.connections, tally.stale, tally.most_open);
     fprintf(out, "\"syn_retransmits\": %" PRIu64 ", \"retransmits\": %" PRIu64, tally.syn_retransmits,
             tally.retransmits);
-    fprintf(out, ", \"further_sources\": %" PRIu64 ", \"starved\": %" PRIu64, tally.further_sources,
-            tally.starved);
+    fprintf(out, ", \"starved\": %" PRIu64, tally.starved);
 }

@@ -21,7 +21,6 @@ struct tally {
     uint64_t syn_retransmits; /* while connecting */
     uint64_t retransmits;    /* of any segment, those while connecting included */
     uint64_t open, most_open; /* connections at a time */
-    uint64_t further_sources; /* connections from 127.0.0.2 and on, for want of ports */
     uint64_t starved;         /* attempts to connect that ended for want of files */
 };
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FIRST_ROOM = 2048 };
+enum { FIRST_ROOM = 2048, SOURCES = 64 };
 
 micros wire_patience = 30 * SECOND;
 size_t wire_files;
@@ -87,6 +87,7 @@ static struct answer answer_of(struct wire *wire)
         .step = wire->step,
         .status = parser->status,
         .retry_after = parser->retry_after < 0 ? NEVER : (micros)(parser->retry_after * 1e6),
+        .unheard = parser->unheard,
         .location = parser->location,
         .cookie = parser->cookie,
         .body = wire->in + parser->body_at,
@@ -122,18 +123,16 @@ static void fail(struct wire *wire, enum failure failure)
     wire->answered(wire->owner, &answer);
 }
 
-/* Ports of one source address are spent; the whole of 127/8 is ours. */
-static int connect_from_further_sources(int fd, const struct sockaddr_in *to)
+/* From one source address after the other, the whole of 127/8 being ours: the kernel looks for a free port by
+ * trying them, which takes all its time once most of one address's are spent. */
+static void choose_source(int fd)
 {
     static uint32_t next;
     int yes = 1;
     struct sockaddr_in source = {.sin_family = AF_INET};
-    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + next++ % 16);
+    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + next++ % SOURCES);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
-    if (bind(fd, (struct sockaddr *)&source, sizeof source))
-        return -1;
-    tally.further_sources++;
-    return connect(fd, (const struct sockaddr *)to, sizeof *to);
+    bind(fd, (struct sockaddr *)&source, sizeof source);
 }
 
 /* Failures of this attempt come through the timer, so that no answer comes from within wire_ask(). */
@@ -157,9 +156,8 @@ static void open_connection(struct wire *wire)
         refuse_soon(wire);
         return;
     }
+    choose_source(fd);
     int refused = connect(fd, (const struct sockaddr *)to, sizeof *to);
-    if (refused && errno == EADDRNOTAVAIL)
-        refused = connect_from_further_sources(fd, to);
     if (refused && errno != EINPROGRESS) {
         close(fd);
         refuse_soon(wire);
@@ -311,9 +309,10 @@ static char *head_and_body(const struct request *request, size_t *length)
     if (request->type)
         snprintf(body, sizeof body, "Content-Type: %s\r\nContent-Length: %zu\r\n", request->type,
                  strlen(request->body));
-    int size = asprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: storm\r\nAccept: */*\r\n%s%s%s\r\n%s",
-                        request->type ? "POST" : "GET", request->path, request->to->authority, client, cookie,
-                        body, request->type ? request->body : "");
+    int size = asprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: storm\r\nAccept: */*\r\n%s%s%s%s\r\n%s",
+                        request->type ? "POST" : "GET", request->path, request->to->authority,
+                        request->again ? "X-Click: again\r\n" : "", client, cookie, body,
+                        request->type ? request->body : "");
     if (size < 0)
         die("out of memory");
     *length = (size_t)size;

@@ -25,6 +25,7 @@ struct request {
     const char *cookie; /* NULL or empty for none */
     const char *type;   /* of the body; NULL: a GET without one */
     const char *body;
+    bool again;         /* a click that may have been heard before */
 };
 
 /* `body` is the wire's own and stays until its next request. */
@@ -32,6 +33,7 @@ struct answer {
     enum step step;
     enum failure failure; /* then nothing else is set */
     int status;
+    bool unheard;       /* the gateway kept it to itself */
     micros retry_after; /* NEVER if the server did not say */
     const char *location, *cookie;
     const char *body;
