@@ -53,7 +53,7 @@ class BuyerApiView(APIView):
     def finalize_response(
         self, request: Request, response: Response, *args: object, **kwargs: object
     ) -> Response:
-        response["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         if self._taken:
             for name, value in rate_limit_headers(self._taken).items():
                 response[name] = value

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from cardshop.common.gateway import for_this_second
+from cardshop.common.gateway import WHILE_ASKING, for_this_second
 
 
 class DomainError(Exception):
@@ -35,7 +35,7 @@ class DomainError(Exception):
     def headers(self) -> dict[str, str]:
         """When to come again, and whether the gateway may say it for us."""
         said = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return {**said, **for_this_second()} if self.for_everybody else said
+        return {"Cache-Control": WHILE_ASKING, **said, **for_this_second()} if self.for_everybody else said
 
 
 class Invalid(DomainError):

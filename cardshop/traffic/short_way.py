@@ -24,7 +24,6 @@ from django.http.request import split_domain_port, validate_host
 from django.utils import translation
 
 from cardshop.common.errors import DomainError
-from cardshop.common.gateway import WHILE_ASKING
 from cardshop.common.tracing import name_span
 from cardshop.traffic.metrics import count_request
 
@@ -143,8 +142,7 @@ def _from_our_pages(environ: "WSGIEnvironment") -> bool:
 
 
 def _refused(refusal: DomainError, language: str) -> Answer:
-    kept = WHILE_ASKING if refusal.for_everybody else "no-store"
-    headers = {"Cache-Control": kept, **refusal.headers()}
+    headers = {"Cache-Control": "no-store", **refusal.headers()}
     body = _refusal_body(refusal.code, refusal.message, language)
     if refusal.extra:
         body = json.dumps({**json.loads(body), **refusal.extra}, ensure_ascii=False).encode()
