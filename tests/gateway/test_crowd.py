@@ -52,7 +52,6 @@ def test_who_has_no_place_knows_that_nobody_has_heard_it_and_soon_hears_the_trut
     assert len(upstream.heard) == PLACES + 1
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_click_that_was_heard_and_not_answered_does_not_say_that_it_was_not(
     buyer: httpx.Client, before: Callable[..., Gateway], upstream: Upstream
 ):
