@@ -33,6 +33,8 @@ SOURCE = Path(settings.BASE_DIR) / "deploy"
 _MODULES, _MIME_TYPES = "/usr/lib/nginx/modules", "/etc/nginx/mime.types"  # where Debian has them
 _FOLDERS = ("refused", "temporary", "cache")
 _LONGEST_SOCKET = 107  # bytes of its path, unix(7)
+# Before Django, of all workers of nginx together (deploy/nginx/nginx.conf, Pools).
+_CLICKS_AT_ONCE, _LOOKS_AT_ONCE = 1500, 1000
 # Connections take two files each, one to either side.
 _MOST_FILES = 65_536
 AGAIN_IN = 15  # seconds until a page that could not be had asks again by itself
@@ -78,6 +80,7 @@ def _surroundings(folder: Path) -> dict[str, Any]:
     web_port = env.read("WEB_PORT") or env.read("PORT") or "8000"
     storefront = f"127.0.0.1:{web_port}"
     hot = f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}"
+    workers = os.cpu_count() or 1  # as nginx counts them
     port, certificate = gateway_port(), env.read("GATEWAY_CERTIFICATE")
     files = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     log = log_file(var_dir(), "gateway.log")
@@ -105,6 +108,8 @@ def _surroundings(folder: Path) -> dict[str, Any]:
         "media_root": settings.MEDIA_ROOT,
         "storefront_pool": storefront,
         "hot_pool": hot,
+        "click_places": -(-_CLICKS_AT_ONCE // workers),
+        "look_places": -(-_LOOKS_AT_ONCE // workers),
         "api_pool": env.read("API_POOL") or hot,
         "admin_pool": env.read("ADMIN_POOL") or storefront,
         "page_policy": f"default-src 'none'; style-src 'self' {_cdn()}; img-src 'self' {_cdn()} data:; "

@@ -1,5 +1,6 @@
 """More clicks at once than Django has places for."""
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -14,8 +15,16 @@ from tests.gateway.upstream import Upstream, answer
 from tests.gateways import Gateway, replacing
 
 PLACES, CROWD = 4, 12
-few_places = replacing("max_conns=1500", f"max_conns={PLACES}")
-boundless = replacing(" max_conns=1500", "")
+
+
+def few_places(configuration: str) -> str:
+    """One worker, since each has places of its own."""
+    alone = replacing("worker_processes auto;", "worker_processes 1;")(configuration)
+    return re.sub(r"(upstream clicks \{\s+server \S+) max_conns=\d+;", rf"\1 max_conns={PLACES};", alone)
+
+
+def boundless(configuration: str) -> str:
+    return few_places(configuration).replace(f" max_conns={PLACES};", ";")
 
 
 @pytest.fixture
