@@ -84,6 +84,8 @@ class Shop(BaseHTTPRequestHandler):
         times = self.count(f"click {buyer}")
         if buyer == "unlucky" and times == 1:
             self.reply(503, {"code": "unavailable"}, Retry_After="0")
+        elif buyer == "crowded" and times == 1:
+            self.reply(503, {"code": "unavailable"}, Retry_After="0", X_Click="unheard")
         elif buyer == "late":
             self.reply(409, {"code": "line_full", "message": "", "fields": {}})
         else:
@@ -174,6 +176,14 @@ def test_a_buyer_whose_click_and_polls_go_wrong_still_gets_the_key(generator, sh
     assert totals["steps"]["pay"]["statuses"] == {"303": 1}
     # The poll that the server hung up on was sent again.
     assert (totals["stale"], totals["steps"]["poll"]["requests"]) == (1, 2)
+
+
+def test_a_click_that_the_gateway_had_no_place_for_is_no_error_of_the_shop(generator, shop, tmp_path):
+    (buyer,), _, totals = run(generator, tmp_path, shop.server_port, [("storm", "pay", "crowded")])
+
+    assert (buyer.outcome, buyer.statuses[503]) == ("refused", 1)
+    assert totals["unheard"] == 1
+    assert server_errors(totals) == 0
 
 
 def test_each_behaviour_does_as_it_is_called(generator, shop, tmp_path):
@@ -393,7 +403,7 @@ def buyer(**changes):
 def observed(buyers, **changes):
     step = {"statuses": {"200": 1}, "timed_out": 0, "no_connection": 0, "connection_lost": 0, "unreadable": 0}
     names = ("cpu_s", "wall_s", "busy_share", "busiest_second", "overall_share", "latest_start_s")
-    counts = ("connections", "most_open", "stale", "syn_retransmits", "retransmits")
+    counts = ("connections", "most_open", "stale", "syn_retransmits", "retransmits", "unheard")
     usual = {
         "buyers": buyers,
         "ordinary": [],
@@ -468,7 +478,8 @@ cardshop_line_left_total{outcome="left",variant="STORM"} 1.0
 def test_the_providers_own_errors_are_not_the_shops():
     answers = {"statuses": {"200": 5, "503": 2}}
 
-    assert server_errors({"steps": {"click": answers, "pay": answers}}) == 2
+    assert server_errors({"steps": {"click": answers, "pay": answers}, "unheard": 0}) == 2
+    assert server_errors({"steps": {"click": answers, "pay": answers}, "unheard": 1}) == 1
 
 
 def test_a_cumulative_curve_is_thin_and_ends_with_everybody():

@@ -94,14 +94,18 @@ def timed_out(buyer: BuyerRecord) -> bool:
 
 
 def server_errors(totals: Mapping[str, Any]) -> int:
-    """Answers of 5xx that the shop gave, to anybody; the provider's own are not the shop's."""
-    return sum(
+    """Answers of 5xx that the shop gave, to anybody; the provider's own are not the shop's.
+
+    Nor is it an error that the gateway has no place for a click and says when to ask again.
+    """
+    answers: int = sum(
         times
         for step, counted in totals["steps"].items()
         if step != PROVIDER_STEP
         for status, times in counted["statuses"].items()
         if int(status) >= 500
     )
+    return answers - int(totals["unheard"])
 
 
 def ordinary_seconds(

@@ -52,5 +52,6 @@ void tally_write(FILE *out)
             tally.connections, tally.stale, tally.most_open);
     fprintf(out, "\"syn_retransmits\": %" PRIu64 ", \"retransmits\": %" PRIu64, tally.syn_retransmits,
             tally.retransmits);
+    fprintf(out, ", \"unheard\": %" PRIu64, tally.unheard);
     fprintf(out, ", \"starved\": %" PRIu64, tally.starved);
 }

@@ -21,6 +21,7 @@ struct tally {
     uint64_t syn_retransmits; /* while connecting */
     uint64_t retransmits;    /* of any segment, those while connecting included */
     uint64_t open, most_open; /* connections at a time */
+    uint64_t unheard;         /* answers of 5xx by the gateway alone: "not now, ask again" */
     uint64_t starved;         /* attempts to connect that ended for want of files */
 };
 

@@ -101,6 +101,8 @@ static void finish(struct wire *wire)
     timer_cancel(&wire->timer);
     tally_answer(wire->step, ANSWERED, answer.status, now_us() - wire->asked_at);
     count_status(wire->counts, answer.status);
+    if (answer.unheard && answer.status >= 500)
+        tally.unheard++;
     wire->state = IDLE;
     if (!wire->parser.keeps_alive) {
         /* The body outlives the connection: the owner has yet to read it. */
