@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from uuid import uuid4
 
@@ -31,7 +31,13 @@ class ImportReport:
 
 @transaction.atomic(durable=True)
 def import_keys(
-    *, variant: Variant, lines: Iterable[str], imported_by: str, note: str = "", now: datetime
+    *,
+    variant: Variant,
+    lines: Iterable[str],
+    imported_by: str,
+    note: str = "",
+    expires_on: date | None = None,
+    now: datetime,
 ) -> tuple[KeyBatch, ImportReport]:
     """Seal and store one key a line, and open them for sale (or leave that to waves), all or nothing.
 
@@ -43,7 +49,12 @@ def import_keys(
     """
     blind_index = locked_blind_index(variant.shop)
     batch = KeyBatch.objects.create(
-        shop=variant.shop, variant=variant, note=note, imported_by=imported_by, imported_at=now
+        shop=variant.shop,
+        variant=variant,
+        note=note,
+        expires_on=expires_on,
+        imported_by=imported_by,
+        imported_at=now,
     )
     report = ImportReport()
     seen: set[bytes] = set()
@@ -96,6 +107,7 @@ def _import_chunk(
                 uid=uid,
                 sealed=ring.seal(secret.encode(), context_of(uid, batch.variant_id)),
                 fingerprint=fingerprint,
+                expires_on=batch.expires_on,
             )
         )
     CardKey.objects.bulk_create(rows)

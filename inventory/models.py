@@ -209,13 +209,20 @@ class IndexKey(models.Model):
 
 
 class KeyBatch(models.Model):
-    """One import of card keys."""
+    """One import of card keys. `expires_on` is the last day on which they are good; null: for ever."""
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
     variant = models.ForeignKey(
         Variant, on_delete=models.PROTECT, related_name="batches", verbose_name=_("variant")
     )
     note = models.CharField(_("note"), max_length=120, blank=True)
+    unit_cost_minor = models.BigIntegerField(
+        _("cost of a key in minor units"), null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    cost_currency = models.CharField(
+        _("currency of the cost"), max_length=3, choices=CURRENCIES, blank=True, db_default="", default=""
+    )
+    expires_on = models.DateField(_("good until"), null=True, blank=True)
     imported_by = models.CharField(_("imported by"), max_length=150)
     imported_at = models.DateTimeField(_("imported at"))
     imported = models.PositiveIntegerField(_("imported"), default=0)
@@ -226,6 +233,12 @@ class KeyBatch(models.Model):
         verbose_name = _("key batch")
         verbose_name_plural = _("key batches")
         ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(unit_cost_minor=None) | (Q(unit_cost_minor__gte=0) & ~Q(cost_currency="")),
+                name="keybatch_cost_has_currency",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.variant} {localtime(self.imported_at):%Y-%m-%d %H:%M}"
@@ -240,7 +253,8 @@ class CardKeyStatus(models.TextChoices):
 class CardKey(models.Model):
     """One secret, encrypted. It opens only with its own `uid` and variant as context.
 
-    `fingerprint` is the keyed blind index: equal secrets of a shop have equal fingerprints.
+    `fingerprint` is the keyed blind index: equal secrets of a shop have equal fingerprints. `expires_on`
+    is the batch's, so that one index finds the keys that expire first.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
@@ -252,6 +266,7 @@ class CardKey(models.Model):
     )
     sealed = models.BinaryField(editable=False)
     fingerprint = models.BinaryField(max_length=32, editable=False)
+    expires_on = models.DateField(_("good until"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("card key")
@@ -265,9 +280,10 @@ class CardKey(models.Model):
             models.CheckConstraint(condition=Q(status__in=CardKeyStatus.values), name="cardkey_status_known"),
         ]
         indexes = [
+            # Ascending is NULLS LAST: keys that never expire are picked after those that do.
             models.Index(
-                fields=["variant", "id"],
-                name="cardkey_available",
+                fields=["variant", "expires_on", "id"],
+                name="cardkey_by_expiry",
                 condition=Q(status=CardKeyStatus.AVAILABLE),
             )
         ]
