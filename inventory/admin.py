@@ -2,20 +2,29 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET, require_POST
 from unfold.admin import StackedInline, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from cardshop.common.admin import GuardedDeleteAdmin, MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.clock import db_now
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
+from inventory.batch_page import left_out_lines, progress_numbers, progress_of
+from inventory.imports.undoing import NothingToUndo, begin_undo
 from inventory.key_import_page import key_import_page
 from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
 from inventory.releases import release_more
@@ -197,16 +206,83 @@ class StockAdmin(ReadOnlyAdmin):
 
 @admin.register(KeyBatch)
 class KeyBatchAdmin(ReadOnlyAdmin):
-    list_display = ["imported_at", "variant", "imported", "duplicates", "refused", "imported_by", "note"]
-    list_filter = ["shop", ("variant", AutocompleteSelectFilter)]
+    list_display = [
+        "imported_at",
+        "variant",
+        "state",
+        "imported",
+        "duplicates",
+        "refused",
+        "undone",
+        "expires_on",
+        "imported_by",
+        "note",
+    ]
+    list_filter = ["state", "shop", ("variant", AutocompleteSelectFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product"]
     search_fields = ["note", "variant__code", "variant__name", "variant__product__name"]
-    fields = ["shop", "variant", "note", "imported_by", "imported_at", "imported", "duplicates", "refused"]
+    fields = ["shop", "variant", ("unit_cost", "expires_on"), "note", ("imported_by", "imported_at")]
+    readonly_fields = ["unit_cost"]
     actions_list = ["import_keys"]
+    change_form_template = "admin/inventory/batch.html"
+    change_form_outer_before_template = "admin/inventory/_batch_progress.html"
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("inventory.add_keybatch")
+
+    def has_undo_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("inventory.delete_keybatch")
+
+    @admin.display(description=_("cost of a key"))
+    def unit_cost(self, batch: KeyBatch) -> str:
+        if batch.unit_cost_minor is None:
+            return "-"
+        return display(batch.unit_cost_minor, batch.cost_currency)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        batch = self.get_object(request, object_id)
+        context = {**(extra_context or {}), "may_undo": self.has_undo_permission(request)}
+        if batch:
+            context["progress"] = progress_of(batch)
+        return super().change_view(request, object_id, form_url, context)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            self._page("<int:pk>/progress/", "progress", require_GET(self.progress_view)),
+            self._page("<int:pk>/left-out/", "left_out", require_GET(self.left_out_view)),
+            self._page("<int:pk>/undo/", "undo", require_POST(self.undo_view)),
+            *super().get_urls(),
+        ]
+
+    def _page(self, route: str, name: str, view: Any) -> URLPattern:
+        pattern: URLPattern = path(route, self.admin_site.admin_view(view), name=f"inventory_keybatch_{name}")
+        return pattern
+
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return progress_numbers(self._batch(request, pk))
+
+    def left_out_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        return left_out_lines(self._batch(request, pk))
+
+    def undo_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        batch = self._batch(request, pk)
+        if not self.has_undo_permission(request):
+            raise PermissionDenied
+        try:
+            if begin_undo(batch, now=db_now()):
+                self.log_change(request, batch, gettext("Undone."))
+        except NothingToUndo as refused:
+            messages.warning(request, str(refused))
+        return redirect("admin:inventory_keybatch_change", pk)
+
+    def _batch(self, request: HttpRequest, pk: int) -> KeyBatch:
+        batch = get_object_or_404(self.get_queryset(request), pk=pk)
+        if not self.has_view_permission(request, batch):
+            raise PermissionDenied
+        return batch
 
     @action(
         description=_("Import keys"),

@@ -16,7 +16,7 @@ from inventory.models import CardKey, CardKeyStatus, IndexKey
 PICK = """
     WITH picked AS MATERIALIZED (
         SELECT id FROM inventory_cardkey WHERE variant_id = %(variant)s AND status = 'available'
-        ORDER BY id LIMIT %(quantity)s FOR UPDATE {skip_locked}
+        ORDER BY expires_on, id LIMIT %(quantity)s FOR UPDATE {skip_locked}
     )
     UPDATE inventory_cardkey AS card_key SET status = 'sold'
     FROM picked WHERE card_key.id = picked.id

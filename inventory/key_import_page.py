@@ -1,14 +1,16 @@
 """The page that takes card keys in. Nothing of them ever comes back out of it, not even on errors."""
 
-from io import StringIO
+from datetime import date
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from unfold.admin import ModelAdmin
 from unfold.widgets import (
@@ -19,13 +21,12 @@ from unfold.widgets import (
 )
 
 from cardshop.common.clock import db_now
-from cardshop.common.errors import Invalid
-from inventory.imports import ImportReport, import_keys
-from inventory.models import Variant
-
-LINES_NAMED = 100
-# A megabyte below ADMIN_BODY_LIMIT, which counts the rest of the form, too, and refuses without a reason.
-MAX_FILE_BYTES = 7 * 1024 * 1024
+from cardshop.common.money import CURRENCIES, MAX_MINOR, to_minor
+from inventory.imports.reading import NoSuchColumn
+from inventory.imports.running import Terms, accept
+from inventory.imports.spool import Blank, NotText, SpoolWriter, discard
+from inventory.imports.uploads import SealedUpload, TooLarge
+from inventory.models import ImportFailure, KeyBatch, KeyUpload, Layout, Variant
 
 
 class ForgetfulTextarea(UnfoldAdminTextareaWidget):
@@ -51,11 +52,42 @@ class KeyImportForm(forms.Form):
         ),
     )
     file = forms.FileField(
-        label=gettext_lazy("Or a text file"),
+        label=gettext_lazy("Or a file"),
         required=False,
         allow_empty_file=True,
-        help_text=gettext_lazy("One key a line, in UTF-8 or GB18030, at most 7 MB."),
-        widget=UnfoldAdminFileFieldWidget({"accept": ".txt,.csv,text/plain"}),
+        widget=UnfoldAdminFileFieldWidget({"accept": ".txt,.csv,text/plain,text/csv"}),
+    )
+    layout = forms.ChoiceField(
+        label=gettext_lazy("What is in it"),
+        choices=Layout,
+        initial=Layout.LINES,
+        widget=UnfoldAdminSelectWidget,
+    )
+    heading = forms.CharField(
+        label=gettext_lazy("Column"),
+        max_length=120,
+        required=False,
+        help_text=gettext_lazy("Of a CSV: the heading above the keys. Empty: the first column."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    unit_cost = forms.CharField(
+        label=gettext_lazy("Cost of a key"),
+        max_length=20,
+        required=False,
+        help_text=gettext_lazy("What you paid for each, such as 5.20, so that profit can be shown."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    cost_currency = forms.ChoiceField(
+        label=gettext_lazy("Currency of the cost"),
+        choices=[("", gettext_lazy("as the price")), *CURRENCIES],
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+    )
+    expires_on = forms.DateField(
+        label=gettext_lazy("Good until"),
+        required=False,
+        help_text=gettext_lazy("The last day on which these keys work. What expires first is sold first."),
+        widget=UnfoldAdminTextInputWidget({"type": "date"}),
     )
     note = forms.CharField(
         label=gettext_lazy("Note"),
@@ -65,45 +97,81 @@ class KeyImportForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
     )
 
-    @sensitive_variables()
-    def clean_keys(self) -> list[str]:
-        return _lines(self.cleaned_data["keys"])
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        size = {"size": filesizeformat(settings.IMPORT_FILE_LIMIT)}
+        self.fields["file"].help_text = _("TXT or CSV, in UTF-8 or GB18030, at most %(size)s.") % size
 
-    @sensitive_variables()
-    def clean_file(self) -> list[str]:
-        upload = self.cleaned_data["file"]
-        if upload and upload.size > MAX_FILE_BYTES:
+    def clean_file(self) -> SealedUpload | None:
+        file: SealedUpload | None = self.cleaned_data["file"]
+        if file is None:
+            return None
+        if isinstance(file.spooled, NotText):
+            raise forms.ValidationError(_("This is not a text file. Save it as UTF-8 and try again."))
+        if isinstance(file.spooled, Blank):
+            raise forms.ValidationError(ImportFailure.EMPTY.label)
+        if isinstance(file.spooled, TooLarge):
+            size = {"size": filesizeformat(settings.IMPORT_FILE_LIMIT)}
             raise forms.ValidationError(
-                _("The file is larger than 7 MB. Split it, and import the parts one after the other.")
+                _("The file is larger than %(size)s. Split it, and import the parts one after the other.")
+                % size
             )
-        return _lines(_decoded(upload.read())) if upload else []
+        return file
+
+    def clean_expires_on(self) -> date | None:
+        expires_on: date | None = self.cleaned_data["expires_on"]
+        if expires_on and expires_on < localdate():
+            raise forms.ValidationError(_("This day is over."))
+        return expires_on
 
     @sensitive_variables()
     def clean(self) -> None:
-        given = (self.cleaned_data.get("keys") or []) + (self.cleaned_data.get("file") or [])
-        if not self.errors and not any(line.strip() for line in given):
-            self.add_error("keys", _("There was not a single key in it."))
+        pasted, file = bool(self.cleaned_data.get("keys", "").strip()), self.cleaned_data.get("file")
+        if pasted and file:
+            self.add_error("file", _("Either paste keys or choose a file: each is an import of its own."))
+        elif not (pasted or file or self.errors):
+            self.add_error("keys", ImportFailure.EMPTY.label)
+        layout = self.cleaned_data.get("layout")
+        if file and file.name.lower().endswith(".csv") and layout == Layout.LINES:
+            self.add_error("layout", _("This is a CSV file. Say whether its first row has headings."))
+        if self.cleaned_data.get("heading") and layout != Layout.CSV:
+            self.add_error("heading", _("Only a CSV whose first row has headings has columns with names."))
+        self._clean_cost()
+
+    def _clean_cost(self) -> None:
+        cost, variant = self.cleaned_data.get("unit_cost", "").strip(), self.cleaned_data.get("variant")
+        self.cleaned_data["unit_cost_minor"] = None
+        if not (cost and variant):
+            self.cleaned_data["cost_currency"] = ""
+            return
+        currency = self.cleaned_data.get("cost_currency") or variant.currency
+        self.cleaned_data["cost_currency"] = currency
+        try:
+            self.cleaned_data["unit_cost_minor"] = minor = to_minor(cost, currency)
+        except ValueError:
+            self.add_error("unit_cost", _("Enter an amount such as 9.90."))
+        else:
+            if minor > MAX_MINOR:
+                self.add_error("unit_cost", _("Enter an amount such as 9.90."))
+
+    def terms(self, imported_by: str) -> Terms:
+        names = ("variant", "layout", "heading", "note", "unit_cost_minor", "cost_currency", "expires_on")
+        return Terms(imported_by=imported_by, **{name: self.cleaned_data[name] for name in names})
 
 
 @sensitive_post_parameters()
 @sensitive_variables()
 def key_import_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
-    """Takes keys in and goes on to the batch that they became."""
+    """Takes keys in and goes on to the batch that they become."""
     form = KeyImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        pasted, filed = form.cleaned_data["keys"], form.cleaned_data["file"]
         try:
-            batch, report = import_keys(
-                variant=form.cleaned_data["variant"],
-                lines=[*pasted, *filed],
-                imported_by=request.user.get_username(),
-                note=form.cleaned_data["note"],
-                now=db_now(),
-            )
-        except Invalid as refused:
-            form.add_error("keys", str(refused))
+            batch = _accepted(form, request.user.get_username())
+        except NoSuchColumn:
+            form.add_error("heading", ImportFailure.NO_COLUMN.label)
+        except Blank:
+            form.add_error("keys", ImportFailure.EMPTY.label)
         else:
-            _tell(request, report, pasted=len(pasted), both=bool(pasted and filed))
             return redirect("admin:inventory_keybatch_change", batch.pk)
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
@@ -114,44 +182,19 @@ def key_import_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpRespon
 
 
 @sensitive_variables()
-def _lines(text: str) -> list[str]:
-    # Not splitlines(): a key may hold a character that Unicode calls a line end.
-    return list(StringIO(text, newline=None))
+def _accepted(form: KeyImportForm, imported_by: str) -> KeyBatch:
+    """Raises NoSuchColumn and Blank; then nothing is left of what was pasted, nor, later, of a file."""
+    file, now = form.cleaned_data["file"], db_now()
+    upload = file.spooled if file else _spooled(form.cleaned_data["keys"])
+    try:
+        return accept(upload, form.terms(imported_by), now=now)
+    except BaseException:
+        discard(upload)
+        raise
 
 
 @sensitive_variables()
-def _decoded(data: bytes) -> str:
-    if b"\0" not in data:
-        for encoding in ("utf-8-sig", "gb18030"):
-            try:
-                return data.decode(encoding)
-            except UnicodeDecodeError:
-                continue
-    # Raised outside the handlers: their exceptions carry the data.
-    raise forms.ValidationError(_("This is not a text file. Save it as UTF-8 and try again."))
-
-
-def _tell(request: HttpRequest, report: ImportReport, *, pasted: int, both: bool) -> None:
-    """How it went, by line numbers only. With both sources, the file's lines are counted on their own."""
-    count = report.imported
-    messages.add_message(
-        request,
-        messages.SUCCESS if count else messages.WARNING,
-        ngettext("%(count)d key imported.", "%(count)d keys imported.", count) % {"count": count},
-    )
-
-    def named(numbers: list[int]) -> str:
-        shown = [
-            _("file %(line)d") % {"line": number - pasted} if both and number > pasted else str(number)
-            for number in numbers[:LINES_NAMED]
-        ]
-        return ", ".join(shown) + (" …" if len(numbers) > LINES_NAMED else "")
-
-    if report.duplicate_lines:
-        text = _("%(count)d lines left out as duplicates: %(lines)s")
-        duplicates = report.duplicate_lines
-        messages.warning(request, text % {"count": len(duplicates), "lines": named(duplicates)})
-    if report.refused_lines:
-        text = _("%(count)d lines refused as too long or not plain text: %(lines)s")
-        refused = report.refused_lines
-        messages.warning(request, text % {"count": len(refused), "lines": named(refused)})
+def _spooled(text: str) -> KeyUpload:
+    writer = SpoolWriter(now=db_now())
+    writer.write(text.encode(errors="replace"))
+    return writer.close()

@@ -1,9 +1,27 @@
-"""Opening more of what is there for sale."""
+"""What comes into stock and leaves it, and what of it is open for sale."""
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from cardshop.common.locks import lock_rows
-from inventory.models import Stock
+from cardshop.traffic.display_cache import forget_on_commit
+from inventory.models import Stock, Variant
+
+
+def add_to_stock(variant: Variant, count: int) -> None:
+    """Count `count` new keys in, and open them for sale unless the variant is sold in waves.
+
+    Call it last in the transaction that stores them: from here on every sale of the variant waits for
+    its end. Whether there are waves is read under the lock, so that nobody who turns them off meanwhile
+    leaves keys behind that no wave will open.
+    """
+    Stock.objects.get_or_create(variant=variant, pool=Stock.PUBLIC, defaults={"shop_id": variant.shop_id})
+    ((stock,),) = lock_rows(_public(variant.pk))
+    in_waves = Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists()
+    opened = 0 if in_waves else count
+    Stock.objects.filter(pk=stock.pk).update(
+        total=F("total") + count, released=F("released") + opened, version=F("version") + 1
+    )
+    forget_on_commit(variant.shop_id)
 
 
 def release_more(variant_id: int, most: int | None = None) -> int:
@@ -11,7 +29,7 @@ def release_more(variant_id: int, most: int | None = None) -> int:
 
     In the caller's transaction, which holds the Stock from here on. Unlimited goods have nothing closed.
     """
-    (stocks,) = lock_rows(Stock.objects.filter(variant=variant_id, pool=Stock.PUBLIC))
+    (stocks,) = lock_rows(_public(variant_id))
     count = 0
     for stock in stocks:
         if stock.released is not None:
@@ -19,3 +37,7 @@ def release_more(variant_id: int, most: int | None = None) -> int:
             count = closed if most is None else min(most, closed)
             Stock.objects.filter(pk=stock.pk).update(released=F("released") + count, version=F("version") + 1)
     return count
+
+
+def _public(variant_id: int) -> QuerySet[Stock]:
+    return Stock.objects.filter(variant=variant_id, pool=Stock.PUBLIC)

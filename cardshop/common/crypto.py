@@ -8,9 +8,9 @@ A value that does not open raises; nothing ever falls back to returning cipherte
 import os
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,8 +18,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 _VERSION = 1
+_KEY = 32
 _NONCE = 12
-_WRAPPED = 32 + 16
+_WRAPPED = _KEY + 16
+_RANDOM = _KEY + 2 * _NONCE  # bytes that a value is sealed with
 
 
 class CannotOpen(Exception):
@@ -53,11 +55,30 @@ class Keyring:
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt `plain` so that it opens only with the same `context`."""
-        name, data_key = self.active.encode(), AESGCM.generate_key(256)
-        wrap_nonce, nonce = os.urandom(_NONCE), os.urandom(_NONCE)
-        wrapped = AESGCM(self.keys[self.active]).encrypt(wrap_nonce, data_key, context)
-        ciphertext = AESGCM(data_key).encrypt(nonce, plain, context)
-        return bytes([_VERSION, len(name)]) + name + wrap_nonce + wrapped + nonce + ciphertext
+        (sealed,) = self.seal_all([(plain, context)])
+        return sealed
+
+    def seal_all(self, values: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """The same for many (plain, context) pairs, each under a data key and nonces of its own.
+
+        The randomness for all of them is asked of the kernel at once, which is most of what makes this
+        quicker than one by one.
+        """
+        name = self.active.encode()
+        head = bytes([_VERSION, len(name)]) + name
+        wrap, random = self._wrapping.encrypt, memoryview(os.urandom(_RANDOM * len(values)))
+        sealed = []
+        for at, (plain, context) in enumerate(values):
+            drawn = random[at * _RANDOM : (at + 1) * _RANDOM]
+            data_key, wrap_nonce, nonce = drawn[:_KEY], drawn[_KEY : _KEY + _NONCE], drawn[_KEY + _NONCE :]
+            wrapped = wrap(wrap_nonce, data_key, context)
+            ciphertext = AESGCM(data_key).encrypt(nonce, plain, context)
+            sealed.append(b"".join((head, wrap_nonce, wrapped, nonce, ciphertext)))
+        return sealed
+
+    @cached_property
+    def _wrapping(self) -> AESGCM:
+        return AESGCM(self.keys[self.active])
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """The plain bytes. Raises CannotOpen."""

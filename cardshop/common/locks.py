@@ -6,7 +6,9 @@ from django.db import models, transaction
 from django.db.transaction import TransactionManagementError
 
 LOCK_ORDER = [
+    "inventory.KeyBatch",
     "inventory.IndexKey",
+    "inventory.KeyUpload",
     "payments.Balance",
     "payments.Payment",
     "payments.PaymentAttempt",

@@ -32,6 +32,8 @@ TASKS = {
     "orders.deliver_isolated": gettext_lazy("Handing over keys, isolated variants"),
     "orders.mail_delivery": gettext_lazy("Mailing that the keys are there"),
     "orders.mail_turn": gettext_lazy("Mailing that it is one's turn"),
+    "inventory.import_keys": gettext_lazy("Importing keys"),
+    "inventory.undo_imports": gettext_lazy("Undoing imports"),
     "payments.apply_notices": gettext_lazy("Providers' notices"),
     "payments.settle_receipts": gettext_lazy("Deciding what money is for"),
     "payments.finish_closing": gettext_lazy("Ending unpaid orders"),

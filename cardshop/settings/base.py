@@ -122,10 +122,20 @@ TRUSTED_PROXIES = env.names("TRUSTED_PROXIES")
 # The edge of the request. An upload of keys may be larger than a buyer's form.
 BODY_LIMIT = 64 * 1024
 ADMIN_BODY_LIMIT = 8 * 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = ADMIN_BODY_LIMIT
+# One page takes files of keys, whole. It is the only one with so high a limit, also at the gateway.
+IMPORT_PAGE = "/admin/inventory/keybatch/import/"
+IMPORT_FILE_LIMIT = int(env.read("IMPORT_FILE_LIMIT") or 256 * 1024 * 1024)
+IMPORT_BODY_LIMIT = IMPORT_FILE_LIMIT + 1024 * 1024  # with the rest of the form
+# Of the fields of a form, which are held in memory: a million keys may be pasted. Bodies as a whole are
+# bounded in front of this, by the limits above.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
-# Key files must never be spooled to disk in clear, so uploads stay in memory; BODY_LIMIT bounds them.
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+# Nothing that is uploaded may ever lie on the disk in clear: keys are sealed as they stream in, and all
+# other files stay in memory.
+FILE_UPLOAD_HANDLERS = [
+    "inventory.imports.uploads.SealedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+]
 FILE_UPLOAD_MAX_MEMORY_SIZE = ADMIN_BODY_LIMIT
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -206,6 +216,10 @@ CELERY_TASK_ROUTES = {
     "orders.mail_turn": {"queue": "mail"},
     "payments.mail_refund": {"queue": "mail"},
     "payments.mail_channel_changes": {"queue": "mail"},
+    # Minutes of work, of which nobody waits for the end.
+    "inventory.import_keys": {"queue": "background"},
+    "inventory.undo_imports": {"queue": "background"},
+    "inventory.sweep_uploads": {"queue": "background"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
     "payments.call_off_attempts": {"queue": "polling"},
@@ -244,6 +258,7 @@ CELERY_BEAT_SCHEDULE = {
         "payments.follow_refunds": 10,
         "payments.reconcile": 300,
         "orders.complete_delivered": 600,
+        "inventory.sweep_uploads": 600,
     }.items()
 }
 

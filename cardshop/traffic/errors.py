@@ -5,10 +5,14 @@ import secrets
 import sys
 from collections.abc import Callable
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.errors import DomainError
@@ -110,7 +114,15 @@ def _state_of(error: BaseException | None) -> str:
     return getattr(error and error.__cause__, "pgcode", None) or ""
 
 
+def too_large_page(request: HttpRequest, limit: int) -> HttpResponse:
+    """`limit` in bytes."""
+    message = gettext("That is too much at once: at most %(size)s are taken.")
+    return error_page(request, 413, "too_large", message % {"size": filesizeformat(limit)})
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return too_large_page(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     return error_page(request, 400, "bad_request")
 
 

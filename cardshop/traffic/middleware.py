@@ -10,13 +10,11 @@ from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.template.defaultfilters import filesizeformat
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from cardshop.common.tracing import name_span
 from cardshop.traffic.addresses import client_address
-from cardshop.traffic.errors import error_page
+from cardshop.traffic.errors import too_large_page
 from cardshop.traffic.metrics import NO_ROUTE, count_request
 from cardshop.traffic.staff import ADMINISTRATION
 
@@ -82,14 +80,19 @@ class BodyLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         announced = request.META.get("CONTENT_LENGTH") or "0"
-        admin = request.path_info.startswith(ADMINISTRATION)
-        limit = settings.ADMIN_BODY_LIMIT if admin else settings.BODY_LIMIT
+        limit = body_limit_of(request.path_info)
         if not announced.isdigit() or int(announced) > limit:
-            message = _("That is too much at once: at most %(size)s are taken.")
-            response = error_page(request, 413, "too_large", message % {"size": filesizeformat(limit)})
+            response = too_large_page(request, limit)
             response["Connection"] = "close"
             return response
         return self.get_response(request)
+
+
+def body_limit_of(path: str) -> int:
+    """Bytes."""
+    if path == settings.IMPORT_PAGE:
+        return settings.IMPORT_BODY_LIMIT
+    return settings.ADMIN_BODY_LIMIT if path.startswith(ADMINISTRATION) else settings.BODY_LIMIT
 
 
 def language_of_path(path: str) -> str:

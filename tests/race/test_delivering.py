@@ -9,9 +9,9 @@ from django.db import IntegrityError, transaction
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
 from cardshop.shops.models import Shop
-from inventory import card_keys, imports
+from inventory import card_keys
 from inventory.card_keys import BlindIndex, keyring, locked_blind_index, pick_keys
-from inventory.imports import import_keys
+from inventory.imports import import_keys, small
 from inventory.models import CardKey, IndexKey, Variant
 from orders.models import DeliveredKey, Order
 from orders.services import contact, delivery
@@ -215,8 +215,8 @@ def blind_index_unlocked(shop: Shop) -> BlindIndex:
 
 
 def test_where_the_import_forgets_its_lock_the_constraint_still_refuses(monkeypatch):
-    monkeypatch.setattr(imports, "locked_blind_index", blind_index_unlocked)
-    linger(monkeypatch, "inventory.imports.keyring")
+    monkeypatch.setattr(small, "locked_blind_index", blind_index_unlocked)
+    linger(monkeypatch, "inventory.imports.storing.keyring")
 
     outcomes = import_the_same_keys_twice_at_once()
 
@@ -226,8 +226,8 @@ def test_where_the_import_forgets_its_lock_the_constraint_still_refuses(monkeypa
 
 
 def test_control_without_lock_and_constraint_every_key_is_for_sale_twice(monkeypatch):
-    monkeypatch.setattr(imports, "locked_blind_index", blind_index_unlocked)
-    linger(monkeypatch, "inventory.imports.keyring")
+    monkeypatch.setattr(small, "locked_blind_index", blind_index_unlocked)
+    linger(monkeypatch, "inventory.imports.storing.keyring")
 
     with without_constraint(CardKey, "cardkey_once_per_shop"):
         import_the_same_keys_twice_at_once()
