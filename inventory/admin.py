@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest
+from django.utils.timezone import localdate
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
@@ -16,6 +17,7 @@ from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
+from inventory.expiry import expiry_in_words
 from inventory.key_import_page import key_import_page
 from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
 from inventory.releases import release_more
@@ -183,11 +185,11 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
 
 @admin.register(Stock)
 class StockAdmin(ReadOnlyAdmin):
-    list_display = ["variant", "pool", "total", "released", "claimed", "free"]
+    list_display = ["variant", "pool", "total", "released", "claimed", "free", "short"]
     list_filter = ["pool", "shop"]
     list_select_related = ["variant__product"]
     search_fields = ["variant__code", "variant__name", "variant__product__name"]
-    fields = ["shop", "variant", "pool", "total", "released", "claimed", "free"]
+    fields = ["shop", "variant", "pool", "total", "released", "claimed", "free", "short"]
     ordering = ["pk"]
 
     @admin.display(description=_("free"))
@@ -197,13 +199,36 @@ class StockAdmin(ReadOnlyAdmin):
 
 @admin.register(KeyBatch)
 class KeyBatchAdmin(ReadOnlyAdmin):
-    list_display = ["imported_at", "variant", "imported", "duplicates", "refused", "imported_by", "note"]
+    list_display = [
+        "imported_at",
+        "variant",
+        "imported",
+        "good_until",
+        "duplicates",
+        "refused",
+        "imported_by",
+        "note",
+    ]
     list_filter = ["shop", ("variant", AutocompleteSelectFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product"]
     search_fields = ["note", "variant__code", "variant__name", "variant__product__name"]
-    fields = ["shop", "variant", "note", "imported_by", "imported_at", "imported", "duplicates", "refused"]
+    fields = [
+        "shop",
+        "variant",
+        "note",
+        "good_until",
+        "imported_by",
+        "imported_at",
+        "imported",
+        "duplicates",
+        "refused",
+    ]
     actions_list = ["import_keys"]
+
+    @admin.display(description=_("good until"), ordering="expires_on")
+    def good_until(self, batch: KeyBatch) -> str:
+        return expiry_in_words(batch.expires_on, localdate())
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("inventory.add_keybatch")

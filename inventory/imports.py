@@ -7,14 +7,15 @@ from itertools import islice
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.crypto import keyring
 from cardshop.common.errors import Invalid
+from cardshop.outbox.services import promise
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.card_keys import BlindIndex, context_of, fingerprints_in_use, locked_blind_index
 from inventory.models import CardKey, KeyBatch, Stock, Variant
+from inventory.stock.supply import count_in
 
 MAX_SECRET_BYTES = 2000
 _CHUNK = 1000
@@ -68,7 +69,7 @@ def import_keys(
         duplicates=len(report.duplicate_lines),
         refused=len(report.refused_lines),
     )
-    _count_in(variant, report.imported)
+    _count_in(variant, report.imported, now=now)
     forget_on_commit(variant.shop_id)
     return batch, report
 
@@ -114,12 +115,14 @@ def _import_chunk(
     report.imported += len(rows)
 
 
-def _count_in(variant: Variant, count: int) -> None:
+def _count_in(variant: Variant, count: int, *, now: datetime) -> None:
     stock, _created = Stock.objects.get_or_create(
         variant=variant, pool=Stock.PUBLIC, defaults={"shop": variant.shop}
     )
+    if stock.short:
+        promise("orders.serve_waiting", [variant.pk], shop_id=variant.shop_id, now=now)
     rows = Stock.objects.filter(pk=stock.pk)
     if Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists():
-        rows.update(total=F("total") + count, version=F("version") + 1)
+        count_in(rows, count, opened=0)
     else:
-        rows.update(total=F("total") + count, released=F("released") + count, version=F("version") + 1)
+        count_in(rows, count, opened=count)

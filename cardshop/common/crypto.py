@@ -53,27 +53,56 @@ class Keyring:
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt `plain` so that it opens only with the same `context`."""
-        name, data_key = self.active.encode(), AESGCM.generate_key(256)
-        wrap_nonce, nonce = os.urandom(_NONCE), os.urandom(_NONCE)
-        wrapped = AESGCM(self.keys[self.active]).encrypt(wrap_nonce, data_key, context)
-        ciphertext = AESGCM(data_key).encrypt(nonce, plain, context)
-        return bytes([_VERSION, len(name)]) + name + wrap_nonce + wrapped + nonce + ciphertext
+        data_key, nonce = AESGCM.generate_key(256), os.urandom(_NONCE)
+        return self._wrap(data_key, context) + nonce + AESGCM(data_key).encrypt(nonce, plain, context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """The plain bytes. Raises CannotOpen."""
-        if len(sealed) < 2 or sealed[0] != _VERSION:
+        data_key, rest = self._unwrap(sealed, context)
+        return _decrypt(data_key, rest, context)
+
+    def rewrap(self, sealed: bytes, context: bytes) -> bytes:
+        """The same ciphertext, its data key wrapped by the active key. Raises CannotOpen, also where the
+        ciphertext does not open: what is damaged must not look like new.
+        """
+        data_key, rest = self._unwrap(sealed, context)
+        _decrypt(data_key, rest, context)
+        return self._wrap(data_key, context) + rest
+
+    def _wrap(self, data_key: bytes, context: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        wrapped = AESGCM(self.keys[self.active]).encrypt(nonce, data_key, context)
+        return head_under(self.active) + nonce + wrapped
+
+    def _unwrap(self, sealed: bytes, context: bytes) -> tuple[bytes, bytes]:
+        """The data key, and what follows it. Raises CannotOpen."""
+        if not (name := key_id_of(sealed)):
             raise CannotOpen("not a sealed value")
-        rest = sealed[2 + sealed[1] :]
-        name = sealed[2 : 2 + sealed[1]].decode(errors="replace")
         if name not in self.keys:
             raise CannotOpen(f"sealed under key {name!r}, which CARD_KEY_KEK does not hold")
-        wrap_nonce, rest = rest[:_NONCE], rest[_NONCE:]
-        wrapped, rest = rest[:_WRAPPED], rest[_WRAPPED:]
-        try:
-            data_key = AESGCM(self.keys[name]).decrypt(wrap_nonce, wrapped, context)
-            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], context)
-        except (InvalidTag, ValueError) as error:
-            raise CannotOpen("altered, or sealed for another row") from error
+        rest = sealed[2 + sealed[1] :]
+        wrapped, rest = rest[: _NONCE + _WRAPPED], rest[_NONCE + _WRAPPED :]
+        return _decrypt(self.keys[name], wrapped, context), rest
+
+
+def head_under(key_id: str) -> bytes:
+    """What every value begins with that is sealed under this key-encryption key."""
+    name = key_id.encode()
+    return bytes([_VERSION, len(name)]) + name
+
+
+def key_id_of(sealed: bytes) -> str:
+    """Which key-encryption key the value was sealed under; empty for what is no sealed value."""
+    if len(sealed) < 2 or sealed[0] != _VERSION:
+        return ""
+    return sealed[2 : 2 + sealed[1]].decode(errors="replace")
+
+
+def _decrypt(key: bytes, nonce_and_text: bytes, context: bytes) -> bytes:
+    try:
+        return AESGCM(key).decrypt(nonce_and_text[:_NONCE], nonce_and_text[_NONCE:], context)
+    except (InvalidTag, ValueError) as error:
+        raise CannotOpen("altered, or sealed for another row") from error
 
 
 def keyring() -> Keyring:

@@ -204,6 +204,7 @@ CELERY_TASK_ROUTES = {
     "orders.mail_delivery": {"queue": "mail"},
     "orders.deliver_isolated": {"queue": "isolated"},
     "orders.mail_turn": {"queue": "mail"},
+    "orders.mail_replacement": {"queue": "mail"},
     "payments.mail_refund": {"queue": "mail"},
     "payments.mail_channel_changes": {"queue": "mail"},
     "payments.apply_notices": {"queue": "providers"},
@@ -244,6 +245,8 @@ CELERY_BEAT_SCHEDULE = {
         "payments.follow_refunds": 10,
         "payments.reconcile": 300,
         "orders.complete_delivered": 600,
+        "orders.serve_all_waiting": 300,
+        "inventory.void_expired_keys": 600,
     }.items()
 }
 
