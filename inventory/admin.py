@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
+from django.utils.timezone import localdate
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
@@ -24,6 +25,7 @@ from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.batch_page import left_out_lines, progress_numbers, progress_of
+from inventory.expiry import expiry_in_words
 from inventory.imports.undoing import NothingToUndo, begin_undo
 from inventory.key_import_page import key_import_page
 from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
@@ -192,11 +194,11 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
 
 @admin.register(Stock)
 class StockAdmin(ReadOnlyAdmin):
-    list_display = ["variant", "pool", "total", "released", "claimed", "free"]
+    list_display = ["variant", "pool", "total", "released", "claimed", "free", "short"]
     list_filter = ["pool", "shop"]
     list_select_related = ["variant__product"]
     search_fields = ["variant__code", "variant__name", "variant__product__name"]
-    fields = ["shop", "variant", "pool", "total", "released", "claimed", "free"]
+    fields = ["shop", "variant", "pool", "total", "released", "claimed", "free", "short"]
     ordering = ["pk"]
 
     @admin.display(description=_("free"))
@@ -214,7 +216,7 @@ class KeyBatchAdmin(ReadOnlyAdmin):
         "duplicates",
         "refused",
         "undone",
-        "expires_on",
+        "good_until",
         "imported_by",
         "note",
     ]
@@ -222,11 +224,15 @@ class KeyBatchAdmin(ReadOnlyAdmin):
     list_filter_submit = True
     list_select_related = ["variant__product"]
     search_fields = ["note", "variant__code", "variant__name", "variant__product__name"]
-    fields = ["shop", "variant", ("unit_cost", "expires_on"), "note", ("imported_by", "imported_at")]
-    readonly_fields = ["unit_cost"]
+    fields = ["shop", "variant", ("unit_cost", "good_until"), "note", ("imported_by", "imported_at")]
+    readonly_fields = ["unit_cost", "good_until"]
     actions_list = ["import_keys"]
     change_form_template = "admin/inventory/batch.html"
     change_form_outer_before_template = "admin/inventory/_batch_progress.html"
+
+    @admin.display(description=_("good until"), ordering="expires_on")
+    def good_until(self, batch: KeyBatch) -> str:
+        return expiry_in_words(batch.expires_on, localdate())
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("inventory.add_keybatch")

@@ -1,4 +1,4 @@
-"""One secret's life: sealed at import, compared by blind index, picked and opened at delivery."""
+"""One secret: sealed at import, compared by blind index, opened for its buyer."""
 
 import hmac
 import os
@@ -6,26 +6,21 @@ from collections.abc import Sequence
 from hashlib import sha256
 from uuid import UUID
 
-from django.db import connection
-
-from cardshop.common.crypto import keyring
+from cardshop.common.crypto import CannotOpen, key_id_of, keyring
 from cardshop.shops.models import Shop
-from inventory.errors import ShortPick
 from inventory.models import CardKey, CardKeyStatus, IndexKey
 
-PICK = """
-    WITH picked AS MATERIALIZED (
-        SELECT id FROM inventory_cardkey WHERE variant_id = %(variant)s AND status = 'available'
-        ORDER BY expires_on, id LIMIT %(quantity)s FOR UPDATE {skip_locked}
-    )
-    UPDATE inventory_cardkey AS card_key SET status = 'sold'
-    FROM picked WHERE card_key.id = picked.id
-    RETURNING card_key.id"""
+WITNESSES = 5  # keys on either side
 
 
 def context_of(uid: UUID, variant_id: int) -> bytes:
     """The additional authenticated data: this ciphertext opens in this row only."""
     return b"card-key:%s:%d" % (uid.bytes, variant_id)
+
+
+def index_context_of(shop_id: int) -> bytes:
+    """The same for the shop's index key."""
+    return b"index-key:%d" % shop_id
 
 
 def reveal(card_key: CardKey) -> str:
@@ -34,20 +29,27 @@ def reveal(card_key: CardKey) -> str:
     return keyring().open(bytes(card_key.sealed), context).decode()
 
 
-def pick_keys(*, variant_id: int, quantity: int, wait: bool = False) -> list[int]:
-    """Mark `quantity` free keys sold, oldest first; returns their ids in that order.
+def opens(card_key: CardKey) -> bool:
+    """Whether the secret can be had at all."""
+    try:
+        reveal(card_key)
+    except CannotOpen:
+        return False
+    return True
 
-    Keys locked by other deliveries are skipped, so a pick can fall short although the counter
-    promised enough: then ShortPick is raised and the caller's transaction must roll back.
-    With `wait`, under the Stock's lock, nothing is skipped: a shortage seen then is real.
+
+def is_damaged(card_key: CardKey) -> bool:
+    """Of a key that does not open: others of its batch, sealed under the same key-encryption key, do.
+
+    So it is the row that is wrong. Where none of them does, the key-encryption key may be.
     """
-    sql = PICK.format(skip_locked="" if wait else "SKIP LOCKED")
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"variant": variant_id, "quantity": quantity})
-        ids = sorted(row[0] for row in cursor.fetchall())
-    if len(ids) < quantity:
-        raise ShortPick(f"variant {variant_id}: {quantity} wanted, {len(ids)} picked")
-    return ids
+    of_batch = CardKey.objects.filter(batch=card_key.batch_id)
+    nearest = [
+        *of_batch.filter(pk__gt=card_key.pk).order_by("pk")[:WITNESSES],
+        *of_batch.filter(pk__lt=card_key.pk).order_by("-pk")[:WITNESSES],
+    ]
+    sealed_under = key_id_of(bytes(card_key.sealed))
+    return any(sealed_under in ("", key_id_of(bytes(other.sealed))) and opens(other) for other in nearest)
 
 
 class BlindIndex:
@@ -62,7 +64,7 @@ class BlindIndex:
 
 def locked_blind_index(shop: Shop) -> BlindIndex:
     """The shop's blind index, its row locked until commit: a shop's imports go one at a time."""
-    context = b"index-key:%d" % shop.pk
+    context = index_context_of(shop.pk)
     draft = IndexKey(shop=shop, sealed=keyring().seal(os.urandom(32), context))
     IndexKey.objects.bulk_create([draft], ignore_conflicts=True)
     row = IndexKey.objects.select_for_update(no_key=True).get(shop=shop)

@@ -6,12 +6,13 @@ from cardshop.common.invariants import Check
 CHECKS = [
     Check(
         "inventory.total_counts_keys",
-        """SELECT 'variant ' || variant_id || ': total ' || sum(total) || ', keys ' || max(keys)
+        """SELECT 'variant ' || variant_id || ': total ' || sum(total) || ', short ' || sum(short)
+                  || ', keys ' || max(keys)
            FROM inventory_stock JOIN LATERAL (
                SELECT count(*) AS keys FROM inventory_cardkey AS card_key
                WHERE card_key.variant_id = inventory_stock.variant_id AND status <> 'void'
            ) AS counted ON true
-           WHERE total IS NOT NULL GROUP BY variant_id HAVING sum(total) <> max(keys)""",
+           WHERE total IS NOT NULL GROUP BY variant_id HAVING sum(total) - sum(short) <> max(keys)""",
     ),
     Check(
         "inventory.keys_have_stock",

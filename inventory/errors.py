@@ -22,3 +22,7 @@ class StockBusy(DomainError):
 
 class ShortPick(Exception):
     """Fewer free keys could be locked than the counter promised; others may hold them for a moment."""
+
+
+class KeysDoNotOpen(ShortPick):
+    """There are keys, but too few of them open: CARD_KEY_KEK is wrong or lacks a key, or rows are damaged."""

@@ -159,8 +159,9 @@ class Stock(models.Model):
     """How many of a variant there are, in a pool: `public`, or one set aside.
 
     `total`: keys that are not void. `released`: what is open for sale so far. `claimed`: held and
-    sold together; a sale does not touch it again, only a release does. Its own row, so that hot
-    updates never rewrite the catalogue. Every write is relative and raises `version`.
+    sold together; a sale does not touch it again, only a release does. `short`: how many of those have lost
+    their key, which was withdrawn. Its own row, so that hot updates never rewrite the catalogue. Every
+    write is relative and raises `version`.
     """
 
     PUBLIC = "public"
@@ -171,6 +172,7 @@ class Stock(models.Model):
     total = models.BigIntegerField(_("total"), null=True, default=0)
     released = models.BigIntegerField(_("released"), null=True, default=0)
     claimed = models.BigIntegerField(_("claimed"), default=0)
+    short = models.BigIntegerField(_("short of keys"), default=0, db_default=0)
     version = models.BigIntegerField(_("version"), default=0)
 
     class Meta:
@@ -184,6 +186,11 @@ class Stock(models.Model):
                 & (Q(released=None) | Q(released__gte=F("claimed")))
                 & (Q(total=None) | Q(total__gte=F("released"))),
                 name="stock_never_oversold",
+            ),
+            # While an order waits for a key, nothing is for sale.
+            models.CheckConstraint(
+                condition=Q(short=0) | Q(short__gte=0, short__lte=F("claimed"), total=F("claimed")),
+                name="stock_short_first",
             ),
         ]
 
@@ -370,11 +377,18 @@ class CardKeyStatus(models.TextChoices):
     VOID = "void", _("void")
 
 
+class VoidBecause(models.TextChoices):
+    EXPIRED = "expired", _("expired")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+    REPLACED = "replaced", _("replaced by another")
+    DAMAGED = "damaged", _("damaged")
+
+
 class CardKey(models.Model):
     """One secret, encrypted. It opens only with its own `uid` and variant as context.
 
     `fingerprint` is the keyed blind index: equal secrets of a shop have equal fingerprints. `expires_on`
-    is the batch's, so that one index finds the keys that expire first.
+    is the batch's, so that one index finds the keys that expire first. What is void stays void.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
@@ -383,6 +397,9 @@ class CardKey(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, editable=False)
     status = models.CharField(
         _("status"), max_length=10, choices=CardKeyStatus, default=CardKeyStatus.AVAILABLE
+    )
+    void_because = models.CharField(
+        _("void because"), max_length=10, choices=VoidBecause, blank=True, default="", db_default=""
     )
     sealed = models.BinaryField(editable=False)
     fingerprint = models.BinaryField(max_length=32, editable=False)

@@ -1,14 +1,19 @@
 """What comes into stock and leaves it, and what of it is open for sale."""
 
+from datetime import datetime
+
 from django.db.models import F, QuerySet
 
 from cardshop.common.locks import lock_rows
+from cardshop.outbox.services import promise
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.models import Stock, Variant
+from inventory.stock.supply import count_in
 
 
-def add_to_stock(variant: Variant, count: int) -> None:
-    """Count `count` new keys in, and open them for sale unless the variant is sold in waves.
+def add_to_stock(variant: Variant, count: int, *, now: datetime) -> None:
+    """Count `count` new keys in, and open them for sale unless the variant is sold in waves. Whoever was
+    short of a key is served first.
 
     Call it last in the transaction that stores them: from here on every sale of the variant waits for
     its end. Whether there are waves is read under the lock, so that nobody who turns them off meanwhile
@@ -17,10 +22,9 @@ def add_to_stock(variant: Variant, count: int) -> None:
     Stock.objects.get_or_create(variant=variant, pool=Stock.PUBLIC, defaults={"shop_id": variant.shop_id})
     ((stock,),) = lock_rows(_public(variant.pk))
     in_waves = Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists()
-    opened = 0 if in_waves else count
-    Stock.objects.filter(pk=stock.pk).update(
-        total=F("total") + count, released=F("released") + opened, version=F("version") + 1
-    )
+    if stock.short:
+        promise("orders.serve_waiting", [variant.pk], shop_id=variant.shop_id, now=now)
+    count_in(Stock.objects.filter(pk=stock.pk), count, opened=0 if in_waves else count)
     forget_on_commit(variant.shop_id)
 
 

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
+from inventory import withdrawing
 from inventory.imports import running, spool, undoing
 
 # One at a time, each for a good while and then to the end of a chunk.
@@ -25,3 +26,8 @@ def undo_imports() -> None:
 @shared_task(name="inventory.sweep_uploads")
 def sweep_uploads() -> None:
     spool.sweep_orphans(db_now())
+
+
+@shared_task(name="inventory.void_expired_keys")
+def void_expired_keys() -> None:
+    withdrawing.void_expired_keys(db_now())

@@ -164,7 +164,7 @@ CHECKS = [
                ) + least(total - released, (
                    SELECT coalesce(sum(quantity), 0) FROM orders_wave
                    WHERE sale_id = sale.id AND released_at IS NULL
-               )) AS within_reach
+               )) - short AS within_reach
            ) AS still
            JOIN orders_ticket AS ticket ON ticket.variant_id = sale.variant_id
              AND ticket.status = 'waiting' AND ticket.quantity > within_reach

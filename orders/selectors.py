@@ -3,12 +3,15 @@
 import structlog
 from django.db import connection
 
+from cardshop.common.crypto import CannotOpen
 from cardshop.common.errors import NotHere
 from cardshop.common.rows import columns, instance, width
 from cardshop.shops.models import Shop
 from inventory.card_keys import reveal
 from inventory.models import CardKey
 from orders.models import Order, OrderItem
+
+logger = structlog.get_logger(__name__)
 
 _BY_TOKEN = "SELECT * FROM orders_order WHERE shop_id = %s AND token = %s"  # noqa: S105  no password
 _LINES = f"""
@@ -32,19 +35,33 @@ def order_by_token(shop: Shop, token: str) -> Order:
     return order
 
 
-def revealed_keys(order: Order) -> list[tuple[OrderItem, list[str]]]:
+class RevealedKeys(list[str]):
+    """Keys in clear. `closed` counts those that do not open: of them nothing is shown."""
+
+    closed = 0
+
+
+def revealed_keys(order: Order) -> list[tuple[OrderItem, RevealedKeys]]:
     """The lines with their keys in clear, in slot order: for the buyer's eyes only.
 
-    Empty lists before delivery. Raises CannotOpen when the encryption key is wrong or missing.
+    Empty lists before delivery.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LINES, [order.pk])
         rows = cursor.fetchall()
-    lines: dict[int, tuple[OrderItem, list[str]]] = {}
+    lines: dict[int, tuple[OrderItem, RevealedKeys]] = {}
     for row in rows:
         item, key = row[: width(OrderItem)], row[width(OrderItem) :]
         line = instance(OrderItem, item)
-        _, keys = lines.setdefault(line.pk, (line, []))
+        _, keys = lines.setdefault(line.pk, (line, RevealedKeys()))
         if key[0] is not None:
-            keys.append(reveal(instance(CardKey, key)))
+            _reveal_into(keys, instance(CardKey, key))
     return list(lines.values())
+
+
+def _reveal_into(keys: RevealedKeys, card_key: CardKey) -> None:
+    try:
+        keys.append(reveal(card_key))
+    except CannotOpen as error:
+        keys.closed += 1
+        logger.error("a delivered key does not open", row=card_key.pk, why=str(error))

@@ -6,8 +6,14 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
-from orders.services.delivery import complete_delivered_orders, deliver_orders
+from orders.services.delivery import (
+    complete_delivered_orders,
+    deliver_all_waiting,
+    deliver_orders,
+    deliver_waiting,
+)
 from orders.services.mail import mail_delivered_orders
+from orders.services.replacing import mail_replacements
 from orders.services.turn_mail import mail_turns
 
 # A mail server may take EMAIL_TIMEOUT for each of several steps, and several mails may have gone before
@@ -26,9 +32,24 @@ def deliver_isolated() -> None:
     drain("orders.deliver_isolated", deliver_orders, clock=db_now, batch=200)
 
 
+@shared_task(name="orders.serve_waiting")
+def deliver_those_who_waited() -> None:
+    drain("orders.serve_waiting", deliver_waiting, clock=db_now, batch=20)
+
+
+@shared_task(name="orders.serve_all_waiting")
+def deliver_whoever_waited() -> None:
+    deliver_all_waiting(db_now())
+
+
 @shared_task(name="orders.mail_delivery")
 def mail_deliveries() -> None:
     drain("orders.mail_delivery", mail_delivered_orders, clock=db_now, batch=20, lease=MAIL_LEASE)
+
+
+@shared_task(name="orders.mail_replacement")
+def mail_replacement() -> None:
+    drain("orders.mail_replacement", mail_replacements, clock=db_now, batch=20, lease=MAIL_LEASE)
 
 
 @shared_task(name="orders.complete_delivered")

@@ -18,6 +18,7 @@ from payments.services import (
     reconciling,
     refund_mail,
     refund_sending,
+    shortage,
 )
 from payments.states import Source
 
@@ -78,6 +79,11 @@ def mail_channel_changes() -> None:
 @shared_task(name="payments.close_due_orders")
 def close_due_orders() -> None:
     closing.close_due_orders(db_now())
+
+
+@shared_task(name="payments.cover_shortage")
+def cover_shortage() -> None:
+    drain("payments.cover_shortage", shortage.cover_shortage, clock=db_now, batch=1)
 
 
 @shared_task(name="payments.poll_attempts")

@@ -1,7 +1,7 @@
 """Plain functions that make what a test starts from."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 
 from cardshop.common.clock import db_now
@@ -59,10 +59,10 @@ def make_variant(
     return variant
 
 
-def stock_up(variant: Variant, count: int) -> list[str]:
+def stock_up(variant: Variant, count: int, *, expires_on: date | None = None) -> list[str]:
     """Import `count` fresh keys; returns them in clear."""
     fresh = [f"KEY-{secrets.token_hex(8)}" for _ in range(count)]
-    import_keys(variant=variant, lines=fresh, imported_by="test", now=NOON)
+    import_keys(variant=variant, lines=fresh, imported_by="test", expires_on=expires_on, now=NOON)
     return fresh
 
 

@@ -64,8 +64,7 @@ class Keyring:
         The randomness for all of them is asked of the kernel at once, which is most of what makes this
         quicker than one by one.
         """
-        name = self.active.encode()
-        head = bytes([_VERSION, len(name)]) + name
+        head = head_under(self.active)
         wrap, random = self._wrapping.encrypt, memoryview(os.urandom(_RANDOM * len(values)))
         sealed = []
         for at, (plain, context) in enumerate(values):
@@ -82,19 +81,51 @@ class Keyring:
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """The plain bytes. Raises CannotOpen."""
-        if len(sealed) < 2 or sealed[0] != _VERSION:
+        data_key, rest = self._unwrap(sealed, context)
+        return _decrypt(data_key, rest, context)
+
+    def rewrap(self, sealed: bytes, context: bytes) -> bytes:
+        """The same ciphertext, its data key wrapped by the active key. Raises CannotOpen, also where the
+        ciphertext does not open: what is damaged must not look like new.
+        """
+        data_key, rest = self._unwrap(sealed, context)
+        _decrypt(data_key, rest, context)
+        return self._wrap(data_key, context) + rest
+
+    def _wrap(self, data_key: bytes, context: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        wrapped = self._wrapping.encrypt(nonce, data_key, context)
+        return head_under(self.active) + nonce + wrapped
+
+    def _unwrap(self, sealed: bytes, context: bytes) -> tuple[bytes, bytes]:
+        """The data key, and what follows it. Raises CannotOpen."""
+        if not (name := key_id_of(sealed)):
             raise CannotOpen("not a sealed value")
-        rest = sealed[2 + sealed[1] :]
-        name = sealed[2 : 2 + sealed[1]].decode(errors="replace")
         if name not in self.keys:
             raise CannotOpen(f"sealed under key {name!r}, which CARD_KEY_KEK does not hold")
-        wrap_nonce, rest = rest[:_NONCE], rest[_NONCE:]
-        wrapped, rest = rest[:_WRAPPED], rest[_WRAPPED:]
-        try:
-            data_key = AESGCM(self.keys[name]).decrypt(wrap_nonce, wrapped, context)
-            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], context)
-        except (InvalidTag, ValueError) as error:
-            raise CannotOpen("altered, or sealed for another row") from error
+        rest = sealed[2 + sealed[1] :]
+        wrapped, rest = rest[: _NONCE + _WRAPPED], rest[_NONCE + _WRAPPED :]
+        return _decrypt(self.keys[name], wrapped, context), rest
+
+
+def head_under(key_id: str) -> bytes:
+    """What every value begins with that is sealed under this key-encryption key."""
+    name = key_id.encode()
+    return bytes([_VERSION, len(name)]) + name
+
+
+def key_id_of(sealed: bytes) -> str:
+    """Which key-encryption key the value was sealed under; empty for what is no sealed value."""
+    if len(sealed) < 2 or sealed[0] != _VERSION:
+        return ""
+    return sealed[2 : 2 + sealed[1]].decode(errors="replace")
+
+
+def _decrypt(key: bytes, nonce_and_text: bytes, context: bytes) -> bytes:
+    try:
+        return AESGCM(key).decrypt(nonce_and_text[:_NONCE], nonce_and_text[_NONCE:], context)
+    except (InvalidTag, ValueError) as error:
+        raise CannotOpen("altered, or sealed for another row") from error
 
 
 def keyring() -> Keyring:

@@ -30,7 +30,9 @@ BEHIND, TOO_FAR_BEHIND = 60, 600  # seconds that anything else waits
 TASKS = {
     "orders.deliver": gettext_lazy("Handing over keys"),
     "orders.deliver_isolated": gettext_lazy("Handing over keys, isolated variants"),
+    "orders.serve_waiting": gettext_lazy("Handing over keys that were waited for"),
     "orders.mail_delivery": gettext_lazy("Mailing that the keys are there"),
+    "orders.mail_replacement": gettext_lazy("Mailing about replaced keys"),
     "orders.mail_turn": gettext_lazy("Mailing that it is one's turn"),
     "inventory.import_keys": gettext_lazy("Importing keys"),
     "inventory.undo_imports": gettext_lazy("Undoing imports"),
@@ -38,6 +40,7 @@ TASKS = {
     "payments.settle_receipts": gettext_lazy("Deciding what money is for"),
     "payments.finish_closing": gettext_lazy("Ending unpaid orders"),
     "payments.call_off_attempts": gettext_lazy("Calling payments off"),
+    "payments.cover_shortage": gettext_lazy("Making up for withdrawn keys"),
     "payments.send_refunds": gettext_lazy("Sending refunds"),
     "payments.mail_refund": gettext_lazy("Mailing about refunds"),
     "payments.mail_channel_changes": gettext_lazy("Mailing about changed ways to pay"),

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from cardshop.common.invariants import Check
+from cardshop.operations import sealed_values
 from cardshop.outbox.checks import CHECKS as OUTBOX_CHECKS
 from inventory.checks import CHECKS as INVENTORY_CHECKS
 from orders.checks import CHECKS as ORDER_CHECKS
@@ -16,6 +17,7 @@ from payments.ledgers import ledger_differences
 
 CHECKS = [*INVENTORY_CHECKS, *ORDER_CHECKS, *PAYMENT_CHECKS, *OUTBOX_CHECKS]
 LEDGER = "payments.ledgers_agree"
+SEALED = "sealed_values_open"
 GRACE = "60 seconds"
 SECOND_LOOK_AFTER = 3.0
 # Enough for the second look to compare; more than that is one catastrophe and not many findings.
@@ -45,7 +47,7 @@ def verify(*, settled: bool, sleep: Callable[[float], None] = time.sleep) -> lis
         sleep(SECOND_LOOK_AFTER)
         second_look = [*_snapshot(drains, grace), _ledger(settled)]
         moving = [_still(first, second) for first, second in zip(moving, second_look, strict=True)]
-    return [*results, *moving]
+    return [*results, Result(SEALED, list(sealed_values.findings())), *moving]
 
 
 def _snapshot(checks: Iterable[Check], grace: str) -> list[Result]:

@@ -214,6 +214,7 @@ CELERY_TASK_ROUTES = {
     "orders.mail_delivery": {"queue": "mail"},
     "orders.deliver_isolated": {"queue": "isolated"},
     "orders.mail_turn": {"queue": "mail"},
+    "orders.mail_replacement": {"queue": "mail"},
     "payments.mail_refund": {"queue": "mail"},
     "payments.mail_channel_changes": {"queue": "mail"},
     # Minutes of work, of which nobody waits for the end.
@@ -259,6 +260,8 @@ CELERY_BEAT_SCHEDULE = {
         "payments.reconcile": 300,
         "orders.complete_delivered": 600,
         "inventory.sweep_uploads": 600,
+        "orders.serve_all_waiting": 300,
+        "inventory.void_expired_keys": 600,
     }.items()
 }
 

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from django.db import transaction
 from django.db.models import F
 
+from cardshop.common.clock import db_now
 from cardshop.common.crypto import CannotOpen
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
@@ -181,7 +182,7 @@ def _import_chunk(upload: KeyUpload, batch: KeyBatch, chunk: Chunk) -> bool:
     else:
         KeyUpload.objects.filter(pk=upload.pk).update(position=chunk.ends)
     if stored.imported:
-        add_to_stock(batch.variant, stored.imported)
+        add_to_stock(batch.variant, stored.imported, now=db_now())
     return True
 
 

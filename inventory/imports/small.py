@@ -68,7 +68,7 @@ def import_keys(
         duplicates=len(report.duplicate_lines),
         refused=len(report.refused_lines),
     )
-    add_to_stock(variant, report.imported)
+    add_to_stock(variant, report.imported, now=now)
     return batch, report
 
 

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from inventory.models import Stock
 from inventory.stock import optimistic, pessimistic, prededuct
-from inventory.stock.counter import add
+from inventory.stock.supply import give_back
 
 
 class Claim(Protocol):
@@ -41,4 +41,4 @@ def claim(*, variant_id: int, quantity: int, pool: str = Stock.PUBLIC) -> int:
 
 def release(*, stock_id: int, quantity: int) -> None:
     """Give back what was claimed, by any strategy. The CHECK refuses to give back more than that."""
-    add(Stock.objects.filter(pk=stock_id), -quantity)
+    give_back(Stock.objects.filter(pk=stock_id), quantity)

@@ -4,9 +4,10 @@ import pytest
 from django.db import connection
 
 from cardshop.common.errors import Invalid
-from inventory.card_keys import pick_keys, reveal
+from inventory.card_keys import reveal
 from inventory.imports import MAX_SECRET_BYTES, import_keys
 from inventory.models import CardKey, KeyBatch
+from inventory.picking import pick_keys
 from tests.factories import NOON, counters, make_shop, make_variant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,6 +87,6 @@ def test_keys_are_picked_oldest_first():
     variant = make_variant()
     bring_in(variant, "C", "A", "B")
 
-    picked = pick_keys(variant_id=variant.pk, quantity=2)
+    picked = pick_keys(variant_id=variant.pk, quantity=2, now=NOON)
 
     assert [reveal(CardKey.objects.get(pk=pk)) for pk in picked] == ["C", "A"]

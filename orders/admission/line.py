@@ -21,7 +21,7 @@ from orders.states import TicketStatus
 PORTION = 500
 Thing = TypeVar("Thing")
 STAND = """
-    SELECT stock.released, stock.total, stock.claimed, line.units, line.most,
+    SELECT stock.released, stock.total, stock.claimed, stock.short, line.units, line.most,
         (SELECT coalesce(sum(quantity), 0) FROM orders_reservation
          WHERE stock_id = stock.id AND status = 'held'),
         (SELECT coalesce(sum(quantity), 0) FROM orders_wave
@@ -34,7 +34,7 @@ STAND = """
 
 @dataclass(frozen=True)
 class Stand:
-    """Where a variant stands, in units: free, in line, held unpaid, in waves to come.
+    """Where a variant stands, in units: free, in line, held unpaid, in waves to come, claimed without a key.
 
     `most_wanted` is what the largest ticket in line waits for. For limits and display, never to sell by.
     """
@@ -46,6 +46,7 @@ class Stand:
     line_cap: int
     unpaid: int
     to_come: int
+    short: int
 
     @property
     def room(self) -> int:
@@ -59,7 +60,7 @@ class Stand:
     @property
     def within_reach(self) -> int:
         """All that somebody in line can still get, and so the most that one of them can."""
-        return self.free + self.unpaid + self.to_come
+        return max(0, self.free + self.unpaid + self.to_come - self.short)
 
     @property
     def is_over(self) -> bool:
@@ -75,7 +76,7 @@ def stand(sale: Sale) -> Stand:
     """Read without locks, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(STAND, {"sale": sale.pk, "variant": sale.variant_id})
-        released, total, claimed, waiting, most_wanted, unpaid, planned = cursor.fetchone()
+        released, total, claimed, short, waiting, most_wanted, unpaid, planned = cursor.fetchone()
     if released is None:
         free = cap = UNBOUNDED
         to_come = 0
@@ -84,7 +85,7 @@ def stand(sale: Sale) -> Stand:
         to_come = min(int(planned), total - released)
     if sale.line_cap is not None:
         cap = sale.line_cap
-    return Stand(free, claimed, int(waiting), most_wanted, cap, int(unpaid), to_come)
+    return Stand(free, claimed, int(waiting), most_wanted, cap, int(unpaid), to_come, short)
 
 
 def waiting_tickets(sale: Sale) -> QuerySet[Ticket]:

@@ -5,17 +5,20 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise_all
-from inventory.card_keys import pick_keys
-from inventory.errors import ShortPick
+from inventory.errors import KeysDoNotOpen, ShortPick
 from inventory.models import Stock
+from inventory.picking import pick_keys, pick_with_care
 from orders.models import DeliveredKey, Order, OrderItem
 from orders.services.transitions import SYSTEM, ask_for_attention, note, transition_all
 from orders.states import ItemStatus, OrderStatus
 
 SHORT_OF_KEYS = "paid, but there are fewer keys than the counter promised: import keys, then deliver"
+DO_NOT_OPEN = "paid, but its keys cannot be opened: put CARD_KEY_KEK right or import others, then deliver"
+DAMAGED = "delivered, but a damaged key was found on the way and withdrawn: look at its batch"
 HANDED_OVER = "keys handed over"
 
 
@@ -25,7 +28,7 @@ def deliver_orders(order_ids: list[int], now: datetime) -> None:
 
     Raises ShortPick when several orders were asked for and keys ran short for a moment: nothing was
     delivered, ask for them one by one. A single order waits its turn under the Stock lock instead,
-    and a shortage seen there is real: the order is put before a person.
+    and a shortage seen there is real: the order is put before a person. So it is where keys do not open.
     """
     try:
         _deliver(order_ids, now, alone=False)
@@ -34,17 +37,36 @@ def deliver_orders(order_ids: list[int], now: datetime) -> None:
             raise
         try:
             _deliver(order_ids, now, alone=True)
-        except ShortPick:
-            _put_before_person(order_ids[0], now)
+        except ShortPick as short:
+            why = DO_NOT_OPEN if isinstance(short, KeysDoNotOpen) else SHORT_OF_KEYS
+            _put_before_person(order_ids[0], why, now)
+
+
+def deliver_waiting(variant_ids: list[int], now: datetime) -> None:
+    """Keys have come: try again what was put before a person, since there were none of these variants."""
+    waiting = Order.objects.filter(attention__in=[SHORT_OF_KEYS, DO_NOT_OPEN], items__variant__in=variant_ids)
+    _deliver_again(waiting, now)
+
+
+def deliver_all_waiting(now: datetime) -> None:
+    """The same for all variants: keys may have come back, or the encryption key have been put right."""
+    _deliver_again(Order.objects.filter(attention__in=[SHORT_OF_KEYS, DO_NOT_OPEN]), now)
 
 
 @transaction.atomic(durable=True)
-def _put_before_person(order_id: int, now: datetime) -> None:
+def _deliver_again(orders: QuerySet[Order], now: datetime) -> None:
+    paid = orders.filter(status=OrderStatus.PAID, items__status=ItemStatus.OPEN).order_by("pk")
+    promise_all("orders.deliver", dict(paid.values_list("pk", "shop")), now=now)
+
+
+@transaction.atomic(durable=True)
+def _put_before_person(order_id: int, why: str, now: datetime) -> None:
     """Unless another worker has found keys for it meanwhile."""
     (orders,) = lock_rows(Order.objects.filter(pk=order_id, status=OrderStatus.PAID))
     for order in orders:
-        if OrderItem.objects.filter(order=order, status=ItemStatus.OPEN).exists():
-            ask_for_attention(order, SHORT_OF_KEYS, now=now)
+        is_open = OrderItem.objects.filter(order=order, status=ItemStatus.OPEN).exists()
+        if is_open and order.attention != why:
+            ask_for_attention(order, why, now=now)
 
 
 @transaction.atomic(durable=True)
@@ -54,9 +76,7 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     lines = OrderItem.objects.filter(order__in=paid, status__in=[ItemStatus.OPEN, ItemStatus.REFUNDING])
     unsettled = list(lines.order_by("pk"))
     items = [item for item in unsettled if item.status == ItemStatus.OPEN]
-    if alone:
-        lock_rows(Stock.objects.filter(variant__in=[item.variant_id for item in items]))
-    _hand_over(items, now, wait=alone)
+    damaged = _hand_over_with_care(items, now) if alone else _hand_over(items, now)
     OrderItem.objects.filter(pk__in=[item.pk for item in items]).update(status=ItemStatus.DELIVERED)
     # Should the refund of a line fail, that line is still to be delivered: until then its order stays paid.
     refunding = {item.order_id for item in unsettled if item.status == ItemStatus.REFUNDING}
@@ -74,19 +94,46 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
         if order.pk in refunding & served:
             Order.objects.filter(pk=order.pk).update(delivered_at=now, attention="")
             note(order, reason=HANDED_OVER, actor=SYSTEM, now=now)
+        if damaged:
+            ask_for_attention(order, DAMAGED, now=now)
     promise_all(
         "orders.mail_delivery", {order.pk: order.shop_id for order in paid if order.pk in served}, now=now
     )
 
 
-def _hand_over(items: list[OrderItem], now: datetime, *, wait: bool) -> None:
+def _hand_over(items: list[OrderItem], now: datetime) -> int:
+    picked = {
+        variant_id: pick_keys(variant_id=variant_id, quantity=quantity, now=now)
+        for variant_id, quantity in sorted(_wanted(items).items())
+    }
+    _note_delivered(items, picked, now)
+    return 0
+
+
+def _hand_over_with_care(items: list[OrderItem], now: datetime) -> int:
+    """Under the Stocks' locks; returns how many damaged keys were found on the way."""
+    wanted = _wanted(items)
+    (stocks,) = lock_rows(Stock.objects.filter(variant__in=wanted))
+    picked, damaged = {}, 0
+    for stock in (stock for stock in stocks if stock.pool == Stock.PUBLIC):
+        picked[stock.variant_id], found = pick_with_care(
+            stock=stock, quantity=wanted[stock.variant_id], now=now
+        )
+        damaged += found
+    _note_delivered(items, picked, now)
+    return damaged
+
+
+def _wanted(items: list[OrderItem]) -> dict[int, int]:
+    """Units by variant."""
     wanted: dict[int, int] = defaultdict(int)
     for item in items:
         wanted[item.variant_id] += item.quantity
-    picked = {
-        variant_id: iter(pick_keys(variant_id=variant_id, quantity=quantity, wait=wait))
-        for variant_id, quantity in sorted(wanted.items())
-    }
+    return wanted
+
+
+def _note_delivered(items: list[OrderItem], keys: dict[int, list[int]], now: datetime) -> None:
+    picked = {variant_id: iter(ids) for variant_id, ids in keys.items()}
     DeliveredKey.objects.bulk_create(
         DeliveredKey(item=item, slot=slot, card_key_id=next(picked[item.variant_id]), delivered_at=now)
         for item in items

@@ -24,8 +24,8 @@ from cardshop.common.links import absolute_url
 from cardshop.common.templatetags.shopfront import localized
 from cardshop.outbox.services import Failures, NotReached
 from orders.metrics import mails
-from orders.models import Order
-from orders.selectors import revealed_keys
+from orders.models import Order, OrderItem
+from orders.selectors import RevealedKeys, revealed_keys
 
 logger = structlog.get_logger(__name__)
 
@@ -116,5 +116,11 @@ def _message(order: Order) -> EmailMessage:
         order,
         subject=_("Your keys from %(shop)s, order %(number)s"),
         template="mail/delivered.txt",
-        context={"lines": revealed_keys(order) if order.shop.mail_plain_keys else None},
+        context={"lines": _plain_keys(order)},
     )
+
+
+def _plain_keys(order: Order) -> list[tuple[OrderItem, RevealedKeys]] | None:
+    """All of them or none: of keys that do not open the page has more to say."""
+    lines = revealed_keys(order) if order.shop.mail_plain_keys else []
+    return None if any(keys.closed for _item, keys in lines) else lines

@@ -30,7 +30,7 @@ def test_a_real_shortage_puts_the_order_before_a_person(paid_order):
 def test_an_order_that_another_worker_has_delivered_meanwhile_is_left_alone(paid_order):
     deliver_orders([paid_order.pk], db_now())
 
-    subject._put_before_person(paid_order.pk, db_now())
+    subject._put_before_person(paid_order.pk, SHORT_OF_KEYS, db_now())
 
     paid_order.refresh_from_db()
     assert (paid_order.status, paid_order.attention) == ("delivered", "")

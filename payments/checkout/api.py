@@ -13,8 +13,9 @@ from cardshop.shops.middleware import shop_of
 from orders.api import BuyerApiView
 from orders.inputs import ContactInput
 from orders.models import Order
-from orders.selectors import order_by_token, revealed_keys
+from orders.selectors import order_by_token
 from orders.services.contact import correct_contact
+from orders.services.revealing import keys_for_buyer
 from payments.checkout.cancelling import cancel_order
 from payments.checkout.inputs import PayInput
 from payments.checkout.pages import OrderState, order_state
@@ -71,6 +72,9 @@ KeysOut = inline_serializer(
                 "product": serializers.CharField(),
                 "variant": serializers.CharField(),
                 "keys": serializers.ListField(child=serializers.CharField()),
+                "closed": serializers.IntegerField(
+                    help_text="Keys that cannot be shown at the moment. The shop has been told."
+                ),
             },
             many=True,
         )
@@ -202,7 +206,8 @@ def described_keys(order: Order) -> dict[str, object]:
                 "product": localized(item, "product_name"),
                 "variant": localized(item, "variant_name"),
                 "keys": keys,
+                "closed": keys.closed,
             }
-            for item, keys in revealed_keys(order)
+            for item, keys in keys_for_buyer(order, now=db_now())
         ]
     }

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
 from orders.models import Order
+from orders.services.revealing import CLOSED, closed_keys, keys_for_buyer
 from orders.states import OrderStatus
 from payments.checkout.helping import deliver_again
 from payments.checkout.reasons import in_words
@@ -30,6 +33,11 @@ LISTED = 100
 class Moved(DomainError):
     code = "moved"
     message = NothingWaits.message
+
+
+class StillClosed(DomainError):
+    code = "still_closed"
+    message = _lazy("They still do not open.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ def waiting() -> Iterator[Waiting]:
 
 
 def remedies_of_order(order: Order) -> list[Remedy]:
+    if order.attention == CLOSED:
+        return [Remedy("look", _("Try to open them again"), partial(_look_again, order))]
     if order.status != OrderStatus.PAID or not order.attention:
         return []
 
@@ -77,6 +87,11 @@ def remedies_of_order(order: Order) -> list[Remedy]:
         deliver_again(order, actor=actor, now=now)
 
     return [Remedy("deliver", _("Deliver again"), deliver)]
+
+
+def _look_again(order: Order, *, actor: str, now: datetime) -> None:
+    if closed_keys(keys_for_buyer(order, now=now)):
+        raise StillClosed
 
 
 def remedies_of_receipt(receipt: Receipt) -> list[Remedy]:

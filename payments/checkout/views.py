@@ -16,8 +16,9 @@ from cardshop.traffic.actions import counted
 from cardshop.traffic.same_origin import View, same_origin
 from orders.inputs import ContactInput
 from orders.models import Order
-from orders.selectors import order_by_token, revealed_keys
+from orders.selectors import order_by_token
 from orders.services.contact import correct_contact
+from orders.services.revealing import closed_keys, keys_for_buyer
 from payments.checkout.cancelling import cancel_order
 from payments.checkout.in_wechat import (
     channels_after,
@@ -161,13 +162,16 @@ def _page(
     refusal: DomainError | None = None,
     errors: dict[str, list[str]] | None = None,
 ) -> HttpResponse:
-    state = order_state(shop_of(request), token, db_now())
+    now = db_now()
+    state = order_state(shop_of(request), token, now)
+    lines = keys_for_buyer(state.order, now=now) if state.has_keys else []
     in_wechat = is_in_wechat(request)
     context = {
         "shop": state.order.shop,
         "state": state,
         "order": state.order,
-        "lines": revealed_keys(state.order) if state.has_keys else [],
+        "lines": lines,
+        "closed": closed_keys(lines),
         "refusal": refusal,
         "errors": errors or {},
         "scan": to_scan(state.order, in_wechat=in_wechat) if state.can_cancel else None,

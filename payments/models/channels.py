@@ -62,7 +62,8 @@ class PaymentChannel(models.Model):
         return self.name
 
     @property
-    def _context(self) -> bytes:
+    def secret_context(self) -> bytes:
+        """What the sealed secret is bound to."""
         parts = ["channel-secret", str(self.shop_id), self.slug, self.base_url]
         if self.provider_key or self.options:
             parts.append(self.provider_key)
@@ -88,10 +89,10 @@ class PaymentChannel(models.Model):
     @property
     def secret(self) -> str:
         """The credential in clear. Raises CannotOpen."""
-        return keyring().open(bytes(self.sealed_secret), self._context).decode()
+        return keyring().open(bytes(self.sealed_secret), self.secret_context).decode()
 
     def seal_secret(self, secret: str) -> None:
         """Bound to shop, slug, address, options and the provider's key: whoever changes where calls go, or
         who is believed, must enter it again.
         """
-        self.sealed_secret = keyring().seal(secret.encode(), self._context)
+        self.sealed_secret = keyring().seal(secret.encode(), self.secret_context)

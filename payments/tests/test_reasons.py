@@ -2,12 +2,12 @@
 
 import pytest
 
-from orders.services import delivery, transitions
+from orders.services import delivery, revealing, transitions
 from payments.checkout.reasons import KNOWN, in_words
-from payments.services import evidence, resolving
+from payments.services import evidence, resolving, shortage
 
 
-@pytest.mark.parametrize("module", [delivery, evidence, resolving, transitions])
+@pytest.mark.parametrize("module", [delivery, evidence, resolving, revealing, shortage, transitions])
 def test_every_named_reason_is_known(module):
     named = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)]
     assert named

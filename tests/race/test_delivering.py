@@ -9,10 +9,11 @@ from django.db import IntegrityError, transaction
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
 from cardshop.shops.models import Shop
-from inventory import card_keys
-from inventory.card_keys import BlindIndex, keyring, locked_blind_index, pick_keys
+from inventory import picking
+from inventory.card_keys import BlindIndex, keyring, locked_blind_index
 from inventory.imports import import_keys, small
 from inventory.models import CardKey, IndexKey, Variant
+from inventory.picking import pick_keys
 from orders.models import DeliveredKey, Order
 from orders.services import contact, delivery
 from orders.services.contact import correct_contact
@@ -80,7 +81,7 @@ def keys_handed_over_twice() -> int:
 
 
 def test_control_without_lock_and_constraint_a_key_is_handed_over_twice(monkeypatch):
-    monkeypatch.setattr(card_keys, "PICK", cut(card_keys.PICK, "FOR UPDATE {skip_locked}"))
+    monkeypatch.setattr(picking, "PICK", cut(picking.PICK, "FOR UPDATE {skip_locked}"))
 
     with without_constraint(DeliveredKey, "key_delivered_once"):
         make_paid_orders(60)
@@ -102,7 +103,7 @@ def test_twelve_deliveries_at_once_never_reach_for_the_same_key():
 
 
 def test_where_the_pick_forgets_its_lock_the_constraint_still_refuses(monkeypatch):
-    monkeypatch.setattr(card_keys, "PICK", cut(card_keys.PICK, "FOR UPDATE {skip_locked}"))
+    monkeypatch.setattr(picking, "PICK", cut(picking.PICK, "FOR UPDATE {skip_locked}"))
 
     outcomes = deliver_twelve_orders_at_once()
 
@@ -151,7 +152,7 @@ def deliver_beside_one_that_fails() -> Order:
 
     def fail() -> None:
         with transaction.atomic():
-            pick_keys(variant_id=variant.pk, quantity=2)
+            pick_keys(variant_id=variant.pk, quantity=2, now=db_now())
             time.sleep(0.4)
             raise Failed
 
@@ -175,7 +176,7 @@ def test_keys_in_another_deliverys_hands_are_waited_for():
 
 
 def test_control_without_waiting_a_moments_shortage_goes_to_a_person(monkeypatch):
-    monkeypatch.setattr(card_keys, "PICK", cut(card_keys.PICK, "{skip_locked}", "SKIP LOCKED"))
+    monkeypatch.setattr(picking, "PICK", cut(picking.PICK, "{skip_locked}", "SKIP LOCKED"))
 
     order = deliver_beside_one_that_fails()
 

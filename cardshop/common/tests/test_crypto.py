@@ -6,7 +6,7 @@ from base64 import b64encode
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from cardshop.common.crypto import CannotOpen, Keyring
+from cardshop.common.crypto import CannotOpen, Keyring, key_id_of
 
 OLD, NEW = os.urandom(32), os.urandom(32)
 RING = Keyring(active="old", keys={"old": OLD})
@@ -34,6 +34,23 @@ def test_after_rotation_the_old_key_still_opens_and_the_new_one_seals():
     assert rotated.open(RING.seal(b"secret", b"row"), b"row") == b"secret"
     with pytest.raises(CannotOpen, match="'new'"):
         RING.open(rotated.seal(b"secret", b"row"), b"row")
+
+
+def test_rewrapped_it_opens_with_the_new_key_alone_and_its_ciphertext_is_what_it_was():
+    sealed = RING.seal(b"secret", b"row")
+    rewrapped = Keyring(active="new", keys={"new": NEW, "old": OLD}).rewrap(sealed, b"row")
+
+    assert Keyring(active="new", keys={"new": NEW}).open(rewrapped, b"row") == b"secret"
+    assert rewrapped[-34:] == sealed[-34:]  # nonce, secret, tag
+    assert (key_id_of(sealed), key_id_of(rewrapped)) == ("old", "new")
+
+
+@pytest.mark.parametrize("damage", [lambda sealed: sealed[:-1], lambda sealed: sealed[:-1] + b"!"])
+def test_what_does_not_open_is_not_rewrapped(damage):
+    sealed = damage(RING.seal(b"secret", b"row"))
+
+    with pytest.raises(CannotOpen):
+        Keyring(active="new", keys={"new": NEW, "old": OLD}).rewrap(sealed, b"row")
 
 
 def test_any_altered_byte_is_noticed():

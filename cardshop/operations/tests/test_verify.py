@@ -47,6 +47,7 @@ DAMAGE = {
     "inventory.total_counts_keys": "UPDATE inventory_stock SET total = total + 1",
     "inventory.keys_have_stock": "DELETE FROM orders_reservation; DELETE FROM inventory_stock",
     "inventory.batches_count_their_keys": "UPDATE inventory_keybatch SET imported = imported + 1",
+    "sealed_values_open": "UPDATE inventory_cardkey SET sealed = substring(sealed FOR length(sealed) - 1)",
     "orders.delivered_as_ordered": "UPDATE orders_orderitem SET quantity = quantity + 1",
     "orders.sold_keys_are_delivered": "UPDATE inventory_cardkey SET status = 'sold'",
     "orders.keys_of_the_right_variant": """UPDATE orders_orderitem SET variant_id =
