@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from cardshop.common.crypto import keyring
+from cardshop.common.crypto import CannotOpen, keyring
 from cardshop.shops.models import Shop
 from inventory.errors import ShortPick
 from inventory.models import CardKey, CardKeyStatus, IndexKey
@@ -62,11 +62,23 @@ class BlindIndex:
 
 def locked_blind_index(shop: Shop) -> BlindIndex:
     """The shop's blind index, its row locked until commit: a shop's imports go one at a time."""
-    context = b"index-key:%d" % shop.pk
-    draft = IndexKey(shop=shop, sealed=keyring().seal(os.urandom(32), context))
+    draft = IndexKey(shop=shop, sealed=keyring().seal(os.urandom(32), _index_context(shop.pk)))
     IndexKey.objects.bulk_create([draft], ignore_conflicts=True)
     row = IndexKey.objects.select_for_update(no_key=True).get(shop=shop)
-    return BlindIndex(keyring().open(bytes(row.sealed), context))
+    return BlindIndex(keyring().open(bytes(row.sealed), _index_context(shop.pk)))
+
+
+def can_open_index_key(index_key: IndexKey) -> bool:
+    """Whether duplicates can be told in this shop: without it no keys can be imported."""
+    try:
+        keyring().open(bytes(index_key.sealed), _index_context(index_key.shop_id))
+    except CannotOpen:
+        return False
+    return True
+
+
+def _index_context(shop_id: int) -> bytes:
+    return b"index-key:%d" % shop_id
 
 
 def fingerprints_in_use(shop: Shop, fingerprints: Sequence[bytes]) -> set[bytes]:
