@@ -42,13 +42,13 @@ class Gateway:
         self.shop = shop
         self.url = f"http://127.0.0.1:{self.port}"
         self._change = change
-        self._environment = {
+        self.environment = {
             **shop.environment,
             **(_beside(shop, var) if var else {}),
             "GATEWAY_PORT": str(self.port),
             **(environment or {}),
         }
-        here = Path(self._environment["CARDSHOP_VAR"])
+        here = Path(self.environment["CARDSHOP_VAR"])
         self.folder = here / "gateway"
         self.log = here / "log" / "gateway.log"
         self.errors = here / "nginx.log"
@@ -58,7 +58,7 @@ class Gateway:
         with self.errors.open("ab") as errors:
             how: dict[str, Any] = {
                 "cwd": REPOSITORY,
-                "env": self._environment,
+                "env": self.environment,
                 "stdout": errors,
                 "stderr": errors,
             }

@@ -31,6 +31,7 @@ from cardshop.traffic.passes import BadPass
 
 SOURCE = Path(settings.BASE_DIR) / "deploy"
 _MODULES, _MIME_TYPES = "/usr/lib/nginx/modules", "/etc/nginx/mime.types"  # where Debian has them
+_LOG = "gateway.log"
 _FOLDERS = ("refused", "temporary", "cache")
 _LONGEST_SOCKET = 107  # bytes of its path, unix(7)
 # Before Django, of all workers of nginx together (deploy/nginx/nginx.conf, Pools).
@@ -66,36 +67,61 @@ def render_gateway() -> Path:
     _remove_dead_socket(folder / "pages.sock")
     _write_secretly(folder / "pass_key.json", json.dumps({"hex": derived_key("buyer-pass").hex()}))
     _write_refusals(folder / "refused")
-    template = Engine(dirs=[str(SOURCE / "nginx")]).get_template("nginx.conf")
+    (var_dir() / "log").mkdir(mode=0o700, exist_ok=True)
+    log_file(var_dir(), _LOG)  # moves away what has become too long
     configuration = folder / "nginx.conf"
-    configuration.write_text(template.render(Context(_surroundings(folder), autoescape=False)))
+    configuration.write_text(configuration_text())
     return configuration
+
+
+def configuration_text() -> str:
+    """nginx.conf as these settings want it."""
+    template = Engine(dirs=[str(SOURCE / "nginx")]).get_template("nginx.conf")
+    return template.render(Context(_surroundings(gateway_folder()), autoescape=False))
+
+
+def _log() -> str:
+    return env.read("GATEWAY_LOG") or str(var_dir() / "log" / _LOG)
 
 
 def gateway_port() -> str:
     return env.read("GATEWAY_PORT") or "8080"
 
 
-def _surroundings(folder: Path) -> dict[str, Any]:
+def gateway_address() -> str:
+    return env.read("GATEWAY_ADDRESS") or "127.0.0.1"
+
+
+def pools() -> dict[str, str]:
+    """Where the web processes of the Procfile listen, by their names there: `host:port`."""
     web_port = env.read("WEB_PORT") or env.read("PORT") or "8000"
-    storefront = f"127.0.0.1:{web_port}"
-    hot = f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}"
+    return {
+        "web": env.read("STOREFRONT_POOL") or f"127.0.0.1:{web_port}",
+        "hot": env.read("HOT_POOL") or f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}",
+    }
+
+
+def find_nginx() -> str | None:
+    """An ordinary user's PATH may lack /usr/sbin."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
+def _surroundings(folder: Path) -> dict[str, Any]:
+    storefront, hot = pools().values()
     workers = os.cpu_count() or 1  # as nginx counts them
     port, certificate = gateway_port(), env.read("GATEWAY_CERTIFICATE")
     files = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    log = log_file(var_dir(), "gateway.log")
-    log.parent.mkdir(mode=0o700, exist_ok=True)
     return {
         "source": SOURCE,
         "folder": folder,
-        "log": log,
+        "log": _log(),
         "modules": _MODULES,
         "mime_types": _MIME_TYPES,
         # As root nginx would work as `nobody`, who may not look into var.
         "user": pwd.getpwuid(folder.stat().st_uid).pw_name if os.geteuid() == 0 else "",
         "files": files,
         "connections": files // 2,
-        "listen": f"{env.read('GATEWAY_ADDRESS') or '127.0.0.1'}:{port}" + " ssl http2" * bool(certificate),
+        "listen": f"{gateway_address()}:{port}" + " ssl http2" * bool(certificate),
         "certificate": certificate,
         "certificate_key": env.read("GATEWAY_CERTIFICATE_KEY"),
         # Behind the names' usual ports nothing is added to them.

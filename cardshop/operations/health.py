@@ -22,7 +22,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
     Redis is reported but not required: without it the shop sells, delivers by sweep, and says so.
     """
-    parts = {"database": _database(), "cache": _cache()}
+    parts = {"database": database_state(), "cache": _cache()}
     ready = parts["database"] == "ok"
     response = JsonResponse(
         {"status": "ok" if ready else "unavailable", **parts}, status=200 if ready else 503
@@ -32,7 +32,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return response
 
 
-def _database() -> str:
+def database_state() -> str:
+    """ok, unreachable, or migrations pending."""
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -1,4 +1,4 @@
-"""The outbox row: a promise that a task will be done, kept until it is."""
+"""The outbox row, a promise that a task will be done; and signs of life of those who keep them."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -42,3 +42,13 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task} {self.subject_id}"
+
+
+class Heartbeat(models.Model):
+    """When the workers of a queue, or an allocator, last showed that they work: see `outbox.heartbeats`."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

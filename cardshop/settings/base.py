@@ -113,6 +113,9 @@ WHITENOISE_MANIFEST_STRICT = False
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env.read("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
 
+# Where `manage.py backup` writes to, so that `doctor` can say how old the last one is.
+BACKUP_ROOT = env.read("BACKUP_ROOT")
+
 # Whoever shows it may read /metrics; without one, who calls directly from loopback or a private network.
 METRICS_TOKEN = env.read("METRICS_TOKEN")
 
@@ -263,6 +266,17 @@ CELERY_BEAT_SCHEDULE = {
         "orders.serve_all_waiting": 300,
         "inventory.void_expired_keys": 600,
     }.items()
+}
+# Into each queue, so that `manage.py doctor` sees who serves it.
+SIGN_OF_LIFE_SECONDS = 15
+CELERY_BEAT_SCHEDULE |= {
+    f"outbox.show_life.{queue.name}": {
+        "task": "outbox.show_life",
+        "args": [queue.name],
+        "schedule": SIGN_OF_LIFE_SECONDS,
+        "options": {"queue": queue.name, "expires": SIGN_OF_LIFE_SECONDS},
+    }
+    for queue in CELERY_TASK_QUEUES
 }
 
 EMAIL_TIMEOUT = 5

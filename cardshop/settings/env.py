@@ -12,9 +12,17 @@ from psycopg2.extensions import parse_dsn
 
 
 def read(name: str, default: str = "") -> str:
-    """The value of NAME, or the stripped content of the file that NAME_FILE names."""
+    """The value of NAME, or the stripped content of the file that NAME_FILE names.
+
+    Raises ImproperlyConfigured if that cannot be read.
+    """
     if path := os.environ.get(f"{name}_FILE"):
-        return Path(path).read_text().strip()
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{name}_FILE names {path}, which cannot be read: {error.strerror}"
+            ) from None
     return os.environ.get(name, default)
 
 

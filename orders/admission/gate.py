@@ -95,6 +95,12 @@ def connect() -> Any:
     return client
 
 
+def forgets(memory: Mapping[str, Any]) -> str:
+    """The policy by which a Redis with that INFO MEMORY may drop people in line; empty if it does not."""
+    policy = str(memory.get("maxmemory_policy", "noeviction"))
+    return policy if policy != "noeviction" and memory.get("maxmemory") else ""
+
+
 @cache
 def _script(name: str) -> Script:
     return redis.Redis().register_script((_SCRIPTS / f"{name}.lua").read_text())

@@ -99,18 +99,19 @@ def read_due_statements(*, clock: Callable[[], datetime]) -> int:
     return tried
 
 
-def plan_statements(now: datetime) -> int:
+def plan_statements(now: datetime, *, since: datetime | None = None) -> int:
     """A row for each account and each of the last DAYS_BACK days on which it was used here; returns how many
-    are new.
+    are new. With `since`, all days from the one before that moment on are planned, too.
     """
     today = (now - READY_AFTER).astimezone(UTC).date()
-    days = [today - timedelta(days=back) for back in range(DAYS_BACK, 0, -1)]
+    back_to = DAYS_BACK if since is None else max(DAYS_BACK, (today - since.astimezone(UTC).date()).days + 1)
+    days = [today - timedelta(days=back) for back in range(back_to, 0, -1)]
     wanted = []
-    for channel, since in _accounts_since():
+    for channel, used_since in _accounts_since():
         wanted += [
             Statement(shop_id=channel.shop_id, channel=channel, day=day, due_at=now)
             for day in days
-            if day >= since
+            if day >= used_since
         ]
     return len(insert_new(wanted, unique=["channel", "day"]))
 

@@ -8,9 +8,11 @@ import httpx
 import pytest
 from celery import Celery
 from celery.beat import Scheduler
+from django.utils import translation
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from cardshop.operations.doctor.broker import look_at_broker
 from cardshop.outbox import services as outbox
 from cardshop.outbox.services import wake
 from cardshop.settings import broker
@@ -143,6 +145,17 @@ def test_beat_reaches_rabbitmq_again_and_without_the_second_try_it_never_would(
     assert not sends(control, retry=False)
 
 
+def test_the_doctor_finds_queues_that_nobody_reads(celery: Celery, rabbitmq: RabbitMQ):
+    assert diagnosis() == (
+        "Nobody reads these queues: celery, isolated, mail, polling, providers."  # only the first is there
+    )
+
+
+def diagnosis() -> str:
+    with translation.override("en"):
+        return next(iter(look_at_broker())).said
+
+
 # The whole shop
 
 
@@ -190,6 +203,12 @@ class Buyer:
 
     def has_keys(self) -> bool:
         return httpx.get(self._order).json()["has_keys"]
+
+
+def test_the_doctor_finds_them_read(shop: RunningShop, rabbitmq: RabbitMQ, settings):
+    settings.CELERY_BROKER_URL = rabbitmq.url
+
+    until(lambda: diagnosis() == "The broker answers, and its queues are read.")
 
 
 def test_a_worker_refuses_what_it_cannot_read(shop: RunningShop, rabbitmq: RabbitMQ):

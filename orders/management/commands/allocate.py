@@ -8,8 +8,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
+from cardshop.common.clock import db_now
 from cardshop.common.tracing import start_tracing
+from cardshop.outbox.heartbeats import show_life
 from orders.admission.allocator import Allocator
+from orders.admission.gate import forgets
 from orders.admission.sales import ensure_sales, sales_to_serve
 from orders.models import Sale
 
@@ -29,12 +32,17 @@ class Command(BaseCommand):
         refuse_forgetful_redis()
         start_tracing("allocator")
         stop = Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stop.set())
+        name = "allocate_isolated" if options["isolated"] else "allocate"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         serving: dict[int, tuple[Thread, Event]] = {}
+        show_life_at = 0.0
         while not stop.is_set():
             try:
                 attend(serving, sales(isolated=options["isolated"]))
+                if time.monotonic() >= show_life_at:
+                    show_life(name, now=db_now())
+                    show_life_at = time.monotonic() + settings.SIGN_OF_LIFE_SECONDS
             except (DatabaseError, redis.RedisError):
                 connection.close()  # nothing is known, so nothing changes
             stop.wait(LOOK_FOR_SALES)
@@ -78,8 +86,7 @@ def refuse_forgetful_redis() -> None:
         memory = redis.Redis.from_url(settings.ADMISSION_REDIS_URL, socket_timeout=2).info("memory")
     except redis.RedisError:
         return
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction" and memory.get("maxmemory"):
+    if policy := forgets(memory):
         raise CommandError(
             f"ADMISSION_REDIS_URL names a Redis that evicts ({policy}): it would forget people in line. "
             "Set maxmemory-policy noeviction there, or name another server."

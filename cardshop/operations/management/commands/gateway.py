@@ -1,12 +1,11 @@
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from cardshop.operations.gateway import gateway_folder, gateway_port, render_gateway
+from cardshop.operations.gateway import find_nginx, gateway_folder, gateway_port, render_gateway
 from cardshop.operations.translations import compile_translations
 
 
@@ -17,9 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--test", action="store_true", help="only write the configuration and test it")
 
     def handle(self, *args: Any, test: bool, **options: Any) -> None:
-        # An ordinary user's PATH may lack /usr/sbin.
-        nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-        if nginx is None:
+        if (nginx := find_nginx()) is None:
             raise CommandError(
                 "nginx with its njs module is needed (apt install nginx-light libnginx-mod-http-js)."
             )
