@@ -1,5 +1,8 @@
 """Reads of orders, for those who hold their link."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 import structlog
 from django.db import connection
 
@@ -7,7 +10,7 @@ from cardshop.common.errors import NotHere
 from cardshop.common.rows import columns, instance, width
 from cardshop.shops.models import Shop
 from inventory.card_keys import reveal
-from inventory.models import CardKey
+from inventory.models import CardKey, Product
 from orders.models import Order, OrderItem
 
 _BY_TOKEN = "SELECT * FROM orders_order WHERE shop_id = %s AND token = %s"  # noqa: S105  no password
@@ -48,3 +51,12 @@ def revealed_keys(order: Order) -> list[tuple[OrderItem, list[str]]]:
         if key[0] is not None:
             keys.append(reveal(instance(CardKey, key)))
     return list(lines.values())
+
+
+def bought_products(order_ids: Iterable[int]) -> dict[int, list[Product]]:
+    """What is in each of these orders, once each and as the merchant has it now. One query."""
+    products: dict[int, dict[int, Product]] = defaultdict(dict)
+    items = OrderItem.objects.filter(order__in=order_ids).select_related("variant__product").order_by("pk")
+    for item in items:
+        products[item.order_id].setdefault(item.variant.product_id, item.variant.product)
+    return {order_id: list(found.values()) for order_id, found in products.items()}

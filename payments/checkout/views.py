@@ -14,9 +14,10 @@ from cardshop.common.errors import DomainError, NotHere
 from cardshop.shops.middleware import shop_of
 from cardshop.traffic.actions import counted
 from cardshop.traffic.same_origin import View, same_origin
+from inventory.models import Product
 from orders.inputs import ContactInput
 from orders.models import Order
-from orders.selectors import order_by_token, revealed_keys
+from orders.selectors import bought_products, order_by_token, revealed_keys
 from orders.services.contact import correct_contact
 from payments.checkout.cancelling import cancel_order
 from payments.checkout.in_wechat import (
@@ -30,7 +31,7 @@ from payments.checkout.in_wechat import (
 )
 from payments.checkout.inputs import PayInput
 from payments.checkout.limits import count_press
-from payments.checkout.pages import order_state
+from payments.checkout.pages import OrderState, order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownCode, UnknownMethod
 from payments.models import PaymentAttempt
@@ -168,6 +169,7 @@ def _page(
         "state": state,
         "order": state.order,
         "lines": revealed_keys(state.order) if state.has_keys else [],
+        "products": _bought(state) if state.is_paid or state.has_keys else [],
         "refusal": refusal,
         "errors": errors or {},
         "scan": to_scan(state.order, in_wechat=in_wechat) if state.can_cancel else None,
@@ -181,6 +183,10 @@ def _page(
     if refusal and refusal.retry_after is not None:
         response["Retry-After"] = str(refusal.retry_after)
     return response
+
+
+def _bought(state: OrderState) -> list[Product]:
+    return bought_products([state.order.pk]).get(state.order.pk, [])
 
 
 def _code_for(request: HttpRequest, refusal: DomainError | None) -> str:
