@@ -9,7 +9,7 @@ from cardshop.operations.api_docs import api_docs
 from cardshop.operations.health import healthz, readyz
 from cardshop.operations.metrics import metrics
 from inventory.api import ProductApi, ProductsApi
-from inventory.views import product_image
+from inventory.views import product_image, robots, sitemap
 from orders.admission.api import TicketApi, TicketsApi
 from orders.api import OrdersApi, PassesApi
 from payments.checkout import api as checkout
@@ -50,6 +50,8 @@ urlpatterns = [
     path("pay/notify/<slug:channel_slug>/", notify, name="notify"),
     path("pay/return/<slug:out_trade_no>/", pay_return, name="pay_return"),
     path("pay/wechat/", pay_in_wechat, name="pay_in_wechat"),
+    path("robots.txt", robots),
+    path("sitemap.xml", sitemap, name="sitemap"),
     path("media/products/<slug:digest>.<slug:suffix>", product_image),
     *i18n_patterns(
         path("", include("inventory.urls")),

@@ -89,6 +89,7 @@ class VariantInline(ShowsPrice, StackedInline):
         ("price", "currency"),
         ("min_quantity", "max_quantity"),
         ("selling", "per_buyer_limit"),
+        ("on_sale_from", "on_sale_until"),
         ("is_active", "position"),
     ]
 
@@ -120,7 +121,10 @@ class ProductAdmin(ShownToBuyers, ShopOwnedAdmin):
         ("summary", "summary_en"),
         "description",
         "description_en",
+        "usage_notes",
+        "usage_notes_en",
         ("is_listed", "position"),
+        "stock_display",
     ]
 
 
@@ -152,6 +156,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         "per_buyer_limit",
         "selling",
         ("is_isolated", "sells_in_waves"),
+        ("on_sale_from", "on_sale_until"),
         ("is_active", "position"),
         ("total", "open_stock"),
         ("claimed", "free"),

@@ -71,7 +71,16 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("per_buyer_limit", _("Not less than the least per order: nobody could buy."))
         if cleaned.get("is_isolated") and cleaned.get("selling") == Selling.DIRECT:
             self.add_error("is_isolated", _("Only what is sold through a line can be isolated."))
+        self._clean_times(cleaned)
         return cleaned
+
+    def _clean_times(self, cleaned: dict[str, Any]) -> None:
+        begins, ends = cleaned.get("on_sale_from"), cleaned.get("on_sale_until")
+        if begins and ends and ends <= begins:
+            self.add_error("on_sale_until", _("Later than the beginning, please."))
+        if (begins or ends) and cleaned.get("selling") == Selling.QUEUED:
+            field = "on_sale_from" if begins else "on_sale_until"
+            self.add_error(field, _("What is sold through a line opens and closes by its sale."))
 
     def _clean_price(self, cleaned: dict[str, Any]) -> None:
         if "price" not in cleaned:

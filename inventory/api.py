@@ -1,7 +1,10 @@
 """Browsing through the API."""
 
+from datetime import datetime
+
 from django.db.models import QuerySet
 from django.utils.decorators import method_decorator
+from django.utils.timezone import localtime
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -16,7 +19,8 @@ from cardshop.shops.middleware import open_shop_of
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import for_everybody, shown
 from inventory.models import Product, Variant
-from inventory.selectors import available_counts, listed_products
+from inventory.selectors import listed_products
+from inventory.shown_stock import StockLevel, shown_stocks
 
 
 class VariantOut(serializers.Serializer[Variant]):
@@ -24,10 +28,19 @@ class VariantOut(serializers.Serializer[Variant]):
     name = serializers.CharField()
     price_minor = serializers.IntegerField(help_text="In minor units: 990 is ¥9.90.")
     currency = serializers.CharField()
-    min_quantity = serializers.IntegerField()
-    max_quantity = serializers.IntegerField()
+    min_quantity = serializers.IntegerField(help_text="Per order.")
+    max_quantity = serializers.IntegerField(help_text="Per order.")
+    per_buyer_limit = serializers.IntegerField(
+        allow_null=True, help_text="Over all orders with the same e-mail; null: no limit."
+    )
+    on_sale_from = serializers.DateTimeField(allow_null=True)
+    on_sale_until = serializers.DateTimeField(allow_null=True)
     available = serializers.IntegerField(
-        allow_null=True, help_text="For display; null is unlimited. Only an order decides."
+        allow_null=True, help_text="For display; null: unlimited, or not told. Only an order decides."
+    )
+    stock = serializers.ChoiceField(
+        [level.value for level in StockLevel],
+        help_text="In words; untold: the shop says no more than that it is not sold out.",
     )
 
 
@@ -35,7 +48,9 @@ class ProductOut(serializers.Serializer[Product]):
     slug = serializers.CharField()
     name = serializers.CharField()
     summary = serializers.CharField()
-    description = serializers.CharField()
+    description = serializers.CharField(
+        help_text="Markdown, perhaps with HTML in it: sanitise what it becomes."
+    )
     category = serializers.CharField(allow_null=True)
     images = serializers.ListField(child=serializers.CharField())
     variants = VariantOut(many=True)
@@ -70,7 +85,7 @@ def _the_one(shop: Shop, slug: str) -> dict[str, object] | None:
 
 def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
     products = list(listed)
-    counts = available_counts(variant for product in products for variant in product.variants.all())
+    stocks = shown_stocks(variant for product in products for variant in product.variants.all())
     return [
         {
             "slug": product.slug,
@@ -87,10 +102,18 @@ def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
                     "currency": variant.currency,
                     "min_quantity": variant.min_quantity,
                     "max_quantity": variant.max_quantity,
-                    "available": counts[variant.pk],
+                    "per_buyer_limit": variant.per_buyer_limit,
+                    "on_sale_from": _told(variant.on_sale_from),
+                    "on_sale_until": _told(variant.on_sale_until),
+                    "available": stocks[variant.pk].count,
+                    "stock": stocks[variant.pk].level.value,
                 }
                 for variant in product.variants.all()
             ],
         }
         for product in products
     ]
+
+
+def _told(moment: datetime | None) -> str | None:
+    return localtime(moment).isoformat() if moment else None

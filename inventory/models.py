@@ -10,6 +10,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.money import CURRENCIES, MAX_MINOR
+from cardshop.common.rich_text import LONGEST
 
 
 class Category(models.Model):
@@ -29,8 +30,17 @@ class Category(models.Model):
         return self.name
 
 
+class StockDisplay(models.TextChoices):
+    EXACT = "exact", _("exactly: 37 in stock")
+    FUZZY = "fuzzy", _("roughly: in stock, few left, sold out")
+    HIDDEN = "hidden", _("only when it is sold out")
+
+
 class Product(models.Model):
-    """Something listed in the shop. What has a price is its Variants."""
+    """Something listed in the shop. What has a price is its Variants.
+
+    `description` and `usage_notes` are Markdown, and not to be trusted: see `cardshop.common.rich_text`.
+    """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
     category = models.ForeignKey(
@@ -41,8 +51,29 @@ class Product(models.Model):
     name_en = models.CharField(_("name in English"), max_length=120, blank=True)
     summary = models.CharField(_("summary"), max_length=200, blank=True)
     summary_en = models.CharField(_("summary in English"), max_length=200, blank=True)
-    description = models.TextField(_("description"), blank=True)
-    description_en = models.TextField(_("description in English"), blank=True)
+    description = models.TextField(
+        _("description"),
+        max_length=LONGEST,
+        blank=True,
+        help_text=_(
+            "Markdown or simple HTML: **bold**, # heading, - list, [text](https://…). A picture of the shop's"
+            " products can stand in it by its address: ![what is on it](/media/products/…)."
+        ),
+    )
+    description_en = models.TextField(_("description in English"), max_length=LONGEST, blank=True)
+    usage_notes = models.TextField(
+        _("usage notes"),
+        max_length=LONGEST,
+        blank=True,
+        help_text=_(
+            "How to use the key. Shown on the order page once it is paid, and mailed with the delivery."
+            " Markdown as above; buyers see it as it is now, also with orders of long ago."
+        ),
+    )
+    usage_notes_en = models.TextField(_("usage notes in English"), max_length=LONGEST, blank=True)
+    stock_display = models.CharField(
+        _("buyers see the stock"), max_length=10, choices=StockDisplay, default=StockDisplay.EXACT
+    )
     is_listed = models.BooleanField(_("listed"), default=False)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -51,7 +82,12 @@ class Product(models.Model):
         verbose_name = _("product")
         verbose_name_plural = _("products")
         ordering = ["position", "pk"]
-        constraints = [models.UniqueConstraint(fields=["shop", "slug"], name="product_slug_per_shop")]
+        constraints = [
+            models.UniqueConstraint(fields=["shop", "slug"], name="product_slug_per_shop"),
+            models.CheckConstraint(
+                condition=Q(stock_display__in=StockDisplay.values), name="product_stock_display_known"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -132,6 +168,13 @@ class Variant(models.Model):
             "New keys stay closed until a wave of the sale opens them. Off: all are for sale at once."
         ),
     )
+    on_sale_from = models.DateTimeField(
+        _("on sale from"),
+        null=True,
+        blank=True,
+        help_text=_("For what is sold directly; what is sold through a line has its times in its sale."),
+    )
+    on_sale_until = models.DateTimeField(_("on sale until"), null=True, blank=True)
     is_active = models.BooleanField(_("for sale"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
 
@@ -148,6 +191,12 @@ class Variant(models.Model):
             models.CheckConstraint(
                 condition=Q(min_quantity__gte=1, max_quantity__gte=F("min_quantity")),
                 name="variant_quantities_make_sense",
+            ),
+            models.CheckConstraint(
+                condition=Q(on_sale_from=None)
+                | Q(on_sale_until=None)
+                | Q(on_sale_until__gt=F("on_sale_from")),
+                name="variant_sale_ends_after_it_begins",
             ),
         ]
 

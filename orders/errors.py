@@ -1,8 +1,16 @@
 """What orders refuse, and how they say so."""
 
+from datetime import datetime
+
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from cardshop.common.clock import seconds_until
 from cardshop.common.errors import DomainError
+
+OPENING_SOON = 60  # seconds; who asks long before the opening is not told to come back to the second
 
 
 class NotForSale(DomainError):
@@ -67,9 +75,17 @@ class NotOpenYet(DomainError):
     http_status = 409
     message = _("The sale has not begun yet.")
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, message: str = "") -> None:
         self.retry_after = retry_after
-        super().__init__()
+        super().__init__(message)
+
+
+class NotOnSaleYet(NotOpenYet):
+    """Of what is sold directly."""
+
+    def __init__(self, opens_at: datetime, now: datetime) -> None:
+        message = gettext("This goes on sale at %(time)s.") % {"time": _told(opens_at)}
+        super().__init__(min(OPENING_SOON, seconds_until(opens_at, now)), message)
 
 
 class FormRegistered(DomainError):
@@ -85,6 +101,13 @@ class SaleEnded(DomainError):
     code = "ended"
     for_everybody = True
     message = _("The sale has ended.")
+
+
+class NotOnSaleAnyMore(SaleEnded):
+    """Of what is sold directly."""
+
+    def __init__(self, closed_at: datetime) -> None:
+        super().__init__(gettext("This was on sale until %(time)s.") % {"time": _told(closed_at)})
 
 
 class LineFull(DomainError):
@@ -142,3 +165,7 @@ class LineUnavailable(DomainError):
     http_status = 503
     retry_after = 2
     message = _("The line is being set up again. Nothing was lost; please try again in a moment.")
+
+
+def _told(moment: datetime) -> str:
+    return date_format(localtime(moment), r"Y-m-d H:i (\U\T\CO)")

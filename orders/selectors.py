@@ -1,5 +1,8 @@
 """Reads of orders, for those who hold their link."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 import structlog
 from django.db import connection
 
@@ -8,7 +11,7 @@ from cardshop.common.errors import NotHere
 from cardshop.common.rows import columns, instance, width
 from cardshop.shops.models import Shop
 from inventory.card_keys import reveal
-from inventory.models import CardKey
+from inventory.models import CardKey, Product
 from orders.models import Order, OrderItem
 
 logger = structlog.get_logger(__name__)
@@ -65,3 +68,12 @@ def _reveal_into(keys: RevealedKeys, card_key: CardKey) -> None:
     except CannotOpen as error:
         keys.closed += 1
         logger.error("a delivered key does not open", row=card_key.pk, why=str(error))
+
+
+def bought_products(order_ids: Iterable[int]) -> dict[int, list[Product]]:
+    """What is in each of these orders, once each and as the merchant has it now. One query."""
+    products: dict[int, dict[int, Product]] = defaultdict(dict)
+    items = OrderItem.objects.filter(order__in=order_ids).select_related("variant__product").order_by("pk")
+    for item in items:
+        products[item.order_id].setdefault(item.variant.product_id, item.variant.product)
+    return {order_id: list(found.values()) for order_id, found in products.items()}

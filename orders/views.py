@@ -21,6 +21,8 @@ from cardshop.traffic.passes import BadPass, mint_pass, read_pass
 from cardshop.traffic.same_origin import same_origin
 from inventory.models import Variant
 from inventory.selectors import available_counts, variant_for_sale
+from inventory.shown_stock import most_orderable, shown_stock
+from inventory.windows import window_of
 from orders.admission.display import OPEN, sale_and_stand, state_at
 from orders.admission.joining import join
 from orders.admission.line import Stand
@@ -31,7 +33,7 @@ from orders.models import Sale
 
 @dataclass(frozen=True)
 class Offer:
-    """A variant for sale and what is left of it, for display."""
+    """A variant for sale, and what there is of it: not for buyers' eyes, who see a ShownStock."""
 
     variant: Variant
     available: int | None  # None is unlimited
@@ -82,18 +84,23 @@ def _form(
     """The form, with what was entered still in it. An altered or old pass is replaced."""
     entered, now = entered or {}, db_now()
     renew = not entered.get("pass") or isinstance(refusal, BadPass)
-    variant, available = offer.variant, offer.available
+    variant = offer.variant
     sale = state_at(now, *offer.sale) if offer.sale else None
-    short = available is not None and available < variant.min_quantity
+    window, stock = window_of(variant, now), shown_stock(variant, offer.available)
+    short = stock.is_sold_out and not (window and window.is_to_come)
     context = {
         "shop": variant.shop,
         "variant": variant,
-        "available": available,
+        "stock": stock,
         "sale": sale,
+        "window": window,
+        "is_shut": window is not None and not window.shows_form,
         "sold_out": not sale.takes_clicks if sale else short,
-        "shows_stock": not short and (sale is None or sale.phase == OPEN),
-        # Through the line one may also wait for what is not there.
-        "most": variant.max_quantity if sale or available is None else min(available, variant.max_quantity),
+        "shows_stock": not stock.is_sold_out and (sale is None or sale.phase == OPEN),
+        # Through the line one may also wait for what is not there, and before the opening more may come.
+        "most": variant.max_quantity
+        if sale or stock.is_sold_out
+        else most_orderable(variant, offer.available),
         "pass": mint_pass(variant_code=variant.code, now=now) if renew else entered["pass"],
         "idempotency_key": secrets.token_urlsafe(16) if renew else entered.get("idempotency_key"),
         "quantity": entered.get("quantity", variant.min_quantity),

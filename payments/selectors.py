@@ -1,7 +1,7 @@
 """Reads of the money side."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from django.conf import settings
@@ -54,11 +54,12 @@ def ways_to_pay(order: Order) -> list[Way]:
     """The methods by which an order may be paid now, in the merchant's order. One that has a single channel
     is called as that is.
     """
-    channels = [channel for channel in channels_of(order.shop) if _takes(channel, order)]
-    by_method: dict[str, list[PaymentChannel]] = {}
-    for channel in channels:
-        by_method.setdefault(channel.method, []).append(channel)
-    return [Way(method, _name_of(those)) for method, those in by_method.items()]
+    return _ways([channel for channel in channels_of(order.shop) if _takes(channel, order)])
+
+
+def ways_of(shop: Shop) -> list[Way]:
+    """The methods that the shop takes, in the merchant's order: for who has not ordered yet."""
+    return _ways([channel for channel in channels_of(shop) if channel.is_enabled])
 
 
 def channels_for(order: Order, method: str) -> list[PaymentChannel]:
@@ -66,6 +67,13 @@ def channels_for(order: Order, method: str) -> list[PaymentChannel]:
     return [
         channel for channel in channels_of(order.shop) if channel.method == method and _takes(channel, order)
     ]
+
+
+def _ways(channels: Iterable[PaymentChannel]) -> list[Way]:
+    by_method: dict[str, list[PaymentChannel]] = {}
+    for channel in channels:
+        by_method.setdefault(channel.method, []).append(channel)
+    return [Way(method, _name_of(those)) for method, those in by_method.items()]
 
 
 def _takes(channel: PaymentChannel, order: Order) -> bool:

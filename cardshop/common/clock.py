@@ -1,5 +1,6 @@
 """The one clock that decides deadlines: the database's."""
 
+import math
 import time
 from datetime import datetime, timedelta
 
@@ -20,6 +21,11 @@ def db_now() -> datetime:
         _read = (now, _ask())
     counted_from, moment = _read
     return moment + timedelta(seconds=now - counted_from)
+
+
+def seconds_until(moment: datetime, now: datetime) -> int:
+    """Whole seconds, rounded up; 0 for what is past."""
+    return max(0, math.ceil((moment - now).total_seconds()))
 
 
 def _ask() -> datetime:

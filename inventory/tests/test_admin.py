@@ -33,6 +33,7 @@ def product_form(shop, *, pictures=(), **changes):
         "name": "月卡",
         "slug": "monthly",
         "position": 0,
+        "stock_display": "exact",
         "variants-TOTAL_FORMS": 1,
         "variants-INITIAL_FORMS": 0,
         "variants-0-name": "一个月",

@@ -1,12 +1,12 @@
 """How far a sale is, as buyers are told it. Read without locks, never to sell by."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext as _
 
+from cardshop.common.clock import seconds_until
 from inventory.models import Selling, Variant
 from orders.admission.line import Stand, stand
 from orders.models import Sale
@@ -126,4 +126,4 @@ def _phase_by_stock(standing: Stand) -> str:
 
 
 def _seconds(moment: datetime | None, now: datetime) -> int:
-    return max(0, math.ceil((moment - now).total_seconds())) if moment else 0
+    return seconds_until(moment, now) if moment else 0

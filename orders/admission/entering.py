@@ -14,6 +14,7 @@ from orders.admission.gate import Gate, GateShut, Refusal, Standing
 from orders.admission.proof import new_challenge, spent_challenge
 from orders.clicks import Click, identify
 from orders.errors import (
+    OPENING_SOON,
     FullUntilNextWave,
     LineFull,
     LineUnavailable,
@@ -27,7 +28,6 @@ from orders.errors import (
 )
 from orders.metrics import admissions
 
-OPENING_SOON = 60  # seconds; who asks long before the opening is not told to come back to the second
 NEXT_WAVE_SOON = 300  # seconds
 LOOK_IN_AT_LEAST = 20  # seconds; whoever has not asked for a minute counts as gone
 _REFUSALS: dict[str, type[DomainError]] = {

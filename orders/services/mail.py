@@ -4,7 +4,7 @@ Other mails about orders go the same way: see `send_all`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
@@ -23,9 +23,10 @@ from django.utils.translation import gettext_lazy as _
 from cardshop.common.links import absolute_url
 from cardshop.common.templatetags.shopfront import localized
 from cardshop.outbox.services import Failures, NotReached
+from inventory.models import Product
 from orders.metrics import mails
 from orders.models import Order, OrderItem
-from orders.selectors import RevealedKeys, revealed_keys
+from orders.selectors import RevealedKeys, bought_products, revealed_keys
 
 logger = structlog.get_logger(__name__)
 
@@ -35,7 +36,12 @@ SENDING = 5.0
 
 def mail_delivered_orders(order_ids: list[int], now: datetime) -> Failures:
     """Mail each order's link to its contact; returns those that failed. May be sent twice, never not."""
-    return send_all(Order.objects.filter(pk__in=order_ids), _message, within=SENDING)
+    products = bought_products(order_ids)
+    return send_all(
+        Order.objects.filter(pk__in=order_ids),
+        lambda order: _message(order, products.get(order.pk, [])),
+        within=SENDING,
+    )
 
 
 def send_all(
@@ -111,12 +117,12 @@ def message_to(
         )
 
 
-def _message(order: Order) -> EmailMessage:
+def _message(order: Order, products: Sequence[Product]) -> EmailMessage:
     return message_to(
         order,
         subject=_("Your keys from %(shop)s, order %(number)s"),
         template="mail/delivered.txt",
-        context={"lines": _plain_keys(order)},
+        context={"lines": _plain_keys(order), "products": products},
     )
 
 

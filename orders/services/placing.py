@@ -14,8 +14,17 @@ from inventory import stock
 from inventory.errors import OutOfStock
 from inventory.models import Selling, Stock, Variant
 from inventory.selectors import variant_for_sale
+from inventory.windows import window_of
 from orders.clicks import identify
-from orders.errors import IdempotencyConflict, NotForSale, SalePaused, SoldThroughLine, WrongQuantity
+from orders.errors import (
+    IdempotencyConflict,
+    NotForSale,
+    NotOnSaleAnyMore,
+    NotOnSaleYet,
+    SalePaused,
+    SoldThroughLine,
+    WrongQuantity,
+)
 from orders.metrics import orders
 from orders.models import Order, OrderEvent, OrderItem, Reservation, Sale, Ticket
 from orders.services.limits import require_allowed
@@ -40,8 +49,8 @@ def place_order(
     The price is frozen here. The same buyer, variant and idempotency key make one order, however
     often and however parallel this is called; another quantity or contact with them raises
     IdempotencyConflict. `address` is the network address it comes from. Raises BadPass, NotForSale,
-    WrongQuantity, SoldThroughLine, SalePaused, LimitReached, TooManyUnpaid or OutOfStock and leaves
-    nothing behind.
+    WrongQuantity, SoldThroughLine, NotOnSaleYet, NotOnSaleAnyMore, SalePaused, LimitReached,
+    TooManyUnpaid or OutOfStock and leaves nothing behind.
     """
     ticket_id, buyer_key = identify(
         shop.pk, variant_code, buyer, idempotency_key=idempotency_key, contact_email=contact_email
@@ -51,6 +60,7 @@ def place_order(
     variant = sellable(shop, variant_code, quantity)
     if variant.selling == Selling.QUEUED:
         raise SoldThroughLine
+    _require_on_sale(variant, now)
     order = Order(
         shop=shop,
         ticket_id=ticket_id,
@@ -119,6 +129,14 @@ def sellable(shop: Shop, variant_code: str, quantity: int) -> Variant:
             % {"least": variant.min_quantity, "most": variant.max_quantity}
         )
     return variant
+
+
+def _require_on_sale(variant: Variant, now: datetime) -> None:
+    if window := window_of(variant, now):
+        if window.opens_at and window.is_to_come:
+            raise NotOnSaleYet(window.opens_at, now)
+        if window.closes_at and window.is_over:
+            raise NotOnSaleAnyMore(window.closes_at)
 
 
 def _same_request(existing: Order, quantity: int, buyer_key: str) -> Order:

@@ -7,6 +7,7 @@ from django.utils.translation import ngettext
 
 from cardshop.common.clock import db_now
 from inventory.models import Product, Variant
+from inventory.offers import Offer
 from orders.admission.display import SaleState, sale_states, sale_to_tell_of, wait_in_words
 
 register = template.Library()
@@ -50,5 +51,5 @@ def _days(days: int) -> str:
 
 
 @register.simple_tag
-def any_to_come(sales: dict[int, SaleState]) -> bool:
-    return any(state.is_to_come for state in sales.values())
+def any_to_come(sales: dict[int, SaleState], offers: Iterable[Offer]) -> bool:
+    return any(state.is_to_come for state in sales.values()) or any(offer.is_to_come for offer in offers)

@@ -85,7 +85,7 @@ def test_choosing_the_line_for_a_variant_makes_its_sale(boss):
 
 def test_so_does_a_new_product_whose_variant_is_sold_through_a_line(boss):
     shop = make_shop()
-    form = {"shop": shop.pk, "name": "月卡", "slug": "monthly", "position": 0}
+    form = {"shop": shop.pk, "name": "月卡", "slug": "monthly", "position": 0, "stock_display": "exact"}
     variant = variant_form(Variant(name="一个月", code="monthly-1"), selling="queued")
     form |= {f"variants-0-{name}": value for name, value in variant.items()}
     form |= {"variants-TOTAL_FORMS": 1, "variants-INITIAL_FORMS": 0}

@@ -14,9 +14,10 @@ from cardshop.common.errors import DomainError, NotHere
 from cardshop.shops.middleware import shop_of
 from cardshop.traffic.actions import counted
 from cardshop.traffic.same_origin import View, same_origin
+from inventory.models import Product
 from orders.inputs import ContactInput
 from orders.models import Order
-from orders.selectors import order_by_token
+from orders.selectors import bought_products, order_by_token
 from orders.services.contact import correct_contact
 from orders.services.revealing import closed_keys, keys_for_buyer
 from payments.checkout.cancelling import cancel_order
@@ -31,7 +32,7 @@ from payments.checkout.in_wechat import (
 )
 from payments.checkout.inputs import PayInput
 from payments.checkout.limits import count_press
-from payments.checkout.pages import order_state
+from payments.checkout.pages import OrderState, order_state
 from payments.checkout.paying import pay, remember_return
 from payments.errors import UnknownCode, UnknownMethod
 from payments.models import PaymentAttempt
@@ -172,6 +173,7 @@ def _page(
         "order": state.order,
         "lines": lines,
         "closed": closed_keys(lines),
+        "products": _bought(state) if state.is_paid or state.has_keys else [],
         "refusal": refusal,
         "errors": errors or {},
         "scan": to_scan(state.order, in_wechat=in_wechat) if state.can_cancel else None,
@@ -185,6 +187,10 @@ def _page(
     if refusal and refusal.retry_after is not None:
         response["Retry-After"] = str(refusal.retry_after)
     return response
+
+
+def _bought(state: OrderState) -> list[Product]:
+    return bought_products([state.order.pk]).get(state.order.pk, [])
 
 
 def _code_for(request: HttpRequest, refusal: DomainError | None) -> str:

@@ -2,7 +2,8 @@
 //
 // data-seconds-left is what the server said when it made the page. A page that may come out of a cache has
 // data-opens-at (Unix seconds) instead, and the server's clock is read from the Date of a fresh answer.
-// What is marked data-before-opening and data-after-opening changes places at the opening.
+// What is marked data-before-opening and data-after-opening changes places at the opening: that of the same
+// data-opening, or where there is none around the clock, of the whole page.
 
 const DAY = 24 * 3600;
 const deadlines = new WeakMap(); // milliseconds of this device's wall clock
@@ -25,7 +26,7 @@ function start(clock, seconds) {
     const left = Math.max(0, Math.ceil((deadlines.get(clock) - Date.now()) / 1000));
     clock.textContent = inWords(clock, left);
     const over = left === 0;
-    if (over !== wasOver) showOpening(over);
+    if (over !== wasOver) showOpening(clock.closest("[data-opening]") ?? document, over);
     wasOver = over;
   };
   tick();
@@ -54,7 +55,7 @@ function inWords(clock, seconds) {
   return `${word.replace("{days}", days)} ${text}`;
 }
 
-function showOpening(over) {
-  for (const thing of document.querySelectorAll("[data-before-opening]")) thing.hidden = over;
-  for (const thing of document.querySelectorAll("[data-after-opening]")) thing.hidden = !over;
+function showOpening(scope, over) {
+  for (const thing of scope.querySelectorAll("[data-before-opening]")) thing.hidden = over;
+  for (const thing of scope.querySelectorAll("[data-after-opening]")) thing.hidden = !over;
 }

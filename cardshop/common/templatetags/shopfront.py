@@ -7,9 +7,13 @@ from django import template
 from django.urls import translate_url
 from django.utils.translation import get_language
 
+from cardshop.common import rich_text
+from cardshop.common.links import absolute_url
 from cardshop.common.money import display
 
 register = template.Library()
+register.filter("rich", rich_text.rich_text)
+register.filter("plain", rich_text.plain_text)
 
 
 @register.filter
@@ -49,3 +53,9 @@ def qr_picture(text: str) -> str:
 def in_language(context: dict[str, Any], code: str) -> str:
     """This page's address in another language. No page is another by its query, which strangers choose."""
     return str(translate_url(context["request"].path, code))
+
+
+@register.simple_tag(takes_context=True)
+def whole_address(context: dict[str, Any], path: str, code: str = "") -> str:
+    """`https://shop.example/…`, of the page in another language if there is a `code`."""
+    return absolute_url(context["shop"], translate_url(path, code) if code else path)
