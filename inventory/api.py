@@ -15,8 +15,16 @@ from cardshop.common.templatetags.shopfront import localized
 from cardshop.shops.middleware import open_shop_of
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import for_everybody, shown
-from inventory.models import Product, Variant
-from inventory.selectors import available_counts, listed_products
+from inventory.models import BuyerField, Product, Variant
+from inventory.selectors import available_counts, buyer_fields, listed_products
+
+
+class BuyerFieldOut(serializers.Serializer[BuyerField]):
+    id = serializers.CharField(help_text="Send the answer under this name, in `answers`.")
+    name = serializers.CharField(help_text="For people.")
+    kind = serializers.CharField(help_text="text, number (digits) or email")
+    is_required = serializers.BooleanField()
+    max_length = serializers.IntegerField(help_text="Characters.")
 
 
 class VariantOut(serializers.Serializer[Variant]):
@@ -29,6 +37,13 @@ class VariantOut(serializers.Serializer[Variant]):
     available = serializers.IntegerField(
         allow_null=True, help_text="For display; null is unlimited. Only an order decides."
     )
+    fulfilment = serializers.CharField(
+        help_text="card_key: a key of its own; reusable: what all buyers get; manual: a person fills it in"
+    )
+    fulfil_within_hours = serializers.IntegerField(
+        allow_null=True, help_text="Within which a person fills it in; null: delivered at once."
+    )
+    buyer_fields = BuyerFieldOut(many=True, help_text="What the buyer is asked for with the order.")
 
 
 class ProductOut(serializers.Serializer[Product]):
@@ -70,7 +85,8 @@ def _the_one(shop: Shop, slug: str) -> dict[str, object] | None:
 
 def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
     products = list(listed)
-    counts = available_counts(variant for product in products for variant in product.variants.all())
+    variants = [variant for product in products for variant in product.variants.all()]
+    counts, asked = available_counts(variants), buyer_fields(variants)
     return [
         {
             "slug": product.slug,
@@ -88,9 +104,22 @@ def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
                     "min_quantity": variant.min_quantity,
                     "max_quantity": variant.max_quantity,
                     "available": counts[variant.pk],
+                    "fulfilment": variant.fulfilment,
+                    "fulfil_within_hours": variant.promised_hours,
+                    "buyer_fields": [_asked(field) for field in asked[variant.pk]],
                 }
                 for variant in product.variants.all()
             ],
         }
         for product in products
     ]
+
+
+def _asked(field: BuyerField) -> dict[str, object]:
+    return {
+        "id": str(field.pk),
+        "name": localized(field, "name"),
+        "kind": field.kind,
+        "is_required": field.is_required,
+        "max_length": field.max_length,
+    }

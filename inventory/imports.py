@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.crypto import keyring
 from cardshop.common.errors import Invalid
+from cardshop.common.locks import lock_rows
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.card_keys import BlindIndex, context_of, fingerprints_in_use, locked_blind_index
-from inventory.models import CardKey, KeyBatch, Stock, Variant
+from inventory.errors import NotByKeys
+from inventory.models import CardKey, Fulfilment, KeyBatch, Stock, Variant
 
 MAX_SECRET_BYTES = 2000
 _CHUNK = 1000
@@ -37,7 +39,8 @@ def import_keys(
 
     Blank lines are passed over, surrounding white space is dropped. Duplicates, in the input or of
     any key of the shop that is not void, are left out and reported, and so are lines that are too
-    long or hold control characters. Raises Invalid when there is nothing at all to import.
+    long or hold control characters. Raises Invalid when there is nothing at all to import, NotByKeys for
+    a variant whose buyers get something else than keys.
 
     The counter is raised last, so that sales of the variant wait for one short UPDATE only.
     """
@@ -107,6 +110,9 @@ def _count_in(variant: Variant, count: int) -> None:
         variant=variant, pool=Stock.PUBLIC, defaults={"shop": variant.shop}
     )
     rows = Stock.objects.filter(pk=stock.pk)
+    lock_rows(rows)
+    if not Variant.objects.filter(pk=variant.pk, fulfilment=Fulfilment.CARD_KEY).exists():
+        raise NotByKeys  # its kind has changed, and cannot change now
     if Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists():
         rows.update(total=F("total") + count, version=F("version") + 1)
     else:

@@ -20,8 +20,9 @@ from unfold.widgets import (
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import Invalid
+from inventory.errors import NotByKeys
 from inventory.imports import ImportReport, import_keys
-from inventory.models import Variant
+from inventory.models import Fulfilment, Variant
 
 LINES_NAMED = 100
 # A megabyte below ADMIN_BODY_LIMIT, which counts the rest of the form, too, and refuses without a reason.
@@ -37,7 +38,9 @@ class ForgetfulTextarea(UnfoldAdminTextareaWidget):
 
 class KeyImportForm(forms.Form):
     variant = forms.ModelChoiceField(
-        Variant.objects.select_related("product", "shop").order_by("product__name", "position", "pk"),
+        Variant.objects.filter(fulfilment=Fulfilment.CARD_KEY)
+        .select_related("product", "shop")
+        .order_by("product__name", "position", "pk"),
         label=gettext_lazy("Variant"),
         empty_label=gettext_lazy("Select value"),
         widget=UnfoldAdminSelectWidget,
@@ -100,7 +103,7 @@ def key_import_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpRespon
                 note=form.cleaned_data["note"],
                 now=db_now(),
             )
-        except Invalid as refused:
+        except (Invalid, NotByKeys) as refused:
             form.add_error("keys", str(refused))
         else:
             _tell(request, report, pasted=len(pasted), both=bool(pasted and filed))

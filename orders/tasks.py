@@ -7,6 +7,7 @@ from celery import shared_task
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
 from orders.services.delivery import complete_delivered_orders, deliver_orders
+from orders.services.fulfilling import put_overdue_before_person
 from orders.services.mail import mail_delivered_orders
 from orders.services.turn_mail import mail_turns
 
@@ -35,6 +36,11 @@ def mail_deliveries() -> None:
 def complete_delivered() -> None:
     while complete_delivered_orders(db_now()):
         pass
+
+
+@shared_task(name="orders.put_overdue_before_person")
+def put_overdue() -> None:
+    put_overdue_before_person(db_now())
 
 
 @shared_task(name="orders.mail_turn")

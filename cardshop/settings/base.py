@@ -244,6 +244,7 @@ CELERY_BEAT_SCHEDULE = {
         "payments.follow_refunds": 10,
         "payments.reconcile": 300,
         "orders.complete_delivered": 600,
+        "orders.put_overdue_before_person": 30,
     }.items()
 }
 

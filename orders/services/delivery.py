@@ -8,7 +8,7 @@ from django.db import transaction
 
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise_all
-from inventory.card_keys import pick_keys
+from inventory.card_keys import pick_keys, reusable_keys
 from inventory.errors import ShortPick
 from inventory.models import Stock
 from orders.models import DeliveredKey, Order, OrderItem
@@ -21,7 +21,8 @@ HANDED_OVER = "keys handed over"
 
 def deliver_orders(order_ids: list[int], now: datetime) -> None:
     """Deliver whichever of these orders are paid; what is already delivered is passed over, and so are lines
-    that are being refunded. Their order gets its other keys, and is delivered when the refund has ended.
+    that are being refunded, or that a person fills in. Their order gets its other keys, and is delivered when
+    the refund has ended, or the last of them is filled in.
 
     Raises ShortPick when several orders were asked for and keys ran short for a moment: nothing was
     delivered, ask for them one by one. A single order waits its turn under the Stock lock instead,
@@ -43,7 +44,7 @@ def _put_before_person(order_id: int, now: datetime) -> None:
     """Unless another worker has found keys for it meanwhile."""
     (orders,) = lock_rows(Order.objects.filter(pk=order_id, status=OrderStatus.PAID))
     for order in orders:
-        if OrderItem.objects.filter(order=order, status=ItemStatus.OPEN).exists():
+        if OrderItem.objects.filter(order=order, status=ItemStatus.OPEN, due_at=None).exists():
             ask_for_attention(order, SHORT_OF_KEYS, now=now)
 
 
@@ -53,16 +54,17 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     (paid,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
     lines = OrderItem.objects.filter(order__in=paid, status__in=[ItemStatus.OPEN, ItemStatus.REFUNDING])
     unsettled = list(lines.order_by("pk"))
-    items = [item for item in unsettled if item.status == ItemStatus.OPEN]
+    items = [item for item in unsettled if item.status == ItemStatus.OPEN and item.due_at is None]
     if alone:
         lock_rows(Stock.objects.filter(variant__in=[item.variant_id for item in items]))
     _hand_over(items, now, wait=alone)
     OrderItem.objects.filter(pk__in=[item.pk for item in items]).update(status=ItemStatus.DELIVERED)
     # Should the refund of a line fail, that line is still to be delivered: until then its order stays paid.
-    refunding = {item.order_id for item in unsettled if item.status == ItemStatus.REFUNDING}
+    # So it does until a person has filled in what is theirs.
+    unfinished = {item.order_id for item in unsettled if item not in items}
     served = {item.order_id for item in items}
     transition_all(
-        [order for order in paid if order.pk not in refunding],
+        [order for order in paid if order.pk not in unfinished],
         OrderStatus.DELIVERED,
         reason=HANDED_OVER,
         actor=SYSTEM,
@@ -71,7 +73,7 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
         attention="",
     )
     for order in paid:
-        if order.pk in refunding & served:
+        if order.pk in unfinished & served:
             Order.objects.filter(pk=order.pk).update(delivered_at=now, attention="")
             note(order, reason=HANDED_OVER, actor=SYSTEM, now=now)
     promise_all(
@@ -80,18 +82,33 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
 
 
 def _hand_over(items: list[OrderItem], now: datetime, *, wait: bool) -> None:
+    """One key a unit, each of its own, or the reusable one. Raises ShortPick."""
+    reusable = _reusable_keys(items)
     wanted: dict[int, int] = defaultdict(int)
     for item in items:
-        wanted[item.variant_id] += item.quantity
+        if item.pk not in reusable:
+            wanted[item.variant_id] += item.quantity
     picked = {
         variant_id: iter(pick_keys(variant_id=variant_id, quantity=quantity, wait=wait))
         for variant_id, quantity in sorted(wanted.items())
     }
     DeliveredKey.objects.bulk_create(
-        DeliveredKey(item=item, slot=slot, card_key_id=next(picked[item.variant_id]), delivered_at=now)
+        DeliveredKey(
+            item=item,
+            slot=slot,
+            card_key_id=reusable.get(item.pk) or next(picked[item.variant_id]),
+            is_reusable=item.pk in reusable,
+            delivered_at=now,
+        )
         for item in items
         for slot in range(item.quantity)
     )
+
+
+def _reusable_keys(items: list[OrderItem]) -> dict[int, int]:
+    """The key that all buyers get, by line; lines whose units have keys of their own are left out."""
+    of_variant = reusable_keys(item.variant_id for item in items)
+    return {item.pk: of_variant[item.variant_id] for item in items if item.variant_id in of_variant}
 
 
 def complete_delivered_orders(now: datetime, *, limit: int = 1000) -> int:

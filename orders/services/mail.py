@@ -26,6 +26,8 @@ from cardshop.outbox.services import Failures, NotReached
 from orders.metrics import mails
 from orders.models import Order
 from orders.selectors import revealed_keys
+from orders.services.fulfilling import waiting_lines
+from orders.states import OrderStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -116,5 +118,8 @@ def _message(order: Order) -> EmailMessage:
         order,
         subject=_("Your keys from %(shop)s, order %(number)s"),
         template="mail/delivered.txt",
-        context={"lines": revealed_keys(order) if order.shop.mail_plain_keys else None},
+        context={
+            "lines": revealed_keys(order) if order.shop.mail_plain_keys else None,
+            "more_follows": order.status == OrderStatus.PAID and waiting_lines().filter(order=order).exists(),
+        },
     )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
 from orders.models import Order
+from orders.services.fulfilling import OVERDUE
 from orders.states import OrderStatus
 from payments.checkout.helping import deliver_again
 from payments.checkout.reasons import in_words
@@ -70,8 +71,8 @@ def waiting() -> Iterator[Waiting]:
 
 
 def remedies_of_order(order: Order) -> list[Remedy]:
-    if order.status != OrderStatus.PAID or not order.attention:
-        return []
+    if order.status != OrderStatus.PAID or order.attention in ("", OVERDUE):
+        return []  # what is overdue is filled in on a page of its own
 
     def deliver(*, actor: str, now: datetime) -> None:
         deliver_again(order, actor=actor, now=now)
