@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 
 from cardshop.common.clock import db_now
 from cardshop.common.crypto import CannotOpen
-from cardshop.common.errors import DomainError
+from cardshop.common.errors import DomainError, Invalid
 from inventory.key_import_page import ForgetfulTextarea
 from orders.answers import Answer, opened_answers
 from orders.errors import FilledInMeanwhile
@@ -63,7 +63,9 @@ class FillingForm(forms.Form):
 
     @sensitive_variables()
     def given(self) -> dict[tuple[int, int], str]:
-        """What was typed, by line and slot."""
+        """What was typed, by line and slot. Raises TooManyRows, Invalid."""
+        if not self.is_valid():  # each may be empty, so only a NUL is wrong
+            raise Invalid(_("Plain text only, please: there is a character in it that cannot be shown."))
         texts: dict[tuple[int, int], str] = {}
         for line in self.lines:
             for slot in line.missing[:FIELDS_SHOWN]:
@@ -153,9 +155,8 @@ def _fill_in(request: HttpRequest, order: Order) -> bool:
         seen = _unpacked(request.POST.get("seen", ""))
         items = {item.pk: item for item in OrderItem.objects.filter(order=order, pk__in=seen)}
         lines = [LineToFill(items[pk], slots) for pk, slots in seen.items() if pk in items]
-        form = FillingForm(request.POST, lines=lines)
-        form.is_valid()
-        is_whole = fill_in(order, form.given(), actor=request.user.get_username(), now=db_now())
+        given = FillingForm(request.POST, lines=lines).given()
+        is_whole = fill_in(order, given, actor=request.user.get_username(), now=db_now())
     except DomainError as refused:
         messages.error(request, str(refused))
         return False

@@ -26,7 +26,7 @@ class ToFillInAdmin(ReadOnlyAdmin):
     """Who may see orders sees it, and who may change them fills in."""
 
     list_display = ["number", "what", "missing", "contact", "due"]
-    list_filter = ["order__shop", ("variant", AutocompleteSelectFilter)]
+    list_filter = [("variant", AutocompleteSelectFilter)]
     list_filter_submit = True
     list_select_related = ["order", "variant"]
     search_fields = ["=order__number", "=order__contact_email"]
@@ -42,7 +42,7 @@ class ToFillInAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrderItem]:
         lines: QuerySet[OrderItem] = super().get_queryset(request)
-        given = Count("deliveredkey", filter=Q(deliveredkey__replaced_by=None))
+        given = Count("delivered_keys", filter=Q(delivered_keys__replaced_by=None))
         return lines.filter(WAITING).annotate(given=given)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -12,6 +12,7 @@ from orders.models import DeliveredKey
 from orders.selectors import revealed_keys
 from orders.services.delivery import deliver_orders
 from tests.factories import counters, make_by_hand, make_order, make_reusable, make_variant, pay_order
+from tests.lines import click, keep_house, make_sale, open_line, settle_all, states
 from tests.race.racing import broken_invariants
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,3 +112,21 @@ def test_each_kind_takes_only_what_is_of_its_kind(act):
     if act == "text":
         with pytest.raises(NotReusable):
             change_text(make_by_hand(), TEXT, changed_by="lin", now=db_now())
+
+
+@pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(("free", "outcomes"), [(2, ["held", "held", "waiting"]), (None, ["held"] * 3)])
+def test_it_sells_through_a_line_too(free, outcomes):
+    sale = make_sale(fulfilment="reusable")
+    change_text(sale.variant, TEXT, changed_by="lin", now=db_now())
+    set_free(sale.variant, free)
+    allocator = open_line(sale)
+
+    tickets = [click(sale.variant) for _ in range(3)]
+    settle_all(allocator)
+
+    assert states(sale.variant, tickets) == outcomes
+    if free:  # more of it is for who waits
+        set_free(sale.variant, 1)
+        keep_house(allocator)
+        assert states(sale.variant, tickets) == ["held"] * 3
