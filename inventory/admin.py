@@ -23,13 +23,26 @@ from cardshop.common.clock import db_now
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
-from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
+from inventory.admin_forms import BuyerFieldFormSet, PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.batch_page import left_out_lines, progress_numbers, progress_of
+from inventory.errors import CountedByKeys
 from inventory.expiry import expiry_in_words
 from inventory.imports.undoing import NothingToUndo, begin_undo
 from inventory.key_import_page import key_import_page
-from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
+from inventory.models import (
+    MOST_BUYER_FIELDS,
+    BuyerField,
+    CardKey,
+    Category,
+    Fulfilment,
+    KeyBatch,
+    Product,
+    ProductImage,
+    Stock,
+    Variant,
+)
 from inventory.releases import release_more
+from inventory.stock_page import stock_page
 
 
 class ShopOwnedAdmin(GuardedDeleteAdmin):
@@ -128,6 +141,15 @@ class ProductAdmin(ShownToBuyers, ShopOwnedAdmin):
     ]
 
 
+class BuyerFieldInline(TabularInline):
+    model = BuyerField
+    formset = BuyerFieldFormSet
+    extra = 0
+    max_num = MOST_BUYER_FIELDS
+    validate_max = True
+    fields = ["position", "name", "name_en", "kind", "is_required", "max_length"]
+
+
 @admin.register(Variant)
 class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
     form = VariantForm
@@ -136,6 +158,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         "product",
         "code",
         "price",
+        "fulfilment",
         "selling",
         "total",
         "open_stock",
@@ -143,10 +166,11 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         "free",
         "is_active",
     ]
-    list_filter = ["is_active", "selling", "shop"]
+    list_filter = ["is_active", "fulfilment", "selling", "shop"]
     list_select_related = ["product"]
     search_fields = ["code", "name", "name_en", "product__name", "product__name_en"]
     autocomplete_fields = ["product"]
+    actions_detail = ["set_stock"]
     fields = [
         "product",
         ("name", "name_en"),
@@ -154,6 +178,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         ("price", "currency"),
         ("min_quantity", "max_quantity"),
         "per_buyer_limit",
+        ("fulfilment", "fulfil_within_hours"),
         "selling",
         ("is_isolated", "sells_in_waves"),
         ("on_sale_from", "on_sale_until"),
@@ -164,6 +189,9 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["total", "open_stock", "claimed", "free", *(["product"] if obj else [])]
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [BuyerFieldInline] if obj and obj.fulfilment == Fulfilment.MANUAL else []
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         variants: QuerySet[Variant] = super().get_queryset(request)
@@ -178,6 +206,20 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         if change and "sells_in_waves" in form.changed_data and not obj.sells_in_waves:
             # No wave will come for them any more. The admin saves in a transaction.
             release_more(obj.pk)
+
+    @action(
+        description=_("Stock and text"),
+        url_path="stock",
+        permissions=["change"],
+        icon="stacks",
+        variant=ActionVariant.PRIMARY,
+    )
+    def set_stock(self, request: HttpRequest, object_id: str) -> Any:
+        variant = get_object_or_404(self.get_queryset(request), pk=object_id)
+        if variant.fulfilment == Fulfilment.CARD_KEY:
+            messages.info(request, str(CountedByKeys.message))
+            return redirect("admin:inventory_keybatch_import_keys")
+        return stock_page(request, self, variant)
 
     @admin.display(description=_("total"))
     def total(self, variant: Any) -> int | None:
@@ -216,6 +258,7 @@ class KeyBatchAdmin(ReadOnlyAdmin):
     list_display = [
         "imported_at",
         "variant",
+        "origin",
         "state",
         "imported",
         "duplicates",
@@ -225,11 +268,17 @@ class KeyBatchAdmin(ReadOnlyAdmin):
         "imported_by",
         "note",
     ]
-    list_filter = ["state", "shop", ("variant", AutocompleteSelectFilter)]
+    list_filter = ["origin", "state", "shop", ("variant", AutocompleteSelectFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product"]
     search_fields = ["note", "variant__code", "variant__name", "variant__product__name"]
-    fields = ["shop", "variant", ("unit_cost", "good_until"), "note", ("imported_by", "imported_at")]
+    fields = [
+        "shop",
+        ("variant", "origin"),
+        ("unit_cost", "good_until"),
+        "note",
+        ("imported_by", "imported_at"),
+    ]
     readonly_fields = ["unit_cost", "good_until"]
     actions_list = ["import_keys"]
     change_form_template = "admin/inventory/batch.html"

@@ -11,10 +11,11 @@ from unfold.forms import PaginationInlineFormSet
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from cardshop.common.money import CURRENCIES, MAX_MINOR, to_minor, to_text
-from inventory.models import Selling
+from inventory.models import Fulfilment, Selling
 
 MAX_PICTURE_BYTES = 5 * 1024 * 1024
 MAX_PICTURE_SIDE = 4000
+ASKS_NOTHING_IN_LINE = gettext_lazy("Buyers in a line cannot be asked anything: sell it directly.")
 EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 
@@ -48,10 +49,16 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "fulfilment" in self.fields:
+            self.fields["fulfilment"].required = False
         if self.instance.pk:
             self.initial["price"] = to_text(self.instance.price_minor, self.instance.currency)
         else:
             self.initial["currency"] = ""
+
+    def clean_fulfilment(self) -> str:
+        """A page from before there was a choice leaves it as it is."""
+        return str(self.cleaned_data["fulfilment"] or self.instance.fulfilment)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
@@ -72,6 +79,9 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
         if cleaned.get("is_isolated") and cleaned.get("selling") == Selling.DIRECT:
             self.add_error("is_isolated", _("Only what is sold through a line can be isolated."))
         self._clean_times(cleaned)
+        self._clean_promise(cleaned)
+        if cleaned.get("selling") == Selling.QUEUED and self._asks_buyers():
+            self.add_error("selling", ASKS_NOTHING_IN_LINE)
         return cleaned
 
     def _clean_times(self, cleaned: dict[str, Any]) -> None:
@@ -81,6 +91,17 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
         if (begins or ends) and cleaned.get("selling") == Selling.QUEUED:
             field = "on_sale_from" if begins else "on_sale_until"
             self.add_error(field, _("What is sold through a line opens and closes by its sale."))
+
+    def _clean_promise(self, cleaned: dict[str, Any]) -> None:
+        is_by_hand = cleaned.get("fulfilment", self.instance.fulfilment) == Fulfilment.MANUAL
+        if is_by_hand and cleaned.get("fulfil_within_hours", 1) is None:
+            self.add_error("fulfil_within_hours", _("Say within how many hours you fill it in."))
+
+    def _asks_buyers(self) -> bool:
+        """The form of the variant itself carries the questions, and looks at them as they will be."""
+        if "fulfilment" in self.fields or not self.instance.pk:
+            return False
+        return bool(self.instance.buyer_fields.exists())
 
     def _clean_price(self, cleaned: dict[str, Any]) -> None:
         if "price" not in cleaned:
@@ -99,6 +120,16 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
         # The shop is not in the form, yet "one code per shop" has to be checked here, not by a 500.
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded - {"shop"}
+
+
+class BuyerFieldFormSet(PaginationInlineFormSet):
+    """Only who buys directly is asked: answers must not travel through a line."""
+
+    def clean(self) -> None:
+        super().clean()
+        asks = [form for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        if asks and self.instance.selling == Selling.QUEUED:
+            raise forms.ValidationError(ASKS_NOTHING_IN_LINE)
 
 
 class VariantFormSet(PaginationInlineFormSet):

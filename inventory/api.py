@@ -18,9 +18,17 @@ from cardshop.common.templatetags.shopfront import localized
 from cardshop.shops.middleware import open_shop_of
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import for_everybody, shown
-from inventory.models import Product, Variant
-from inventory.selectors import listed_products
+from inventory.models import BuyerField, Product, Variant
+from inventory.selectors import buyer_fields, listed_products
 from inventory.shown_stock import StockLevel, shown_stocks
+
+
+class BuyerFieldOut(serializers.Serializer[BuyerField]):
+    id = serializers.CharField(help_text="Send the answer under this name, in `answers`.")
+    name = serializers.CharField(help_text="For people.")
+    kind = serializers.CharField(help_text="text, number (digits) or email")
+    is_required = serializers.BooleanField()
+    max_length = serializers.IntegerField(help_text="Characters.")
 
 
 class VariantOut(serializers.Serializer[Variant]):
@@ -42,6 +50,13 @@ class VariantOut(serializers.Serializer[Variant]):
         [level.value for level in StockLevel],
         help_text="In words; untold: the shop says no more than that it is not sold out.",
     )
+    fulfilment = serializers.CharField(
+        help_text="card_key: a key of its own; reusable: what all buyers get; manual: a person fills it in"
+    )
+    fulfil_within_hours = serializers.IntegerField(
+        allow_null=True, help_text="Within which a person fills it in; null: delivered at once."
+    )
+    buyer_fields = BuyerFieldOut(many=True, help_text="What the buyer is asked for with the order.")
 
 
 class ProductOut(serializers.Serializer[Product]):
@@ -85,7 +100,8 @@ def _the_one(shop: Shop, slug: str) -> dict[str, object] | None:
 
 def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
     products = list(listed)
-    stocks = shown_stocks(variant for product in products for variant in product.variants.all())
+    variants = [variant for product in products for variant in product.variants.all()]
+    stocks, asked = shown_stocks(variants), buyer_fields(variants)
     return [
         {
             "slug": product.slug,
@@ -107,6 +123,9 @@ def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
                     "on_sale_until": _told(variant.on_sale_until),
                     "available": stocks[variant.pk].count,
                     "stock": stocks[variant.pk].level.value,
+                    "fulfilment": variant.fulfilment,
+                    "fulfil_within_hours": variant.promised_hours,
+                    "buyer_fields": [_asked(field) for field in asked[variant.pk]],
                 }
                 for variant in product.variants.all()
             ],
@@ -117,3 +136,13 @@ def _described(listed: QuerySet[Product]) -> list[dict[str, object]]:
 
 def _told(moment: datetime | None) -> str | None:
     return localtime(moment).isoformat() if moment else None
+
+
+def _asked(field: BuyerField) -> dict[str, object]:
+    return {
+        "id": str(field.pk),
+        "name": localized(field, "name"),
+        "kind": field.kind,
+        "is_required": field.is_required,
+        "max_length": field.max_length,
+    }

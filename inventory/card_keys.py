@@ -2,7 +2,7 @@
 
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from uuid import UUID
 
@@ -52,6 +52,14 @@ def is_damaged(card_key: CardKey) -> bool:
     return any(sealed_under in ("", key_id_of(bytes(other.sealed))) and opens(other) for other in nearest)
 
 
+def reusable_keys(variant_ids: Iterable[int]) -> dict[int, int]:
+    """The id of the key that every buyer of a variant gets, by variant; others are left out."""
+    current = CardKey.objects.filter(
+        variant__in=set(variant_ids), is_reusable=True, status=CardKeyStatus.AVAILABLE
+    )
+    return dict(current.values_list("variant", "pk"))
+
+
 class BlindIndex:
     """Fingerprints of a shop's secrets: HMAC-SHA256 under the shop's own index key."""
 
@@ -83,4 +91,4 @@ def can_open_index_key(index_key: IndexKey) -> bool:
 def fingerprints_in_use(shop: Shop, fingerprints: Sequence[bytes]) -> set[bytes]:
     """Which of these secrets the shop already has, void ones not counted."""
     rows = CardKey.objects.filter(shop=shop, fingerprint__in=fingerprints).exclude(status=CardKeyStatus.VOID)
-    return {bytes(found) for found in rows.values_list("fingerprint", flat=True)}
+    return {bytes(found) for found in rows.values_list("fingerprint", flat=True) if found is not None}

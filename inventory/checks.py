@@ -12,7 +12,27 @@ CHECKS = [
                SELECT count(*) AS keys FROM inventory_cardkey AS card_key
                WHERE card_key.variant_id = inventory_stock.variant_id AND status <> 'void'
            ) AS counted ON true
-           WHERE total IS NOT NULL GROUP BY variant_id HAVING sum(total) - sum(short) <> max(keys)""",
+           WHERE variant_id IN (SELECT id FROM inventory_variant WHERE fulfilment = 'card_key')
+             -- Once something else was sold of it, its total is no longer its keys: orders count on.
+             AND NOT EXISTS (
+                 SELECT FROM inventory_keybatch AS batch
+                 WHERE batch.variant_id = inventory_stock.variant_id AND origin <> 'imported')
+           GROUP BY variant_id HAVING sum(total) - sum(short) <> max(keys)""",
+    ),
+    Check(
+        "inventory.only_goods_without_keys_are_unlimited",
+        """SELECT 'variant ' || variant_id || ': total ' || coalesce(total::text, 'unlimited')
+                  || ', open ' || coalesce(released::text, 'unlimited')
+           FROM inventory_stock JOIN inventory_variant AS variant ON variant.id = variant_id
+           WHERE (total IS NULL) <> (released IS NULL) OR total IS NULL AND fulfilment = 'card_key'""",
+    ),
+    Check(
+        "inventory.reusable_goods_have_their_text",
+        """SELECT 'variant ' || variant_id || ' is for sale and has no text for its buyers'
+           FROM inventory_stock JOIN inventory_variant AS variant ON variant.id = variant_id
+           WHERE fulfilment = 'reusable' AND (released IS NULL OR released > claimed) AND NOT EXISTS (
+               SELECT FROM inventory_cardkey AS card_key WHERE card_key.variant_id = variant.id
+                 AND is_reusable AND status = 'available')""",
     ),
     Check(
         "inventory.keys_have_stock",

@@ -20,6 +20,26 @@ class StockBusy(DomainError):
     message = _("Very many are buying this right now. Nothing was ordered; please try again in a moment.")
 
 
+class CountedByKeys(DomainError):
+    code = "counted_by_keys"
+    message = _("Its stock is its keys: import some to have more.")
+
+
+class NotByKeys(DomainError):
+    code = "not_by_keys"
+    message = _("Buyers of this variant get something else than card keys.")
+
+
+class NoTextYet(DomainError):
+    code = "no_text_yet"
+    message = _("Enter the text that buyers get first.")
+
+
+class NotReusable(DomainError):
+    code = "not_reusable"
+    message = _("This variant does not have one text for every buyer.")
+
+
 class ShortPick(Exception):
     """Fewer free keys could be locked than the counter promised; others may hold them for a moment."""
 

@@ -26,7 +26,7 @@ from inventory.imports.reading import NoSuchColumn
 from inventory.imports.running import Terms, accept
 from inventory.imports.spool import Blank, NotText, SpoolWriter, discard
 from inventory.imports.uploads import SealedUpload, TooLarge
-from inventory.models import ImportFailure, KeyBatch, KeyUpload, Layout, Variant
+from inventory.models import Fulfilment, ImportFailure, KeyBatch, KeyUpload, Layout, Variant
 
 
 class ForgetfulTextarea(UnfoldAdminTextareaWidget):
@@ -38,7 +38,9 @@ class ForgetfulTextarea(UnfoldAdminTextareaWidget):
 
 class KeyImportForm(forms.Form):
     variant = forms.ModelChoiceField(
-        Variant.objects.select_related("product", "shop").order_by("product__name", "position", "pk"),
+        Variant.objects.filter(fulfilment=Fulfilment.CARD_KEY)
+        .select_related("product", "shop")
+        .order_by("product__name", "position", "pk"),
         label=gettext_lazy("Variant"),
         empty_label=gettext_lazy("Select value"),
         widget=UnfoldAdminSelectWidget,

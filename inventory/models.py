@@ -2,8 +2,9 @@
 
 import uuid
 from hashlib import sha256
+from typing import Any
 
-from django.core.validators import FileExtensionValidator, MinValueValidator
+from django.core.validators import FileExtensionValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.timezone import localtime
@@ -130,11 +131,20 @@ class Selling(models.TextChoices):
     QUEUED = "queued", _("through a line, for a rush")
 
 
+class Fulfilment(models.TextChoices):
+    """What a buyer gets: a key of their own, the text that all get, or what a person fills in."""
+
+    CARD_KEY = "card_key", _("card keys, each sold once")
+    REUSABLE = "reusable", _("one key or text for every buyer")
+    MANUAL = "manual", _("filled in by hand")
+
+
 class Variant(models.Model):
     """The thing with a price. `code` names it in links and APIs.
 
     Sold through a line, a Sale says on what terms. `is_isolated` gives it an allocator process and a
-    queue of workers of its own, so that its rush slows nothing else.
+    queue of workers of its own, so that its rush slows nothing else. `fulfilment` changes by
+    `orders.services.kinds.change_kind` only: a save leaves it as it is.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
@@ -154,6 +164,16 @@ class Variant(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text=_("Over all orders with the same e-mail address. Empty: no limit."),
+    )
+    fulfilment = models.CharField(
+        _("what buyers get"), max_length=10, choices=Fulfilment, default=Fulfilment.CARD_KEY
+    )
+    fulfil_within_hours = models.PositiveSmallIntegerField(
+        _("filled in within (hours)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(30 * 24)],
+        help_text=_("What buyers are promised where a person fills in. Later than that, it needs you."),
     )
     selling = models.CharField(_("way of selling"), max_length=10, choices=Selling, default=Selling.DIRECT)
     is_isolated = models.BooleanField(
@@ -198,16 +218,85 @@ class Variant(models.Model):
                 | Q(on_sale_until__gt=F("on_sale_from")),
                 name="variant_sale_ends_after_it_begins",
             ),
+            models.CheckConstraint(
+                condition=Q(fulfilment__in=[Fulfilment.CARD_KEY, Fulfilment.REUSABLE])
+                | Q(fulfilment=Fulfilment.MANUAL, fulfil_within_hours__gte=1),
+                name="variant_by_hand_within_a_time",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.product} · {self.name}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            # Whoever read it before its kind was changed must not change it back.
+            kept = [field.name for field in self._meta.concrete_fields if not field.primary_key]
+            kwargs["update_fields"] = [name for name in kept if name != "fulfilment"]
+        super().save(*args, **kwargs)
+
+    @property
+    def promised_hours(self) -> int | None:
+        """Within which a person fills in an order; None for what is delivered at once."""
+        return self.fulfil_within_hours if self.fulfilment == Fulfilment.MANUAL else None
+
+
+MOST_BUYER_FIELDS = 5
+LONGEST_ANSWER = 500
+
+
+class BuyerField(models.Model):
+    """What a buyer is asked for, of a variant that is filled in by hand: at most five things."""
+
+    class Kind(models.TextChoices):
+        TEXT = "text", _("text")
+        NUMBER = "number", _("digits")
+        EMAIL = "email", _("e-mail")
+
+    variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="buyer_fields")
+    position = models.PositiveSmallIntegerField(
+        _("position"), validators=[MinValueValidator(1), MaxValueValidator(MOST_BUYER_FIELDS)]
+    )
+    name = models.CharField(_("name"), max_length=40)
+    name_en = models.CharField(_("name in English"), max_length=40, blank=True)
+    kind = models.CharField(_("kind"), max_length=6, choices=Kind, default=Kind.TEXT)
+    is_required = models.BooleanField(_("required"), default=True)
+    max_length = models.PositiveSmallIntegerField(
+        _("characters at most"),
+        default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_ANSWER)],
+    )
+
+    class Meta:
+        verbose_name = _("question to the buyer")
+        verbose_name_plural = _("questions to the buyer")
+        ordering = ["position"]
+        constraints = [
+            # With the next one: never more than five. At commit, since a form may swap two.
+            models.UniqueConstraint(
+                fields=["variant", "position"],
+                name="one_buyer_field_per_position",
+                deferrable=models.Deferrable.DEFERRED,
+            ),
+            models.CheckConstraint(
+                condition=Q(position__gte=1, position__lte=MOST_BUYER_FIELDS),
+                name="buyer_field_position_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_length__gte=1, max_length__lte=LONGEST_ANSWER),
+                name="buyer_field_length_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
 
 class Stock(models.Model):
     """How many of a variant there are, in a pool: `public`, or one set aside.
 
-    `total`: keys that are not void. `released`: what is open for sale so far. `claimed`: held and
+    `total`: keys that are not void, or what the merchant has set for goods that have no keys of their
+    own. `released`: what is open for sale so far. Both are null for unlimited goods. `claimed`: held and
     sold together; a sale does not touch it again, only a release does. `short`: how many of those have lost
     their key, which was withdrawn. Its own row, so that hot updates never rewrite the catalogue. Every
     write is relative and raises `version`.
@@ -285,18 +374,26 @@ class ImportFailure(models.TextChoices):
     )
     NO_COLUMN = "no_column", _("There is no column with this heading.")
     EMPTY = "empty", _("There was not a single key in it.")
+    NOT_BY_KEYS = "not_by_keys", _("The buyers of this variant get something else than keys.")
 
 
 class KeyBatch(models.Model):
-    """One import of card keys, and how far it is. `expires_on`: the last day on which they are good.
+    """Card keys that came together, and from where; of an import, how far it is.
 
-    `imported` counts what was stored, and `undone` how many of those were taken back since.
+    `imported` counts what was stored, and `undone` how many of those were taken back since. `expires_on`:
+    the last day on which they are good.
     """
+
+    class Origin(models.TextChoices):
+        IMPORTED = "imported", _("imported")
+        TYPED = "typed", _("filled in for an order")
+        REUSABLE = "reusable", _("for every buyer")
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
     variant = models.ForeignKey(
         Variant, on_delete=models.PROTECT, related_name="batches", verbose_name=_("variant")
     )
+    origin = models.CharField(_("origin"), max_length=10, choices=Origin, default=Origin.IMPORTED)
     note = models.CharField(_("note"), max_length=120, blank=True)
     unit_cost_minor = models.BigIntegerField(
         _("cost of a key in minor units"), null=True, blank=True, validators=[MinValueValidator(0)]
@@ -436,8 +533,10 @@ class VoidBecause(models.TextChoices):
 class CardKey(models.Model):
     """One secret, encrypted. It opens only with its own `uid` and variant as context.
 
-    `fingerprint` is the keyed blind index: equal secrets of a shop have equal fingerprints. `expires_on`
-    is the batch's, so that one index finds the keys that expire first. What is void stays void.
+    `fingerprint` is the keyed blind index: equal secrets of a shop have equal fingerprints. What a person
+    types for buyers has none, since two may well get the same words. A reusable key stays available
+    while it is the one that buyers get, and is sold once another has taken its place. `expires_on` is the
+    batch's, so that one index finds the keys that expire first. What is void stays void.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
@@ -451,7 +550,8 @@ class CardKey(models.Model):
         _("void because"), max_length=10, choices=VoidBecause, blank=True, default="", db_default=""
     )
     sealed = models.BinaryField(editable=False)
-    fingerprint = models.BinaryField(max_length=32, editable=False)
+    fingerprint = models.BinaryField(max_length=32, null=True, editable=False)
+    is_reusable = models.BooleanField(_("for every buyer"), default=False, editable=False)
     expires_on = models.DateField(_("good until"), null=True, blank=True)
 
     class Meta:
@@ -462,6 +562,11 @@ class CardKey(models.Model):
                 fields=["shop", "fingerprint"],
                 condition=~Q(status=CardKeyStatus.VOID),
                 name="cardkey_once_per_shop",
+            ),
+            models.UniqueConstraint(
+                fields=["variant"],
+                condition=Q(is_reusable=True, status=CardKeyStatus.AVAILABLE),
+                name="one_reusable_key_at_a_time",
             ),
             models.CheckConstraint(condition=Q(status__in=CardKeyStatus.values), name="cardkey_status_known"),
         ]

@@ -7,13 +7,14 @@ from django.db.models import F, QuerySet
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
 from cardshop.traffic.display_cache import forget_on_commit
-from inventory.models import Stock, Variant
+from inventory.errors import NotByKeys
+from inventory.models import Fulfilment, Stock, Variant
 from inventory.stock.supply import count_in
 
 
 def add_to_stock(variant: Variant, count: int, *, now: datetime) -> None:
     """Count `count` new keys in, and open them for sale unless the variant is sold in waves. Whoever was
-    short of a key is served first.
+    short of a key is served first. Raises NotByKeys for a variant whose buyers get something else than keys.
 
     Call it last in the transaction that stores them: from here on every sale of the variant waits for
     its end. Whether there are waves is read under the lock, so that nobody who turns them off meanwhile
@@ -21,6 +22,8 @@ def add_to_stock(variant: Variant, count: int, *, now: datetime) -> None:
     """
     Stock.objects.get_or_create(variant=variant, pool=Stock.PUBLIC, defaults={"shop_id": variant.shop_id})
     ((stock,),) = lock_rows(_public(variant.pk))
+    if not Variant.objects.filter(pk=variant.pk, fulfilment=Fulfilment.CARD_KEY).exists():
+        raise NotByKeys  # its kind has changed, and cannot change now
     in_waves = Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists()
     if stock.short:
         promise("orders.serve_waiting", [variant.pk], shop_id=variant.shop_id, now=now)

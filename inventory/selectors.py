@@ -1,11 +1,11 @@
 """Reads for display: no locks, stale once read, never to sell by."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db.models import Prefetch, QuerySet
 
 from cardshop.shops.models import Shop
-from inventory.models import Category, Product, ProductImage, Stock, Variant
+from inventory.models import BuyerField, Category, Fulfilment, Product, ProductImage, Selling, Stock, Variant
 
 
 def listed_products(shop: Shop, category: Category | None = None) -> QuerySet[Product]:
@@ -28,6 +28,24 @@ def variant_for_sale(shop: Shop, code: str) -> Variant | None:
         .select_related("product", "shop")
         .first()
     )
+
+
+def buyer_fields(variants: Collection[Variant]) -> dict[int, list[BuyerField]]:
+    """What buyers are asked for, by variant id, in order; empty where nothing is asked.
+
+    Only of what a person fills in and is sold directly: answers must not travel through a line. Without a
+    query where there is none.
+    """
+    asked: dict[int, list[BuyerField]] = {variant.pk: [] for variant in variants}
+    by_hand = [
+        variant.pk
+        for variant in variants
+        if variant.fulfilment == Fulfilment.MANUAL and variant.selling == Selling.DIRECT
+    ]
+    if by_hand:
+        for field in BuyerField.objects.filter(variant__in=by_hand):
+            asked[field.variant_id].append(field)
+    return asked
 
 
 def available_counts(variants: Iterable[Variant], pool: str = Stock.PUBLIC) -> dict[int, int | None]:

@@ -22,13 +22,18 @@ from unfold.forms import PaginationInlineFormSet
 from cardshop.common.admin import ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from inventory.admin import ProductAdmin, ShownToBuyers, VariantAdmin
+from inventory.admin_forms import VariantForm
 from inventory.errors import OutOfStock
-from inventory.models import Product, Selling, Variant
+from inventory.models import Fulfilment, Product, Selling, Variant
 from orders import errors
 from orders.admission.sales import ensure_sale, open_anew, pause_sale, resume_sale
 from orders.admission.waves import release_wave, unreleased
+from orders.fulfilling_admin import ToFillInAdmin
 from orders.models import Registration, Sale, Ticket, Wave
 from orders.sale_page import sale_numbers, sale_page, state_of
+from orders.services.kinds import change_kind, why_kind_is_fixed
+
+__all__ = ["ToFillInAdmin"]
 
 REASONS = {
     error.code: error.message
@@ -298,8 +303,19 @@ class SoldProductAdmin(ProductAdmin):
                 ensure_sale(variant)
 
 
+class SoldVariantForm(VariantForm):
+    def clean_fulfilment(self) -> str:
+        to = super().clean_fulfilment()
+        is_changed = self.instance.pk and to != self.instance.fulfilment
+        if is_changed and (why_not := why_kind_is_fixed(self.instance)):
+            raise forms.ValidationError(str(why_not))
+        return to
+
+
 class SoldVariantAdmin(VariantAdmin):
     """With its Sale, which comes in the same transaction as the choice to sell through a line."""
+
+    form = SoldVariantForm
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         fields = list(super().get_fields(request, obj))
@@ -320,6 +336,8 @@ class SoldVariantAdmin(VariantAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Variant, form: Any, change: bool) -> None:
+        if change and obj.fulfilment != form.initial["fulfilment"]:
+            change_kind(obj, Fulfilment(obj.fulfilment), within_hours=obj.fulfil_within_hours)
         super().save_model(request, obj, form, change)
         if obj.selling == Selling.QUEUED:
             ensure_sale(obj)

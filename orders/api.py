@@ -107,6 +107,7 @@ class OrdersApi(BuyerApiView):
             idempotency_key=body["idempotency_key"],
             language=get_language() or "",
             address=request.META["REMOTE_ADDR"],
+            answers=body["answers"],
             now=now,
         )
         return Response(PlacedOut(order).data, 201)

@@ -10,8 +10,12 @@ CHECKS = [
            FROM orders_orderitem AS item LEFT JOIN orders_deliveredkey AS delivered
              ON delivered.item_id = item.id AND delivered.replaced_by_id IS NULL
            GROUP BY item.id
-           HAVING CASE item.status WHEN 'delivered' THEN count(delivered.id) <> quantity
-               WHEN 'open' THEN count(delivered.id) <> 0 ELSE count(delivered.id) NOT IN (0, quantity) END""",
+           HAVING CASE WHEN item.status = 'delivered' THEN count(delivered.id) <> quantity
+               -- Filled in by hand, perhaps in part.
+               WHEN due_at IS NOT NULL THEN count(delivered.id) > quantity
+                   OR item.status = 'open' AND count(delivered.id) = quantity
+               WHEN item.status = 'open' THEN count(delivered.id) <> 0
+               ELSE count(delivered.id) NOT IN (0, quantity) END""",
     ),
     Check(
         "orders.sold_keys_are_delivered",
@@ -19,8 +23,42 @@ CHECKS = [
                   || ' and was handed over ' || count(delivered.id) || ' times'
            FROM inventory_cardkey AS card_key LEFT JOIN orders_deliveredkey AS delivered
              ON delivered.card_key_id = card_key.id AND delivered.replaced_by_id IS NULL
-           GROUP BY card_key.id
+           WHERE NOT card_key.is_reusable GROUP BY card_key.id
            HAVING count(delivered.id) <> CASE WHEN card_key.status = 'sold' THEN 1 ELSE 0 END""",
+    ),
+    Check(
+        "orders.only_reusable_keys_are_reused",
+        """SELECT 'delivered key ' || delivered.id || ' is ' || delivered.is_reusable
+                  || ' for every buyer, card key ' || card_key.id || ' is ' || card_key.is_reusable
+           FROM orders_deliveredkey AS delivered
+           JOIN inventory_cardkey AS card_key ON card_key.id = delivered.card_key_id
+           WHERE delivered.is_reusable <> card_key.is_reusable""",
+    ),
+    Check(
+        "orders.free_keys_are_counted",
+        # Of variants that have sold something else before: what is not promised to anybody is there as keys.
+        """SELECT 'variant ' || variant_id || ': ' || free || ' free or promised, ' || keys || ' keys free'
+           FROM (
+               SELECT stock.variant_id, sum(total - claimed + (
+                   SELECT coalesce(sum(reservation.quantity), 0) FROM orders_reservation AS reservation
+                   WHERE reservation.stock_id = stock.id AND (status = 'held' OR status = 'sold'
+                       AND NOT EXISTS (SELECT FROM orders_deliveredkey WHERE item_id = reservation.item_id))
+               )) AS free FROM inventory_stock AS stock
+               JOIN inventory_variant AS variant ON variant.id = stock.variant_id
+               WHERE fulfilment = 'card_key' AND EXISTS (
+                   SELECT FROM inventory_keybatch AS batch
+                   WHERE batch.variant_id = stock.variant_id AND origin <> 'imported')
+               GROUP BY stock.variant_id
+           ) AS counted JOIN LATERAL (
+               SELECT count(*) AS keys FROM inventory_cardkey AS card_key
+               WHERE card_key.variant_id = counted.variant_id AND status = 'available' AND NOT is_reusable
+           ) AS there ON true WHERE free <> keys""",
+    ),
+    Check(
+        "orders.open_lines_are_of_their_variants_kind",
+        """SELECT 'item ' || item.id || ' is to be filled in by hand, and its variant is ' || fulfilment
+           FROM orders_orderitem AS item JOIN inventory_variant AS variant ON variant.id = item.variant_id
+           WHERE item.status = 'open' AND due_at IS NOT NULL AND fulfilment <> 'manual'""",
     ),
     Check(
         "orders.keys_of_the_right_variant",
@@ -112,7 +150,10 @@ CHECKS = [
         "orders.paid_orders_get_their_keys",
         """SELECT 'order ' || number || ' was paid and has no keys yet' FROM orders_order AS "order"
            WHERE status = 'paid' AND attention = '' AND (
-               SELECT bool_or(item.status = 'open') OR NOT bool_or(item.status = 'refunding')
+               -- What a person fills in has until it is due.
+               SELECT bool_or(item.status = 'open'
+                       AND (due_at IS NULL OR due_at < clock_timestamp() - %(grace)s::interval))
+                   OR NOT bool_or(item.status = 'refunding' OR item.status = 'open' AND due_at IS NOT NULL)
                FROM orders_orderitem AS item WHERE item.order_id = "order".id
            ) AND EXISTS (
                SELECT FROM orders_orderevent AS event WHERE event.order_id = "order".id

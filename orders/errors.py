@@ -167,5 +167,30 @@ class LineUnavailable(DomainError):
     message = _("The line is being set up again. Nothing was lost; please try again in a moment.")
 
 
+class NothingFilledIn(DomainError):
+    code = "nothing_filled_in"
+    http_status = 400
+    message = _("Nothing was entered.")
+
+
+class FilledInMeanwhile(DomainError):
+    code = "filled_in_meanwhile"
+    message = _(
+        "Nothing was saved: somebody has filled in some of this meanwhile, or its money is going back."
+        " This is how it is now."
+    )
+
+
+class NotToBeReplaced(DomainError):
+    code = "not_to_be_replaced"
+    message = _("Nothing was replaced: somebody has replaced it meanwhile, or its money is going back.")
+
+
+class KindIsFixed(DomainError):
+    """What buyers get of a variant cannot be changed while somebody counts on it."""
+
+    code = "kind_is_fixed"
+
+
 def _told(moment: datetime) -> str:
     return date_format(localtime(moment), r"Y-m-d H:i (\U\T\CO)")

@@ -12,6 +12,7 @@ from orders.services.delivery import (
     deliver_orders,
     deliver_waiting,
 )
+from orders.services.fulfilling import put_overdue_before_person
 from orders.services.mail import mail_delivered_orders
 from orders.services.replacing import mail_replacements
 from orders.services.turn_mail import mail_turns
@@ -56,6 +57,11 @@ def mail_replacement() -> None:
 def complete_delivered() -> None:
     while complete_delivered_orders(db_now()):
         pass
+
+
+@shared_task(name="orders.put_overdue_before_person")
+def put_overdue() -> None:
+    put_overdue_before_person(db_now())
 
 
 @shared_task(name="orders.mail_turn")

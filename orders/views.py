@@ -19,23 +19,27 @@ from cardshop.traffic.actions import counted
 from cardshop.traffic.display_cache import AtHand
 from cardshop.traffic.passes import BadPass, mint_pass, read_pass
 from cardshop.traffic.same_origin import same_origin
-from inventory.models import Variant
-from inventory.selectors import available_counts, variant_for_sale
+from inventory.models import BuyerField, Variant
+from inventory.selectors import available_counts, buyer_fields, variant_for_sale
 from inventory.shown_stock import most_orderable, shown_stock
 from inventory.windows import window_of
 from orders.admission.display import OPEN, sale_and_stand, state_at
 from orders.admission.joining import join
 from orders.admission.line import Stand
+from orders.answers import PREFIX
 from orders.errors import NotForSale
-from orders.inputs import BuyInput
+from orders.inputs import BuyInput, with_answers
 from orders.models import Sale
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A variant for sale, and what there is of it: not for buyers' eyes, who see a ShownStock."""
+    """A variant for sale, what its buyers are asked, and what there is of it: not for buyers' eyes, who see a
+    ShownStock.
+    """
 
     variant: Variant
+    asked: list[BuyerField]
     available: int | None  # None is unlimited
     sale: tuple[Sale, Stand] | None  # where it sells through the line
 
@@ -69,7 +73,12 @@ def _offer(shop: Shop, code: str) -> Offer | None:
 
 def _offer_of(variant: Variant) -> Offer:
     prefetch_related_objects([variant.product], "images")
-    return Offer(variant, available_counts([variant])[variant.pk], sale_and_stand(variant))
+    return Offer(
+        variant,
+        asked=buyer_fields([variant])[variant.pk],
+        available=available_counts([variant])[variant.pk],
+        sale=sale_and_stand(variant),
+    )
 
 
 def _form(
@@ -105,6 +114,7 @@ def _form(
         "idempotency_key": secrets.token_urlsafe(16) if renew else entered.get("idempotency_key"),
         "quantity": entered.get("quantity", variant.min_quantity),
         "contact_email": entered.get("contact_email", ""),
+        "questions": _questions(offer.asked, entered, errors or {}),
         "errors": errors or {},
         "refusal": refusal,
         "existing_token": getattr(refusal, "order_token", ""),
@@ -115,9 +125,20 @@ def _form(
     return response
 
 
+def _questions(
+    asked: list[BuyerField], entered: dict[str, Any], errors: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """As the form shows them, with what was entered."""
+    named = [(field, f"{PREFIX}{field.pk}") for field in asked]
+    return [
+        {"field": field, "name": name, "value": entered.get(name, ""), "errors": errors.get(name, [])}
+        for field, name in named
+    ]
+
+
 def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
     entered = request.POST.dict()
-    wanted = BuyInput(data=entered)
+    wanted = BuyInput(data=with_answers(entered))
     if not wanted.is_valid():
         return _form(request, _offer_of(variant), entered=entered, errors=wanted.errors, status=400)
     now = db_now()
@@ -131,15 +152,15 @@ def _take(request: HttpRequest, variant: Variant) -> HttpResponse:
             idempotency_key=wanted.validated_data["idempotency_key"],
             language=get_language() or "",
             address=request.META["REMOTE_ADDR"],
+            answers=wanted.validated_data["answers"],
             now=now,
         )
     except DomainError as refusal:
-        errors = {refusal.field: [str(refusal)]} if refusal.field else {}
         return _form(
             request,
             _offer_of(variant),
             entered=entered,
-            errors=errors,
+            errors=refusal.fields(),
             refusal=refusal,
             status=refusal.http_status,
         )

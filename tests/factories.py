@@ -1,6 +1,7 @@
 """Plain functions that make what a test starts from."""
 
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 
@@ -9,7 +10,8 @@ from cardshop.common.money import to_text
 from cardshop.shops.models import Shop
 from cardshop.traffic.passes import BuyerPass, mint_pass, read_pass
 from inventory.imports import import_keys
-from inventory.models import Product, Stock, Variant
+from inventory.models import BuyerField, Fulfilment, Product, Stock, Variant
+from inventory.setting import change_text, set_free
 from orders.models import Order
 from orders.services.placing import place_order
 from payments.gateways.base import Evidence
@@ -59,6 +61,25 @@ def make_variant(
     return variant
 
 
+def make_reusable(text: str = "link: example.org/7", *, free: int | None = None, **fields: object) -> Variant:
+    """A variant whose buyers all get `text`."""
+    variant = make_variant(fulfilment=Fulfilment.REUSABLE, **fields)
+    change_text(variant, text, changed_by="test", now=NOON)
+    set_free(variant, free)
+    return variant
+
+
+def make_by_hand(
+    *, free: int | None = None, asks: Sequence[dict[str, object]] = (), within: int = 12, **fields: object
+) -> Variant:
+    """A variant that a person fills in. Each of `asks` is what a BuyerField is made of."""
+    variant = make_variant(fulfilment=Fulfilment.MANUAL, fulfil_within_hours=within, **fields)
+    for position, field in enumerate(asks, start=1):
+        BuyerField.objects.create(variant=variant, position=position, **field)
+    set_free(variant, free)
+    return variant
+
+
 def stock_up(variant: Variant, count: int, *, expires_on: date | None = None) -> list[str]:
     """Import `count` fresh keys; returns them in clear."""
     fresh = [f"KEY-{secrets.token_hex(8)}" for _ in range(count)]
@@ -84,6 +105,7 @@ def make_order(
     now: datetime | None = None,
     buyer: BuyerPass | None = None,
     idempotency_key: str = "",
+    answers: Mapping[str, str] | None = None,
 ) -> Order:
     now = now or db_now()
     buyer = buyer or make_buyer(variant, now)
@@ -95,6 +117,7 @@ def make_order(
         buyer=buyer,
         idempotency_key=idempotency_key or secrets.token_urlsafe(16),
         language="zh-hans",
+        answers=answers or {},
         now=now,
     )
 

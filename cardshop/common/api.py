@@ -31,9 +31,8 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response | None:
     from rest_framework.views import exception_handler  # which imports this module for its parser
 
     if isinstance(exc, DomainError):
-        fields = {exc.field: [str(exc)]} if exc.field else {}
         return Response(
-            {"code": exc.code, "message": str(exc), "fields": fields, **exc.extra},
+            {"code": exc.code, "message": str(exc), "fields": exc.fields(), **exc.extra},
             exc.http_status,
             headers=exc.headers(),
         )
@@ -60,11 +59,11 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(map(str, data.keys() - self.fields.keys()))):
-            raise ValidationError({_printable(name): [_("Unknown field.")] for name in unknown[:20]})
+            raise ValidationError({printable(name): [_("Unknown field.")] for name in unknown[:20]})
         return super().to_internal_value(data)
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """Short, and without the lone surrogates that JSON allows and UTF-8 does not."""
     return name[:60].encode(errors="replace").decode()
 

@@ -32,6 +32,10 @@ class DomainError(Exception):
     def __str__(self) -> str:
         return str(self.message)
 
+    def fields(self) -> dict[str, list[str]]:
+        """What is wrong with which field."""
+        return {self.field: [str(self)]} if self.field else {}
+
     def headers(self) -> dict[str, str]:
         """When to come again, and whether the gateway may say it for us."""
         said = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

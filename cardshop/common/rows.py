@@ -1,6 +1,6 @@
 """Rows of handwritten SQL as model instances, for the reads where building the query costs most."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -10,9 +10,10 @@ from django.db.models import Model
 M = TypeVar("M", bound=Model)
 
 
-def columns(model: type[Model], alias: str) -> str:
-    """Every column of the model, for a SELECT in which its table has that alias."""
-    return ", ".join(f'"{alias}"."{field.column}"' for field in model._meta.concrete_fields)
+def columns(model: type[Model], alias: str, *, but: Collection[str] = ()) -> str:
+    """Every column of the model `but` those, for a SELECT in which its table has that alias."""
+    fields = model._meta.concrete_fields
+    return ", ".join(f'"{alias}"."{field.column}"' for field in fields if field.column not in but)
 
 
 def instance(model: type[M], values: Sequence[Any]) -> M:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -12,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from cardshop.common.money import display
 from inventory.models import Stock
-from orders.models import Order
+from orders.models import Order, OrderItem
+from orders.services.fulfilling import WAITING
 from orders.states import PAID_FOR
 from payments.models import Payment, Receipt, Refund
 from payments.selectors import WAITS_FOR_PERSON
@@ -27,7 +29,7 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     may, cards = request.user.has_perm, []
     if may("orders.view_order"):
-        cards += [_orders_today(midnight), _orders_waiting()]
+        cards += [_orders_today(midnight), _orders_waiting(), _lines_to_fill_in()]
     if may("payments.view_payment"):
         cards.insert(1, _revenue_today(midnight))
     if may("payments.view_receipt"):
@@ -68,6 +70,19 @@ def _orders_waiting() -> dict[str, Any]:
         "note": _("see why, then act") if count else _("nothing to do"),
         "link": f"{reverse('admin:orders_order_changelist')}?{urlencode({'attention': 'yes'})}",
         "alarm": count > 0,
+    }
+
+
+def _lines_to_fill_in() -> dict[str, Any]:
+    counted = OrderItem.objects.filter(WAITING).aggregate(
+        waiting=Count("pk"), overdue=Count("pk", filter=Q(due_at__lt=Now()))
+    )
+    return {
+        "title": _("To be filled in"),
+        "value": counted["waiting"],
+        "note": _("%(overdue)d overdue") % counted if counted["overdue"] else _("none is overdue"),
+        "link": reverse("admin:orders_orderitem_changelist"),
+        "alarm": counted["overdue"] > 0,
     }
 
 

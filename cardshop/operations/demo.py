@@ -6,6 +6,7 @@ changed in the admin stays changed. Only the sandbox's address and key are broug
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
@@ -13,11 +14,12 @@ from django.core.files.base import ContentFile
 from cardshop.common.clock import db_now
 from cardshop.common.ids import ALPHABET
 from cardshop.operations.demo_channels import connect_sandbox, offer_balance
-from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS, Goods, Offer
+from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS, Goods, HandOffer, Offer, TextOffer
 from cardshop.operations.demo_pictures import cover
 from cardshop.shops.models import Shop
 from inventory.imports import import_keys
-from inventory.models import Category, Product, ProductImage, Stock, Variant
+from inventory.models import BuyerField, Category, Fulfilment, Product, ProductImage, Stock, Variant
+from inventory.setting import change_text, set_free
 
 ADMIN = "admin"
 
@@ -118,8 +120,10 @@ def _seed_offer(product: Product, goods: Goods, offer: Offer, position: int) -> 
             "currency": product.shop.currency,
             "max_quantity": offer.at_most,
             "position": position,
+            **_way_of_fulfilling(offer),
         },
     )
+    _set_up(variant, offer)
     Stock.objects.get_or_create(variant=variant, pool=Stock.PUBLIC, defaults={"shop": product.shop})
     if not offer.keys or variant.batches.exists():
         return 0
@@ -131,6 +135,30 @@ def _seed_offer(product: Product, goods: Goods, offer: Offer, position: int) -> 
         now=db_now(),
     )
     return report.imported
+
+
+def _way_of_fulfilling(offer: Offer) -> dict[str, Any]:
+    match offer:
+        case TextOffer():
+            return {"fulfilment": Fulfilment.REUSABLE}
+        case HandOffer():
+            return {"fulfilment": Fulfilment.MANUAL, "fulfil_within_hours": offer.within_hours}
+        case _:
+            return {}
+
+
+def _set_up(variant: Variant, offer: Offer) -> None:
+    """Once: what a merchant has set since stays."""
+    if variant.stocks.exists():
+        return
+    match offer:
+        case TextOffer():
+            change_text(variant, offer.text, changed_by="demo", now=db_now())
+            set_free(variant, None)
+        case HandOffer():
+            for position, (name, name_en) in enumerate(offer.asks, start=1):
+                BuyerField.objects.create(variant=variant, position=position, name=name, name_en=name_en)
+            set_free(variant, offer.free)
 
 
 def _new_key(prefix: str) -> str:

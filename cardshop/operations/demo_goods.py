@@ -19,6 +19,22 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class TextOffer(Offer):
+    """Every buyer gets the same."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class HandOffer(Offer):
+    """Filled in by a person, who asks these things: each a name in both languages."""
+
+    within_hours: int = 12
+    free: int = 50
+    asks: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Goods:
     slug: str
     category: str
@@ -215,6 +231,56 @@ PRODUCTS = [
             Offer("100", "100 元", "¥100", 10000),
             Offer("200", "200 元", "¥200", 20000),
             Offer("500", "500 元", "¥500", 50000, keys=60, at_most=3),
+        ],
+    ),
+    Goods(
+        slug="lamplight-course",
+        category="memberships",
+        name="灯下摄影课 · 全套讲义",
+        name_en="Lamplight Photography Course",
+        summary="付款后立即得到网盘链接与提取码。",
+        summary_en="The link and its password, the moment you have paid.",
+        description="全套 36 讲讲义与样片，随课程更新。\n\n· 链接与提取码在付款后显示在订单页\n"
+        "· 请勿转发，链接会不定期更换",
+        description_en="All 36 lessons with sample pictures, kept up to date.\n\n"
+        "· Link and password are on your order's page once it is paid\n"
+        "· Please do not pass them on; they change from time to time",
+        look=Look("LAMPLIGHT", "pages", "#3b2410", "#a8642a", "#f4c77b"),
+        offers=[
+            TextOffer(
+                "all",
+                "全套讲义",
+                "All lessons",
+                3900,
+                keys=0,
+                at_most=1,
+                text="https://pan.lamplight.example/s/1ampL1ght\n提取码 / password: 7k2m",
+            )
+        ],
+    ),
+    Goods(
+        slug="tideway-topup",
+        category="games",
+        name="潮汐航线 · 月桂币代充",
+        name_en="Tideway Laurels Top-up",
+        summary="留下角色编号，人工充值到账号。",
+        summary_en="Leave your character's number; we credit it by hand.",
+        description="填写区服与角色编号，付款后由人工充值，一般 12 小时内完成。\n\n"
+        "· 不需要密码，也不要告诉任何人\n· 完成后订单页与邮件会通知",
+        description_en="Enter server and character number. After you have paid, a person credits them, "
+        "usually within 12 hours.\n\n· No password needed; never tell it to anybody\n"
+        "· Your order's page and a mail tell you when it is done",
+        look=Look("TIDEWAY", "waves", "#062c3d", "#0f7f96", "#8fe3c8"),
+        offers=[
+            HandOffer(
+                "500",
+                "500 月桂币",
+                "500 laurels",
+                4500,
+                keys=0,
+                at_most=3,
+                asks=(("区服", "Server"), ("角色编号", "Character number")),
+            )
         ],
     ),
 ]

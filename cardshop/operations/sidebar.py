@@ -28,6 +28,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                     "permission": _may("orders.view_order"),
                 },
                 {**_page(_("Orders"), "receipt_long", "orders.order"), "active": _shows_orders},
+                {
+                    "title": _("To be filled in"),
+                    "icon": "edit_note",
+                    "link": reverse_lazy("admin:orders_orderitem_changelist"),
+                    "permission": _may("orders.view_order"),
+                    "badge": "orders.fulfilling_admin.waiting_badge",
+                },
             ]
         },
         {

@@ -265,6 +265,7 @@ CELERY_BEAT_SCHEDULE = {
         "inventory.sweep_uploads": 600,
         "orders.serve_all_waiting": 300,
         "inventory.void_expired_keys": 600,
+        "orders.put_overdue_before_person": 30,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.

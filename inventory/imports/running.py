@@ -18,6 +18,7 @@ from cardshop.common.crypto import CannotOpen
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
 from inventory.card_keys import locked_blind_index
+from inventory.errors import NotByKeys
 from inventory.imports.reading import NoSuchColumn, Read, Table, read_lines, read_rows
 from inventory.imports.spool import read_upload
 from inventory.imports.storing import DUPLICATE, Line, Stored, store_keys
@@ -121,6 +122,8 @@ def import_for_a_while(batch_id: int) -> bool:
         _fail(upload, ImportFailure.CANNOT_OPEN)
     except NoSuchColumn:
         _fail(upload, ImportFailure.NO_COLUMN)
+    except NotByKeys:
+        _fail(upload, ImportFailure.NOT_BY_KEYS)
     return True
 
 

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='keybatch',
             name='failure',
-            field=models.CharField(blank=True, choices=[('cannot_open', 'The upload was altered or cut off after it came in, or the encryption key (CARD_KEY_KEK) is not the one it was sealed with. Import it again.'), ('no_column', 'There is no column with this heading.'), ('empty', 'There was not a single key in it.')], db_default='', default='', max_length=20, verbose_name='failed because'),
+            field=models.CharField(blank=True, choices=[('cannot_open', 'The upload was altered or cut off after it came in, or the encryption key (CARD_KEY_KEK) is not the one it was sealed with. Import it again.'), ('no_column', 'There is no column with this heading.'), ('empty', 'There was not a single key in it.'), ('not_by_keys', 'The buyers of this variant get something else than keys.')], db_default='', default='', max_length=20, verbose_name='failed because'),
         ),
         migrations.AddField(
             model_name='keybatch',

@@ -85,6 +85,7 @@ class TicketsApi(BuyerApiView):
             idempotency_key=body["idempotency_key"],
             language=get_language() or "",
             address=request.META["REMOTE_ADDR"],
+            answers=body["answers"],
             now=now,
             proof=body.get("proof", ""),
         )

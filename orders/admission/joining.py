@@ -1,6 +1,8 @@
 """A click by the long way: into the line where there is one, straight to an order where there is none."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import redis
@@ -14,6 +16,7 @@ from orders.admission.entering import click_of, enter_line, look_at_ticket
 from orders.admission.gate import Gate, Outcome, Standing
 from orders.admission.line import leave_line, settled_outcome
 from orders.admission.registering import register, registered_standing, withdraw
+from orders.answers import checked_answers
 from orders.errors import LineUnavailable, UnknownTicket
 from orders.models import Sale, Ticket
 from orders.services.placing import place_order, sellable
@@ -34,8 +37,12 @@ def join(
     address: str,
     now: datetime,
     proof: str = "",
+    answers: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, Standing]:
-    """The click's ticket id and how it stands. Raises what `enter_line`, `register`, `place_order` raise."""
+    """The click's ticket id and how it stands. Raises what `enter_line`, `register`, `place_order` raise.
+
+    Nothing is asked of buyers in a line: what they answer would travel through Redis.
+    """
     variant = sellable(shop, variant_code, quantity)
     wanted: dict[str, Any] = {
         "quantity": quantity,
@@ -45,13 +52,14 @@ def join(
         "address": address,
     }
     if variant.selling == Selling.QUEUED:
+        checked_answers([], answers)
         sale = Sale.objects.filter(variant=variant).first()
         listing = listing_of(variant, sale)
         click = click_of(listing, buyer, **wanted)
         if sale and listing.registers_at(now.timestamp()):
             return click.ticket_id, register(sale, click, now=now, proof=proof)
         return click.ticket_id, enter_line(listing, click, proof=proof)
-    order = place_order(shop=shop, variant_code=variant_code, buyer=buyer, now=now, **wanted)
+    order = place_order(shop=shop, variant_code=variant_code, buyer=buyer, now=now, answers=answers, **wanted)
     return order.ticket_id, Standing("held", order_token=order.token)
 
 

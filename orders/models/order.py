@@ -88,7 +88,11 @@ class Order(models.Model):
 
 
 class OrderItem(models.Model):
-    """A line. Names and price are frozen: later changes of the product do not reach it."""
+    """A line. Names, price and promise are frozen: later changes of the product do not reach it.
+
+    `due_at` is set when a line is paid for that a person has to fill in: by then it should be. `answers` is
+    what the buyer entered for it, sealed: see `orders.answers`.
+    """
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
     variant = models.ForeignKey("inventory.Variant", on_delete=models.PROTECT)
@@ -102,6 +106,9 @@ class OrderItem(models.Model):
     owed = models.PositiveIntegerField(
         _("owed"), default=0, help_text=_("Units that must be served first from new keys.")
     )
+    fulfil_within_hours = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True, editable=False)
+    answers = models.BinaryField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("order line")
@@ -110,6 +117,13 @@ class OrderItem(models.Model):
             models.CheckConstraint(condition=Q(quantity__gte=1), name="item_quantity_positive"),
             models.CheckConstraint(condition=Q(status__in=ItemStatus.values), name="item_status_known"),
             models.CheckConstraint(condition=Q(owed__lte=F("quantity")), name="item_owed_at_most_all"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                name="item_to_fill_in",
+                condition=Q(status=ItemStatus.OPEN, due_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -148,7 +162,9 @@ class Reservation(models.Model):
 
 
 class DeliveredKey(models.Model):
-    """A key in a buyer's hands: one current row per slot of a line, and a key in one row only."""
+    """A key in a buyer's hands: one current row per slot of a line, and a key in one row only, unless it is
+    a reusable one.
+    """
 
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="delivered_keys")
     slot = models.PositiveIntegerField()
@@ -157,6 +173,7 @@ class DeliveredKey(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces"
     )
     delivered_at = models.DateTimeField(_("delivered at"))
+    is_reusable = models.BooleanField(default=False, editable=False)
 
     class Meta:
         verbose_name = _("delivered key")
@@ -167,7 +184,9 @@ class DeliveredKey(models.Model):
                 condition=Q(replaced_by=None),
                 name="one_current_key_per_slot",
             ),
-            models.UniqueConstraint(fields=["card_key"], name="key_delivered_once"),
+            models.UniqueConstraint(
+                fields=["card_key"], condition=Q(is_reusable=False), name="key_delivered_once"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise_all
+from inventory.card_keys import reusable_keys
 from inventory.errors import KeysDoNotOpen, ShortPick
 from inventory.models import Stock
 from inventory.picking import pick_keys, pick_with_care
@@ -24,7 +25,8 @@ HANDED_OVER = "keys handed over"
 
 def deliver_orders(order_ids: list[int], now: datetime) -> None:
     """Deliver whichever of these orders are paid; what is already delivered is passed over, and so are lines
-    that are being refunded. Their order gets its other keys, and is delivered when the refund has ended.
+    that are being refunded, or that a person fills in. Their order gets its other keys, and is delivered when
+    the refund has ended, or the last of them is filled in.
 
     Raises ShortPick when several orders were asked for and keys ran short for a moment: nothing was
     delivered, ask for them one by one. A single order waits its turn under the Stock lock instead,
@@ -64,7 +66,7 @@ def _put_before_person(order_id: int, why: str, now: datetime) -> None:
     """Unless another worker has found keys for it meanwhile."""
     (orders,) = lock_rows(Order.objects.filter(pk=order_id, status=OrderStatus.PAID))
     for order in orders:
-        is_open = OrderItem.objects.filter(order=order, status=ItemStatus.OPEN).exists()
+        is_open = OrderItem.objects.filter(order=order, status=ItemStatus.OPEN, due_at=None).exists()
         if is_open and order.attention != why:
             ask_for_attention(order, why, now=now)
 
@@ -75,14 +77,15 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     (paid,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
     lines = OrderItem.objects.filter(order__in=paid, status__in=[ItemStatus.OPEN, ItemStatus.REFUNDING])
     unsettled = list(lines.order_by("pk"))
-    items = [item for item in unsettled if item.status == ItemStatus.OPEN]
+    items = [item for item in unsettled if item.status == ItemStatus.OPEN and item.due_at is None]
     damaged = _hand_over_with_care(items, now) if alone else _hand_over(items, now)
     OrderItem.objects.filter(pk__in=[item.pk for item in items]).update(status=ItemStatus.DELIVERED)
     # Should the refund of a line fail, that line is still to be delivered: until then its order stays paid.
-    refunding = {item.order_id for item in unsettled if item.status == ItemStatus.REFUNDING}
+    # So it does until a person has filled in what is theirs.
+    unfinished = {item.order_id for item in unsettled if item not in items}
     served = {item.order_id for item in items}
     transition_all(
-        [order for order in paid if order.pk not in refunding],
+        [order for order in paid if order.pk not in unfinished],
         OrderStatus.DELIVERED,
         reason=HANDED_OVER,
         actor=SYSTEM,
@@ -91,7 +94,7 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
         attention="",
     )
     for order in paid:
-        if order.pk in refunding & served:
+        if order.pk in unfinished & served:
             Order.objects.filter(pk=order.pk).update(delivered_at=now, attention="")
             note(order, reason=HANDED_OVER, actor=SYSTEM, now=now)
         if damaged:
@@ -102,17 +105,19 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
 
 
 def _hand_over(items: list[OrderItem], now: datetime) -> int:
+    reusable = _reusable_keys(items)
     picked = {
         variant_id: pick_keys(variant_id=variant_id, quantity=quantity, now=now)
-        for variant_id, quantity in sorted(_wanted(items).items())
+        for variant_id, quantity in sorted(_wanted(items, reusable).items())
     }
-    _note_delivered(items, picked, now)
+    _note_delivered(items, picked, reusable, now)
     return 0
 
 
 def _hand_over_with_care(items: list[OrderItem], now: datetime) -> int:
     """Under the Stocks' locks; returns how many damaged keys were found on the way."""
-    wanted = _wanted(items)
+    reusable = _reusable_keys(items)
+    wanted = _wanted(items, reusable)
     (stocks,) = lock_rows(Stock.objects.filter(variant__in=wanted))
     picked, damaged = {}, 0
     for stock in (stock for stock in stocks if stock.pool == Stock.PUBLIC):
@@ -120,25 +125,40 @@ def _hand_over_with_care(items: list[OrderItem], now: datetime) -> int:
             stock=stock, quantity=wanted[stock.variant_id], now=now
         )
         damaged += found
-    _note_delivered(items, picked, now)
+    _note_delivered(items, picked, reusable, now)
     return damaged
 
 
-def _wanted(items: list[OrderItem]) -> dict[int, int]:
-    """Units by variant."""
+def _wanted(items: list[OrderItem], reusable: dict[int, int]) -> dict[int, int]:
+    """Units that want a key of their own, by variant."""
     wanted: dict[int, int] = defaultdict(int)
     for item in items:
-        wanted[item.variant_id] += item.quantity
+        if item.pk not in reusable:
+            wanted[item.variant_id] += item.quantity
     return wanted
 
 
-def _note_delivered(items: list[OrderItem], keys: dict[int, list[int]], now: datetime) -> None:
+def _note_delivered(
+    items: list[OrderItem], keys: dict[int, list[int]], reusable: dict[int, int], now: datetime
+) -> None:
     picked = {variant_id: iter(ids) for variant_id, ids in keys.items()}
     DeliveredKey.objects.bulk_create(
-        DeliveredKey(item=item, slot=slot, card_key_id=next(picked[item.variant_id]), delivered_at=now)
+        DeliveredKey(
+            item=item,
+            slot=slot,
+            card_key_id=reusable.get(item.pk) or next(picked[item.variant_id]),
+            is_reusable=item.pk in reusable,
+            delivered_at=now,
+        )
         for item in items
         for slot in range(item.quantity)
     )
+
+
+def _reusable_keys(items: list[OrderItem]) -> dict[int, int]:
+    """The key that all buyers get, by line; lines whose units have keys of their own are left out."""
+    of_variant = reusable_keys(item.variant_id for item in items)
+    return {item.pk: of_variant[item.variant_id] for item in items if item.variant_id in of_variant}
 
 
 def complete_delivered_orders(now: datetime, *, limit: int = 1000) -> int:

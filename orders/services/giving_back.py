@@ -24,14 +24,15 @@ def begin_giving_back(item: OrderItem) -> bool:
 def keep_after_all(order: Order, item: OrderItem, *, reason: str, actor: str, now: datetime) -> None:
     """The money stays with us: the line is what it was, and is delivered if it was still to be."""
     refunding = OrderItem.objects.filter(pk=item.pk, status=ItemStatus.REFUNDING)
-    refunding.update(status=ItemStatus.DELIVERED if _was_delivered(item) else ItemStatus.OPEN)
+    was_delivered = _handed_over(item) == item.quantity
+    refunding.update(status=ItemStatus.DELIVERED if was_delivered else ItemStatus.OPEN)
     note(order, reason=reason, actor=actor, now=now)
     _deliver_the_rest(order, now)
 
 
 def finish_giving_back(order: Order, item: OrderItem, *, actor: str, now: datetime) -> None:
     """The money is back with the buyer. What was not delivered is for others to buy; a key that was stays
-    theirs. An order of which nothing is left is refunded.
+    theirs, and with it all of its line. An order of which nothing is left is refunded.
     """
     refunding = OrderItem.objects.filter(pk=item.pk, status=ItemStatus.REFUNDING)
     if not refunding.update(status=ItemStatus.REFUNDED):
@@ -41,12 +42,12 @@ def finish_giving_back(order: Order, item: OrderItem, *, actor: str, now: dateti
         _deliver_the_rest(order, now)
     else:
         transition(order, OrderStatus.REFUNDED, reason=GIVEN_BACK, actor=actor, now=now, attention="")
-    if not _was_delivered(item):
+    if not _handed_over(item):
         _release(item)  # last: every buyer of the variant waits for its Stock row
 
 
-def _was_delivered(item: OrderItem) -> bool:
-    return DeliveredKey.objects.filter(item=item).exists()
+def _handed_over(item: OrderItem) -> int:
+    return DeliveredKey.objects.filter(item=item, replaced_by=None).count()
 
 
 def _deliver_the_rest(order: Order, now: datetime) -> None:

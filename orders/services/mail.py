@@ -27,6 +27,8 @@ from inventory.models import Product
 from orders.metrics import mails
 from orders.models import Order, OrderItem
 from orders.selectors import RevealedKeys, bought_products, revealed_keys
+from orders.services.fulfilling import waiting_lines
+from orders.states import OrderStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -122,7 +124,11 @@ def _message(order: Order, products: Sequence[Product]) -> EmailMessage:
         order,
         subject=_("Your keys from %(shop)s, order %(number)s"),
         template="mail/delivered.txt",
-        context={"lines": _plain_keys(order), "products": products},
+        context={
+            "lines": _plain_keys(order),
+            "products": products,
+            "more_follows": order.status == OrderStatus.PAID and waiting_lines().filter(order=order).exists(),
+        },
     )
 
 

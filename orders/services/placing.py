@@ -1,6 +1,8 @@
 """Placing an order: hold the stock, freeze the price, start the clock."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -13,8 +15,9 @@ from cardshop.traffic.passes import BuyerPass
 from inventory import stock
 from inventory.errors import OutOfStock
 from inventory.models import Selling, Stock, Variant
-from inventory.selectors import variant_for_sale
+from inventory.selectors import buyer_fields, variant_for_sale
 from inventory.windows import window_of
+from orders.answers import Answer, checked_answers, same_answers, seal_answers
 from orders.clicks import identify
 from orders.errors import (
     IdempotencyConflict,
@@ -43,24 +46,27 @@ def place_order(
     language: str,
     now: datetime,
     address: str = "",
+    answers: Mapping[str, str] = MappingProxyType({}),
 ) -> Order:
     """Hold `quantity` of the variant for the buyer and open an order to be paid within the hold.
 
     The price is frozen here. The same buyer, variant and idempotency key make one order, however
-    often and however parallel this is called; another quantity or contact with them raises
-    IdempotencyConflict. `address` is the network address it comes from. Raises BadPass, NotForSale,
-    WrongQuantity, SoldThroughLine, NotOnSaleYet, NotOnSaleAnyMore, SalePaused, LimitReached,
-    TooManyUnpaid or OutOfStock and leaves nothing behind.
+    often and however parallel this is called; another quantity, contact or answer with them raises
+    IdempotencyConflict. `address` is the network address it comes from, `answers` what the variant asks
+    its buyers, by the id of the question. Raises BadPass, NotForSale, WrongQuantity, InvalidAnswers,
+    SoldThroughLine, NotOnSaleYet, NotOnSaleAnyMore, SalePaused, LimitReached, TooManyUnpaid or OutOfStock
+    and leaves nothing behind.
     """
     ticket_id, buyer_key = identify(
         shop.pk, variant_code, buyer, idempotency_key=idempotency_key, contact_email=contact_email
     )
     if existing := Order.objects.filter(ticket_id=ticket_id).first():
-        return _same_request(existing, quantity, buyer_key)
+        return _same_request(existing, quantity, buyer_key, answers)
     variant = sellable(shop, variant_code, quantity)
     if variant.selling == Selling.QUEUED:
         raise SoldThroughLine
     _require_on_sale(variant, now)
+    given = checked_answers(buyer_fields([variant])[variant.pk], answers)
     order = Order(
         shop=shop,
         ticket_id=ticket_id,
@@ -74,18 +80,18 @@ def place_order(
         reserved_until=now + timedelta(seconds=settings.HOLD_SECONDS),
     )
     try:
-        placed = _place(order, variant, quantity, now)
+        placed = _place(order, variant, quantity, given, now)
     except IntegrityError:
         # A twin of this request was faster. Whatever else it might be is a bug and goes on up.
         if existing := Order.objects.filter(ticket_id=ticket_id).first():
-            return _same_request(existing, quantity, buyer_key)
+            return _same_request(existing, quantity, buyer_key, answers)
         raise
     orders.labels(OrderStatus.PENDING).inc()
     return placed
 
 
 @transaction.atomic(durable=True)
-def _place(order: Order, variant: Variant, quantity: int, now: datetime) -> Order:
+def _place(order: Order, variant: Variant, quantity: int, answers: Sequence[Answer], now: datetime) -> Order:
     """The order goes first: its unique ticket stops a twin before the hot Stock row is touched.
 
     Not where there is a line: an allocator that settles the same click holds the Stock, and each would
@@ -103,6 +109,8 @@ def _place(order: Order, variant: Variant, quantity: int, now: datetime) -> Orde
         variant_name_en=variant.name_en,
         unit_price_minor=variant.price_minor,
         quantity=quantity,
+        fulfil_within_hours=variant.promised_hours,
+        answers=seal_answers(answers, ticket_id=order.ticket_id),
     )
     OrderEvent.objects.create(order=order, after=OrderStatus.PENDING, reason="placed", actor=BUYER, at=now)
     stock_id = stock.claim(variant_id=variant.pk, quantity=quantity)
@@ -139,7 +147,9 @@ def _require_on_sale(variant: Variant, now: datetime) -> None:
             raise NotOnSaleAnyMore(window.closes_at)
 
 
-def _same_request(existing: Order, quantity: int, buyer_key: str) -> Order:
-    if existing.items.get().quantity != quantity or existing.buyer_key != buyer_key:
+def _same_request(existing: Order, quantity: int, buyer_key: str, answers: Mapping[str, str]) -> Order:
+    item = existing.items.get()
+    is_same = item.quantity == quantity and existing.buyer_key == buyer_key
+    if not is_same or not same_answers(existing, item, answers):
         raise IdempotencyConflict(existing.token)
     return existing

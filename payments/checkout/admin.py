@@ -14,6 +14,7 @@ from cardshop.common.admin import AttentionFilter
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
+from orders.fulfilling_admin import fill_in_address
 from orders.models import Order
 from payments.checkout.attention import attention_view, remedy_view
 from payments.checkout.balance_admin import BalanceAdmin
@@ -94,6 +95,7 @@ class OrderAdmin(DealtWithAdmin):
         order = self.get_object(request, object_id) if object_id else None
         if order and self.has_view_permission(request, order):
             extra_context = {**(extra_context or {}), "sections": sections(order)}
+            extra_context["fill_in_address"] = fill_in_address(order)
             if request.user.has_perm("orders.change_order"):
                 extra_context["possible_help"] = possible_help(order)
             if request.user.has_perm("payments.add_refund"):

@@ -28,6 +28,9 @@ class ItemOut(serializers.Serializer[object]):
     quantity = serializers.IntegerField()
     unit_price_minor = serializers.IntegerField()
     status = serializers.CharField(help_text="open, delivered, refunding or refunded")
+    fulfil_within_hours = serializers.IntegerField(
+        allow_null=True, help_text="A person fills it in within so many hours of the payment; null: at once."
+    )
 
 
 class WayOut(serializers.Serializer[object]):
@@ -52,6 +55,9 @@ class OrderOut(serializers.Serializer[object]):
     money_received = serializers.BooleanField()
     is_refunding = serializers.BooleanField(help_text="Money is on its way back to the buyer.")
     is_refunded = serializers.BooleanField(help_text="The order has ended, and money of it went back.")
+    delivered_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the buyer last got something: a part, the whole, or a replacement."
+    )
     next_look = serializers.IntegerField(
         allow_null=True, help_text="Seconds until asking again can tell something new; null: never."
     )
@@ -183,6 +189,7 @@ def described(state: OrderState) -> dict[str, object]:
         "money_received": state.money_received,
         "is_refunding": state.is_refunding,
         "is_refunded": state.is_refunded,
+        "delivered_at": state.handed_over_at,
         "next_look": state.next_look,
         "items": [
             {
@@ -191,6 +198,7 @@ def described(state: OrderState) -> dict[str, object]:
                 "quantity": item.quantity,
                 "unit_price_minor": item.unit_price_minor,
                 "status": item.status,
+                "fulfil_within_hours": item.fulfil_within_hours,
             }
             for item in state.items
         ],

@@ -10,9 +10,11 @@ from django.utils.translation import gettext as _
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from orders.models import Order
+from orders.services.fulfilling import OVERDUE
 from payments.checkout.reasons import in_words
 from payments.checkout.remedies import (
     Remedy,
+    Waiting,
     remedies_of_order,
     remedies_of_receipt,
     remedies_of_refund,
@@ -46,12 +48,18 @@ def attention_view(request: HttpRequest) -> HttpResponse:
                 "since": each.since,
                 "why": each.why,
                 "why_in_words": in_words(each.why),
-                "link": reverse(f"admin:{each.row._meta.app_label}_{kind}_change", args=[each.row.pk]),
+                "link": _page_of(each),
                 "remedies": each.remedies if request.user.has_perm(to_act) else [],
             }
         )
     context = {**admin.site.each_context(request), "title": _("What needs you"), "rows": rows}
     return render(request, "admin/payments/attention.html", context)
+
+
+def _page_of(each: Waiting) -> str:
+    if each.why == OVERDUE:
+        return reverse("admin:orders_orderitem_fill_in", args=[each.row.pk])
+    return reverse(f"admin:{each.row._meta.app_label}_{each.row._meta.model_name}_change", args=[each.row.pk])
 
 
 def remedy_view(request: HttpRequest, kind: str, pk: int, remedy: str) -> HttpResponse:

@@ -12,6 +12,7 @@ from cardshop.common.errors import DomainError
 from cardshop.common.locks import lock_rows
 from cardshop.outbox import services as outbox
 from orders.models import Order
+from orders.services.fulfilling import OVERDUE
 from orders.services.transitions import note
 from orders.states import PAID_FOR, OrderStatus
 from payments.models import PaymentAttempt
@@ -26,7 +27,9 @@ class NothingToDo(DomainError):
 
 @transaction.atomic(durable=True)
 def deliver_again(order: Order, *, actor: str, now: datetime) -> None:
-    """Try once more to hand over a paid order that was put before a person. Raises NothingToDo."""
+    """Try once more to hand over a paid order that was put before a person. Raises NothingToDo, as for what
+    only a person can fill in.
+    """
     ((locked,),) = lock_rows(Order.objects.filter(pk=order.pk))
     if not _waits_for_delivery(locked):
         raise NothingToDo
@@ -78,7 +81,7 @@ def possible_help(order: Order) -> list[Help]:
 
 
 def _waits_for_delivery(order: Order) -> bool:
-    return order.status == OrderStatus.PAID and bool(order.attention)
+    return order.status == OrderStatus.PAID and order.attention not in ("", OVERDUE)
 
 
 def _has_keys(order: Order) -> bool:

@@ -7,8 +7,10 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from cardshop.common.crypto import CannotOpen
 from cardshop.common.money import display
 from cardshop.common.templatetags.shopfront import localized
+from orders.answers import opened_answers
 from orders.models import DeliveredKey, Order, OrderEvent, OrderItem, Reservation
 from orders.states import OrderStatus
 from payments.checkout.reasons import in_words, why_it_waits
@@ -25,8 +27,10 @@ def sections(order: Order) -> list[dict[str, Any]]:
     attempts = list(
         PaymentAttempt.objects.filter(payment__order=order).select_related("channel").order_by("pk")
     )
+    items = list(OrderItem.objects.filter(order=order).order_by("pk"))
     tables = [
-        _lines(order),
+        _lines(order, items),
+        _answers(order, items),
         _holds(order),
         _payment(order),
         _attempts(attempts),
@@ -39,8 +43,7 @@ def sections(order: Order) -> list[dict[str, Any]]:
     return [table for table in tables if table["table"]["rows"]]
 
 
-def _lines(order: Order) -> dict[str, Any]:
-    items = OrderItem.objects.filter(order=order).order_by("pk")
+def _lines(order: Order, items: list[OrderItem]) -> dict[str, Any]:
     rows = [
         [
             f"{localized(item, 'product_name')} · {localized(item, 'variant_name')}",
@@ -52,6 +55,18 @@ def _lines(order: Order) -> dict[str, Any]:
         for item in items
     ]
     return _table(_("Lines"), [_("what"), _("quantity"), _("unit price"), _("amount"), _("status")], rows)
+
+
+def _answers(order: Order, items: list[OrderItem]) -> dict[str, Any]:
+    rows = []
+    for item in items:
+        try:
+            answers = opened_answers(order, item)
+        except CannotOpen:
+            rows.append([str(item), "-", _("cannot be opened: the encryption key is missing or wrong")])
+        else:
+            rows += [[str(item), localized(answer, "name"), answer.value] for answer in answers]
+    return _table(_("What the buyer entered"), [_("line"), _("question"), _("answer")], rows)
 
 
 def _holds(order: Order) -> dict[str, Any]:

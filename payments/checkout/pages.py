@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection
+from django.utils.timezone import localtime
 
 from cardshop.common.errors import NotHere
 from cardshop.common.rows import columns, instance
@@ -21,7 +22,7 @@ from payments.states import ReceiptStatus, RefundStatus
 _READ = f"""
     SELECT {columns(Order, "order")},
         (SELECT json_agg(item ORDER BY item.id) FROM (
-            SELECT {columns(OrderItem, "item")} FROM orders_orderitem AS item
+            SELECT {columns(OrderItem, "item", but=["answers"])} FROM orders_orderitem AS item
             WHERE item.order_id = "order".id
         ) AS item),
         payment.id IS NOT NULL,
@@ -50,7 +51,9 @@ class OrderState:
 
     `money_received` for it and not sent back: it was paid, or a person has still to see to the money. Of an
     order that ended without having been paid, `is_refunding` and `is_refunded` speak of money that came all
-    the same; `refunded_minor` is how much went back.
+    the same; `refunded_minor` is how much went back. `by_hand_within`: the hours within which a person fills
+    in what is missing, once it is paid for; None where nothing is. `handed_over_at`: the last time that the
+    buyer got something.
     """
 
     order: Order
@@ -65,6 +68,8 @@ class OrderState:
     is_refunding: bool
     is_refunded: bool
     refunded_minor: int
+    by_hand_within: int | None
+    handed_over_at: str | None
     next_look: int | None
 
 
@@ -101,14 +106,24 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
         is_refunding=under_way or any(item.status == ItemStatus.REFUNDING for item in lines),
         is_refunded=is_over and RefundStatus.DONE in refunds,
         refunded_minor=refunds.get(RefundStatus.DONE, 0),
-        next_look=_next_look(order, was_tried=was_tried),
+        by_hand_within=_by_hand_within(order, lines),
+        handed_over_at=localtime(order.delivered_at).isoformat() if order.delivered_at else None,
+        next_look=_next_look(order, lines, was_tried=was_tried),
     )
 
 
-def _next_look(order: Order, *, was_tried: bool) -> int | None:
+def _by_hand_within(order: Order, lines: list[OrderItem]) -> int | None:
+    if order.status not in UNPAID_LIVE | {OrderStatus.PAID}:
+        return None
+    promised = [line.fulfil_within_hours for line in lines if line.status == ItemStatus.OPEN]
+    return max(filter(None, promised), default=None)
+
+
+def _next_look(order: Order, lines: list[OrderItem], *, was_tried: bool) -> int | None:
     match order.status:
-        case OrderStatus.PAID if order.delivered_at is not None:
-            return 15  # only what is being refunded is still to be decided
+        # Only what is being refunded, or filled in by a person, is still to come.
+        case OrderStatus.PAID if order.delivered_at is not None or all(line.due_at for line in lines):
+            return 15
         case OrderStatus.PAID | OrderStatus.CLOSING:
             return 1
         case OrderStatus.PENDING:

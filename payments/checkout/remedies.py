@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
 from orders.models import Order
+from orders.services.fulfilling import OVERDUE
 from orders.services.revealing import CLOSED, closed_keys, keys_for_buyer
 from orders.states import OrderStatus
 from payments.checkout.helping import deliver_again
@@ -80,8 +81,8 @@ def waiting() -> Iterator[Waiting]:
 def remedies_of_order(order: Order) -> list[Remedy]:
     if order.attention == CLOSED:
         return [Remedy("look", _("Try to open them again"), partial(_look_again, order))]
-    if order.status != OrderStatus.PAID or not order.attention:
-        return []
+    if order.status != OrderStatus.PAID or order.attention in ("", OVERDUE):
+        return []  # what is overdue is filled in on a page of its own
 
     def deliver(*, actor: str, now: datetime) -> None:
         deliver_again(order, actor=actor, now=now)

@@ -8,6 +8,7 @@ const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
 // The whole page answers these better: it has the link to the order, or a fresh pass.
 const BY_THE_PAGE = ["idempotency_conflict", "bad_pass"];
+const ANSWERS = "answers.";
 
 const form = document.querySelector("form[data-join]");
 const refused = document.querySelector("#refused");
@@ -36,6 +37,10 @@ async function join() {
     pass: pass.value,
     idempotency_key: idempotency_key.value,
   };
+  const answers = [...form.elements].filter((field) => field.name.startsWith(ANSWERS));
+  if (answers.length) {
+    click.answers = Object.fromEntries(answers.map((field) => [field.name.slice(ANSWERS.length), field.value]));
+  }
   refused.hidden = true;
   const trying = new Trying();
   for (let failures = 1; !trying.stopped; failures += 1) {

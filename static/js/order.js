@@ -53,6 +53,7 @@ function differs(state) {
     state.status !== shown.status ||
     String(state.can_pay) !== shown.canPay ||
     String(state.has_keys) !== shown.hasKeys ||
+    (state.delivered_at ?? "") !== shown.deliveredAt ||
     String(state.money_received) !== shown.moneyReceived ||
     String(state.is_refunding) !== shown.isRefunding ||
     String(state.is_refunded) !== shown.isRefunded

@@ -14,7 +14,7 @@ def test_it_counts_today(django_assert_max_num_queries):
     pay_order(make_order(variant))
     make_order(variant)
     boss = logged_in(make_boss())
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         page = boss.get("/admin/").content.decode()
     assert "¥9.90" in page
     assert "1 of them paid" in page

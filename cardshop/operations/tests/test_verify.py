@@ -45,6 +45,14 @@ DAMAGE = {
         SELECT id, 'ticket', 'buyer', '', 'lin@example.org', 'en', 1, clock_timestamp() FROM orders_sale""",
     "orders.the_line_is_served": f"{SALE} {TICKET}",
     "inventory.total_counts_keys": "UPDATE inventory_stock SET total = total + 1",
+    "inventory.only_goods_without_keys_are_unlimited": """UPDATE inventory_stock
+        SET total = NULL, released = NULL""",
+    "inventory.reusable_goods_have_their_text": "UPDATE inventory_variant SET fulfilment = 'reusable'",
+    "orders.only_reusable_keys_are_reused": "UPDATE orders_deliveredkey SET is_reusable = true",
+    "orders.free_keys_are_counted": """UPDATE inventory_keybatch SET origin = 'typed';
+        UPDATE inventory_stock SET total = total + 1""",
+    "orders.open_lines_are_of_their_variants_kind": """UPDATE orders_orderitem
+        SET due_at = clock_timestamp()""",
     "inventory.keys_have_stock": "DELETE FROM orders_reservation; DELETE FROM inventory_stock",
     "inventory.batches_count_their_keys": "UPDATE inventory_keybatch SET imported = imported + 1",
     "sealed_values_open": "UPDATE inventory_cardkey SET sealed = substring(sealed FOR length(sealed) - 1)",

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0003_selling_in_waves'),
+        ("inventory", "0006_withdrawn_keys"),
         ('shops', '0002_refunds_need_two'),
     ]
 
@@ -19,12 +19,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='product',
             name='usage_notes',
-            field=models.TextField(blank=True, help_text='How to use the key. Shown on the order page once it is paid, and mailed with the delivery. Markdown as above; buyers see it as it is now, also with orders of long ago.', max_length=20000, verbose_name='usage notes'),
+            field=models.TextField(blank=True, help_text='How to use the key. Shown on the order page once it is paid, and mailed with the delivery. Markdown as above; buyers see it as it is now, also with orders of long ago.', max_length=10000, verbose_name='usage notes'),
         ),
         migrations.AddField(
             model_name='product',
             name='usage_notes_en',
-            field=models.TextField(blank=True, max_length=20000, verbose_name='usage notes in English'),
+            field=models.TextField(blank=True, max_length=10000, verbose_name='usage notes in English'),
         ),
         migrations.AddField(
             model_name='variant',
@@ -39,12 +39,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='product',
             name='description',
-            field=models.TextField(blank=True, help_text="Markdown or simple HTML: **bold**, # heading, - list, [text](https://…). A picture of the shop's products can stand in it by its address: ![what is on it](/media/products/…).", max_length=20000, verbose_name='description'),
+            field=models.TextField(blank=True, help_text="Markdown or simple HTML: **bold**, # heading, - list, [text](https://…). A picture of the shop's products can stand in it by its address: ![what is on it](/media/products/…).", max_length=10000, verbose_name='description'),
         ),
         migrations.AlterField(
             model_name='product',
             name='description_en',
-            field=models.TextField(blank=True, max_length=20000, verbose_name='description in English'),
+            field=models.TextField(blank=True, max_length=10000, verbose_name='description in English'),
         ),
         migrations.AddConstraint(
             model_name='product',
