@@ -23,9 +23,9 @@ PICK = """
     RETURNING card_key.id"""
 
 
-def context_of(uid: UUID, variant_id: int) -> bytes:
+def context_of(uid: UUID | bytes, variant_id: int) -> bytes:
     """The additional authenticated data: this ciphertext opens in this row only."""
-    return b"card-key:%s:%d" % (uid.bytes, variant_id)
+    return b"card-key:%s:%d" % (uid if isinstance(uid, bytes) else uid.bytes, variant_id)
 
 
 def reveal(card_key: CardKey) -> str:

@@ -7,8 +7,7 @@ from inventory.imports import undoing
 from inventory.imports.undoing import NothingToUndo, begin_undo
 from inventory.models import CardKey, KeyUpload
 from inventory.stock import claim
-from orders.services.delivery import deliver_orders
-from tests.factories import NOON, counters, make_order, make_variant, pay_order
+from tests.factories import NOON, counters, make_variant
 from tests.race.racing import broken_invariants
 from tests.uploads import imported, let_workers_work, upload
 
@@ -64,21 +63,6 @@ def test_where_nothing_is_free_that_is_said_and_nothing_changes():
 
     batch.refresh_from_db()
     assert (batch.state, counters(variant)) == ("done", (10, 10, 10))
-
-
-def test_an_order_that_is_open_still_gets_its_keys_afterwards():
-    variant = make_variant()
-    batch = imported(variant, TEN)
-    order = make_order(variant, quantity=4)
-    pay_order(order)
-
-    undo(batch)
-    deliver_orders([order.pk], NOON)
-
-    assert batch.undone == 6
-    order.refresh_from_db()
-    assert (order.status, order.attention) == ("delivered", "")
-    assert broken_invariants() == []
 
 
 def test_what_becomes_free_later_can_be_taken_back_then():
