@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-overload bench-routing bench-silent bench-trickle soak soak-money lock
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-overload bench-routing bench-silent bench-trickle soak soak-money lock
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -77,6 +77,9 @@ bench: $(DEV) ## stock strategies, allocator and admission view beside bare base
 
 bench-gateway: $(DEV) ## what the gateway spares the shop, beside the same nginx doing nothing (three minutes)
 	@$(PY) -m benchmarks.gateway $(ARGS)
+
+bench-imports: $(DEV) ## 100,000 and 1,000,000 keys imported, beside a bare COPY of them (three minutes)
+	@$(PY) -m benchmarks.imports $(ARGS)
 
 bench-overload: $(DEV) ## five times the clicks that the shop can use, for a minute (ten minutes; ARGS="--help")
 	@$(PY) -m benchmarks.overload $(ARGS)

@@ -20,13 +20,15 @@ class Bar:
         return f"{'PASS' if self.holds else 'FAIL':<6}{self.claim}"
 
 
-def save(name: str, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], picture: str) -> None:
-    """NAME.json, NAME.csv and NAME.svg."""
+def save(name: str, figures: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], picture: str = "") -> None:
+    """NAME.json, NAME.csv and, if there is a picture, NAME.svg."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=2, default=str) + "\n")
-    (RESULTS / f"{name}.svg").write_text(picture)
+    if picture:
+        (RESULTS / f"{name}.svg").write_text(picture)
     with (RESULTS / f"{name}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    print(f"saved in var/bench: {name}.json, {name}.csv, {name}.svg", flush=True)
+    saved = [f"{name}.{kind}" for kind in ("json", "csv", *(["svg"] if picture else []))]
+    print(f"saved in var/bench: {', '.join(saved)}", flush=True)

@@ -58,9 +58,10 @@ def progress_numbers(batch: KeyBatch) -> JsonResponse:
 def left_out_lines(batch: KeyBatch) -> StreamingHttpResponse:
     """A CSV of line and reason, with a mark by which spreadsheets know that it is UTF-8."""
     reasons = {reason: str(reason.label) for reason in LeftOutReason}
+    headings = _("line number"), _("reason")
 
     def rows() -> Iterator[str]:
-        yield f"\ufeff{_('line')},{_('reason')}\r\n"
+        yield "\ufeff" + ",".join(headings) + "\r\n"
         lines = batch.left_out_lines.order_by("line").values_list("line", "reason")
         for line, reason in lines.iterator(chunk_size=5000):
             yield f"{line},{reasons[LeftOutReason(reason)]}\r\n"

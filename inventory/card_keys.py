@@ -13,9 +13,9 @@ from inventory.models import CardKey, CardKeyStatus, IndexKey
 WITNESSES = 5  # keys on either side
 
 
-def context_of(uid: UUID, variant_id: int) -> bytes:
+def context_of(uid: UUID | bytes, variant_id: int) -> bytes:
     """The additional authenticated data: this ciphertext opens in this row only."""
-    return b"card-key:%s:%d" % (uid.bytes, variant_id)
+    return b"card-key:%s:%d" % (uid if isinstance(uid, bytes) else uid.bytes, variant_id)
 
 
 def index_context_of(shop_id: int) -> bytes:

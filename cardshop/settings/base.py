@@ -127,7 +127,7 @@ BODY_LIMIT = 64 * 1024
 ADMIN_BODY_LIMIT = 8 * 1024 * 1024
 # One page takes files of keys, whole. It is the only one with so high a limit, also at the gateway.
 IMPORT_PAGE = "/admin/inventory/keybatch/import/"
-IMPORT_FILE_LIMIT = int(env.read("IMPORT_FILE_LIMIT") or 256 * 1024 * 1024)
+IMPORT_FILE_LIMIT = int(env.read("IMPORT_FILE_MB") or 256) * 1024 * 1024
 IMPORT_BODY_LIMIT = IMPORT_FILE_LIMIT + 1024 * 1024  # with the rest of the form
 # Of the fields of a form, which are held in memory: a million keys may be pasted. Bodies as a whole are
 # bounded in front of this, by the limits above.

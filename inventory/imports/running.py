@@ -204,11 +204,12 @@ def _name_lines(batch: KeyBatch, stored: Stored) -> None:
 @transaction.atomic(durable=True)
 def _fail(upload: KeyUpload, failure: ImportFailure) -> None:
     """What is stored stays. The upload is of no more use, and must not lie about."""
-    if lock_rows(KeyBatch.objects.filter(pk=upload.batch_id, state__in=IN_PROGRESS))[0]:
+    (batches,) = lock_rows(KeyBatch.objects.filter(upload=upload, state__in=IN_PROGRESS))
+    if batches:
         _end(upload, BatchState.FAILED, failure)
 
 
 def _end(upload: KeyUpload, state: BatchState, failure: ImportFailure | str = "") -> None:
     """In the caller's transaction, which holds the batch."""
-    KeyBatch.objects.filter(pk=upload.batch_id).update(state=state, failure=failure)
+    KeyBatch.objects.filter(upload=upload).update(state=state, failure=failure)
     KeyUpload.objects.filter(pk=upload.pk).delete()

@@ -22,7 +22,7 @@ class TooLarge(Exception):
     """More than IMPORT_FILE_LIMIT."""
 
 
-class SealedUpload(UploadedFile):
+class SealedUpload(UploadedFile):  # type: ignore[type-arg]  # generic for the checker only
     """What a form sees of it: the upload, or why there is none. Closed with the request.
 
     Unless it was accepted by then, nothing of it stays.

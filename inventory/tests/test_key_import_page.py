@@ -232,7 +232,7 @@ def test_lines_left_out_can_be_downloaded_by_number_and_reason(boss, variant):
 
     text = b"".join(report.streaming_content).decode("utf-8-sig")
     assert list(csv.reader(StringIO(text))) == [
-        ["line", "reason"],
+        ["line number", "reason"],
         ["2", "stands twice in what was imported"],
         ["3", "not plain text"],
         ["4", "too long"],

@@ -2,13 +2,12 @@
 
 import pytest
 
-from inventory.card_keys import pick_keys
 from inventory.imports import undoing
 from inventory.imports.undoing import NothingToUndo, begin_undo
 from inventory.models import CardKey, KeyUpload
+from inventory.picking import pick_keys
 from inventory.stock import claim
-from orders.services.delivery import deliver_orders
-from tests.factories import NOON, counters, make_order, make_variant, pay_order
+from tests.factories import NOON, counters, make_variant
 from tests.race.racing import broken_invariants
 from tests.uploads import imported, let_workers_work, upload
 
@@ -44,7 +43,7 @@ def test_what_is_free_is_deleted_and_out_of_stock_and_may_come_again():
 def test_what_is_sold_or_held_stays():
     variant = make_variant()
     batch = imported(variant, TEN)
-    pick_keys(variant_id=variant.pk, quantity=2)
+    pick_keys(variant_id=variant.pk, quantity=2, now=NOON)
     claim(variant_id=variant.pk, quantity=5)  # the two, and three that are held
 
     undo(batch)
@@ -64,21 +63,6 @@ def test_where_nothing_is_free_that_is_said_and_nothing_changes():
 
     batch.refresh_from_db()
     assert (batch.state, counters(variant)) == ("done", (10, 10, 10))
-
-
-def test_an_order_that_is_open_still_gets_its_keys_afterwards():
-    variant = make_variant()
-    batch = imported(variant, TEN)
-    order = make_order(variant, quantity=4)
-    pay_order(order)
-
-    undo(batch)
-    deliver_orders([order.pk], NOON)
-
-    assert batch.undone == 6
-    order.refresh_from_db()
-    assert (order.status, order.attention) == ("delivered", "")
-    assert broken_invariants() == []
 
 
 def test_what_becomes_free_later_can_be_taken_back_then():

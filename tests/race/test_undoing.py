@@ -84,6 +84,23 @@ def test_control_without_the_stocks_lock_what_is_promised_is_taken_away(monkeypa
         assert claimed > total
 
 
+def test_an_order_that_is_open_still_gets_its_keys_afterwards():
+    variant = make_variant()
+    batch = imported(variant, KEYS)
+    order = make_order(variant, quantity=4)
+    pay_order(order)
+
+    begin_undo(batch, now=NOON)
+    undo_imports()
+    deliver_orders([order.pk], NOON)
+
+    batch.refresh_from_db()
+    assert batch.undone == 12
+    order.refresh_from_db()
+    assert (order.status, order.attention) == ("delivered", "")
+    assert broken_invariants() == []
+
+
 def test_an_import_and_its_being_undone_leave_nothing_half_done(monkeypatch):
     monkeypatch.setattr(running, "CHUNK_LINES", 2)
     linger(monkeypatch, "inventory.imports.running._comes_next", 0.02)

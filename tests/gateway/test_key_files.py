@@ -1,0 +1,80 @@
+"""A file of keys goes through the gateway to its import, and lies nowhere in clear on its way."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateways import Gateway
+
+CANARY = b"CANARY-IN-A-FILE"
+IMPORT = "/admin/inventory/keybatch/import/"
+PASSWORD = "correct-horse-battery"
+SET_UP = f"""
+from django.contrib.auth.models import User
+from inventory.models import Variant
+User.objects.create_superuser("importer", "importer@example.org", "{PASSWORD}")
+print("VARIANT", Variant.objects.order_by("pk").last().pk)
+"""
+# More than any other page takes, of lines that are quickly read.
+FILE = (b" " * 1023 + b"\n") * 9 * 1024 + b"".join(b"%s-%d\n" % (CANARY, number) for number in range(300))
+
+
+@pytest.fixture
+def merchant(gateway: Gateway) -> Iterator[tuple[httpx.Client, str]]:
+    """Logged in at the administration, and the number of a variant."""
+    said = gateway.shop.manage("shell", "-c", SET_UP)
+    variant = re.search(r"VARIANT (\d+)", said.stdout)
+    assert variant, said.stderr
+    with gateway.client() as client:
+        client.headers["Accept-Language"] = "en"
+        client.get("/admin/login/")
+        form = {"username": "importer", "password": PASSWORD, "next": "/admin/", **token(client)}
+        assert client.post("/admin/login/", data=form, headers=origin(gateway)).status_code == 302
+        yield client, variant[1]
+
+
+def token(client: httpx.Client) -> dict[str, str]:
+    return {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+
+
+def origin(gateway: Gateway) -> dict[str, str]:
+    return {"Origin": gateway.url}
+
+
+def in_clear(folder: Path) -> list[Path]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if CANARY in path.read_bytes()]
+
+
+def test_a_large_file_is_imported_and_no_file_has_a_key_in_clear(gateway, merchant):
+    client, variant = merchant
+    client.get(IMPORT)
+    form = {"variant": variant, "layout": "lines", "keys": "", "note": "", **token(client)}
+
+    answer = client.post(
+        IMPORT, data=form, files={"file": ("keys.txt", FILE, "text/plain")}, headers=origin(gateway)
+    )
+
+    assert answer.status_code == 302, answer.text[-2000:]
+    progress = answer.headers["Location"].replace("change", "progress")
+    for _ in range(200):
+        numbers = client.get(progress).json()
+        if numbers["state"] == "done":
+            break
+        assert numbers["state"] in ("queued", "running")
+        time.sleep(0.1)
+    assert ">300<" in numbers["figures"]
+    assert in_clear(gateway.shop.var) == []
+    assert not any(path.is_file() for path in (gateway.folder / "temporary").rglob("*"))
+
+
+def test_elsewhere_and_beyond_its_limit_it_is_refused_unread(gateway):
+    for page, megabytes in (("/admin/login/", 9), (IMPORT, 258)):
+        with gateway.client() as client:
+            length = {"Content-Length": str(megabytes * 1024 * 1024)}
+            answer = client.post(page, content=iter([b"a"]), headers=length)
+            assert answer.status_code == 413
