@@ -1,4 +1,4 @@
-"""Finding products by what buyers type. docs/adr/0015-search.md says why there is no index."""
+"""Finding products by what buyers type. docs/adr/0018-search.md says why there is no index."""
 
 import re
 

@@ -231,6 +231,7 @@ CELERY_TASK_ROUTES = {
     "payments.follow_refunds": {"queue": "polling"},
     "payments.reconcile": {"queue": "polling"},
     "payments.poll_attempts": {"queue": "polling"},
+    "operations.prune": {"queue": "polling"},
 }
 CELERY_TASK_QUEUES = broker.queues(CELERY_TASK_ROUTES)
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -266,6 +267,7 @@ CELERY_BEAT_SCHEDULE = {
         "orders.serve_all_waiting": 300,
         "inventory.void_expired_keys": 600,
         "orders.put_overdue_before_person": 30,
+        "operations.prune": 3600,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.
@@ -279,6 +281,14 @@ CELERY_BEAT_SCHEDULE |= {
     }
     for queue in CELERY_TASK_QUEUES
 }
+
+# Days that things are kept; 0: for ever. What the rules are stands in the modules called `retention`.
+RETAIN_BUYERS_DAYS = env.number("RETAIN_BUYERS_DAYS", 365)
+RETAIN_UNPAID_DAYS = env.number("RETAIN_UNPAID_DAYS", 90)
+RETAIN_LINE_DAYS = env.number("RETAIN_LINE_DAYS", 30)
+RETAIN_NOTICES_DAYS = env.number("RETAIN_NOTICES_DAYS", 180)
+RETAIN_OUTBOX_DAYS = env.number("RETAIN_OUTBOX_DAYS", 30)
+RETAIN_LOG_INS_DAYS = env.number("RETAIN_LOG_INS_DAYS", 30)
 
 EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = env.read("MAIL_FROM", "cardshop@localhost")

@@ -92,6 +92,14 @@ def names(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in read(name, default).split(",") if part.strip()]
 
 
+def number(name: str, default: int) -> int:
+    """A whole number from 0 on. Raises ImproperlyConfigured for anything else."""
+    text = read(name) or str(default)
+    if not (text.isascii() and text.isdigit()):
+        raise ImproperlyConfigured(f"{name}={text} is no whole number")
+    return int(text)
+
+
 def redis_cache(url: str) -> dict[str, Any]:
     """Django's CACHES entry. The cache is for display only, so it may fail without a 500."""
     return {
