@@ -16,11 +16,22 @@ from cardshop.common.admin import GuardedDeleteAdmin, MerchantAdmin, ReadOnlyAdm
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
+from inventory.access_admin import KeyAccessAdmin
 from inventory.admin_forms import PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.expiry import expiry_in_words
 from inventory.key_import_page import key_import_page
 from inventory.models import CardKey, Category, KeyBatch, Product, ProductImage, Stock, Variant
 from inventory.releases import release_more
+
+__all__ = [
+    "CardKeyAdmin",
+    "CategoryAdmin",
+    "KeyAccessAdmin",
+    "KeyBatchAdmin",
+    "ProductAdmin",
+    "StockAdmin",
+    "VariantAdmin",
+]
 
 
 class ShopOwnedAdmin(GuardedDeleteAdmin):

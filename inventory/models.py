@@ -10,6 +10,25 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.money import CURRENCIES, MAX_MINOR
+from inventory.access_models import AccessKind, KeyAccess, KeyRequest, RequestStatus
+
+__all__ = [
+    "AccessKind",
+    "CardKey",
+    "CardKeyStatus",
+    "Category",
+    "IndexKey",
+    "KeyAccess",
+    "KeyBatch",
+    "KeyRequest",
+    "Product",
+    "ProductImage",
+    "RequestStatus",
+    "Selling",
+    "Stock",
+    "Variant",
+    "VoidBecause",
+]
 
 
 class Category(models.Model):
@@ -288,6 +307,10 @@ class CardKey(models.Model):
     class Meta:
         verbose_name = _("card key")
         verbose_name_plural = _("card keys")
+        permissions = [
+            ("reveal_cardkey", _("May see a card key in clear")),
+            ("export_cardkey", _("May export the card keys of a batch")),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["shop", "fingerprint"],
