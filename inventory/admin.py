@@ -23,6 +23,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.money import display
 from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
+from inventory.access_admin import KeyAccessAdmin
 from inventory.admin_forms import BuyerFieldFormSet, PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.batch_page import left_out_lines, progress_numbers, progress_of
 from inventory.errors import CountedByKeys
@@ -43,6 +44,16 @@ from inventory.models import (
 )
 from inventory.releases import release_more
 from inventory.stock_page import stock_page
+
+__all__ = [
+    "CardKeyAdmin",
+    "CategoryAdmin",
+    "KeyAccessAdmin",
+    "KeyBatchAdmin",
+    "ProductAdmin",
+    "StockAdmin",
+    "VariantAdmin",
+]
 
 
 class ShopOwnedAdmin(GuardedDeleteAdmin):

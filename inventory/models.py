@@ -12,6 +12,37 @@ from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.money import CURRENCIES, MAX_MINOR
 from cardshop.common.rich_text import LONGEST
+from inventory.access_models import AccessKind, KeyAccess, KeyRequest, RequestStatus
+
+__all__ = [
+    "LONGEST_ANSWER",
+    "MOST_BUYER_FIELDS",
+    "AccessKind",
+    "BatchState",
+    "BuyerField",
+    "CardKey",
+    "CardKeyStatus",
+    "Category",
+    "Fulfilment",
+    "ImportFailure",
+    "IndexKey",
+    "KeyAccess",
+    "KeyBatch",
+    "KeyRequest",
+    "KeyUpload",
+    "Layout",
+    "LeftOutLine",
+    "LeftOutReason",
+    "Product",
+    "ProductImage",
+    "RequestStatus",
+    "Selling",
+    "Stock",
+    "StockDisplay",
+    "UploadChunk",
+    "Variant",
+    "VoidBecause",
+]
 
 
 class Category(models.Model):
@@ -557,6 +588,10 @@ class CardKey(models.Model):
     class Meta:
         verbose_name = _("card key")
         verbose_name_plural = _("card keys")
+        permissions = [
+            ("reveal_cardkey", _("May see a card key in clear")),
+            ("export_cardkey", _("May export the card keys of a batch")),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["shop", "fingerprint"],

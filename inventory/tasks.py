@@ -31,3 +31,8 @@ def sweep_uploads() -> None:
 @shared_task(name="inventory.void_expired_keys")
 def void_expired_keys() -> None:
     withdrawing.void_expired_keys(db_now())
+
+
+@shared_task(name="inventory.void_batch")
+def void_batch() -> None:
+    drain("inventory.void_batch", withdrawing.void_batches, clock=db_now, batch=1)

@@ -53,6 +53,12 @@ def void_free_keys(batch: KeyBatch, now: datetime) -> int:
     return _void_all(batch.variant_id, OF_BATCH, VoidBecause.WITHDRAWN, now=now, batch=batch.pk)
 
 
+def void_batches(batch_ids: list[int], now: datetime) -> None:
+    """The same for these batches."""
+    for batch in KeyBatch.objects.filter(pk__in=batch_ids):
+        void_free_keys(batch, now)
+
+
 def _void_all(variant_id: int, which: str, because: str, *, now: datetime, **about: int | date) -> int:
     voided = 0
     while count := _void_some(variant_id, which, because, now=now, **about):

@@ -19,8 +19,8 @@ _CONTACT = Shop._meta.get_field("contact_email").verbose_name
 
 class ShopForm(forms.ModelForm):  # type: ignore[type-arg]
     # Where the buyers' links and the providers' notices lead, what a price is worth, who is warned, and who
-    # can give money back alone.
-    decisive = frozenset({"host", "currency", "contact_email", "refunds_need_two"})
+    # can give money back, or see keys, alone.
+    decisive = frozenset({"host", "currency", "contact_email", "refunds_need_two", "key_export_needs_two"})
 
     def clean_host(self) -> str:
         """Lower case and bare, as requests are compared with it and mails are linked to it."""
@@ -43,6 +43,7 @@ class ShopAdmin(ToldAdmin):
         "contact_email",
         "mail_plain_keys",
         "refunds_need_two",
+        "key_export_needs_two",
         "is_open",
     ]
 

@@ -12,10 +12,12 @@ from cardshop.common.templatetags.shopfront import localized
 from cardshop.shops.models import Shop
 from orders.models import Order
 from payments.models import PaymentAttempt, PaymentChannel
-from payments.states import AttemptStatus
+from payments.states import AttemptStatus, RecallStatus
 
 # Receipts that a person has still to see to.
 WAITS_FOR_PERSON = ~Q(attention="") & Q(resolved_at=None)
+# Recalls of keys.
+RECALL_WAITS = Q(status=RecallStatus.AWAITED) | Q(status=RecallStatus.RUNNING) & ~Q(halted="")
 _RETURN_PATH = """
     SELECT attempt.id, "order".token, "order".language FROM payments_paymentattempt AS attempt
     JOIN payments_payment AS payment ON payment.id = attempt.payment_id

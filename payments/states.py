@@ -38,6 +38,18 @@ class RefundStatus(models.TextChoices):
         return [cls.DONE, cls.FAILED, cls.DECLINED]
 
 
+class RecallWay(models.TextChoices):
+    REPLACE = "replace", _("new keys")
+    REFUND = "refund", _("their money")
+
+
+class RecallStatus(models.TextChoices):
+    AWAITED = "awaited", _("waiting for a second person")
+    RUNNING = "running", _("under way")
+    ENDED = "ended", _("everybody was seen to")
+    DECLINED = "declined", _("declined")
+
+
 class EntryKind(models.TextChoices):
     CREDIT = "credit", _("paid in")
     PAYMENT = "payment", _("paid with it")

@@ -15,6 +15,7 @@ from payments.services import (
     evidence,
     notices,
     polling,
+    recalls,
     reconciling,
     refund_mail,
     refund_sending,
@@ -84,6 +85,11 @@ def close_due_orders() -> None:
 @shared_task(name="payments.cover_shortage")
 def cover_shortage() -> None:
     drain("payments.cover_shortage", shortage.cover_shortage, clock=db_now, batch=1)
+
+
+@shared_task(name="payments.recall_keys")
+def recall_keys() -> None:
+    drain("payments.recall_keys", recalls.work_on_recalls, clock=db_now, batch=1)
 
 
 @shared_task(name="payments.poll_attempts")

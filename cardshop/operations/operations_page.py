@@ -40,6 +40,8 @@ TASKS = {
     "payments.settle_receipts": gettext_lazy("Deciding what money is for"),
     "payments.finish_closing": gettext_lazy("Ending unpaid orders"),
     "payments.call_off_attempts": gettext_lazy("Calling payments off"),
+    "inventory.void_batch": gettext_lazy("Withdrawing keys"),
+    "payments.recall_keys": gettext_lazy("Calling bad keys back"),
     "payments.cover_shortage": gettext_lazy("Making up for withdrawn keys"),
     "payments.send_refunds": gettext_lazy("Sending refunds"),
     "payments.mail_refund": gettext_lazy("Mailing about refunds"),

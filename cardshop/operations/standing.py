@@ -25,9 +25,9 @@ from orders.admission.watching import Watched, watch
 from orders.models import Order
 from orders.states import OrderStatus
 from payments.gateways import left_alone, operations_of
-from payments.models import PaymentChannel, Receipt, Refund, Statement
+from payments.models import KeyRecall, PaymentChannel, Receipt, Refund, Statement
 from payments.routing.showing import success_rates
-from payments.selectors import WAITS_FOR_PERSON
+from payments.selectors import RECALL_WAITS, WAITS_FOR_PERSON
 from payments.states import RefundStatus
 
 logger = structlog.get_logger(__name__)
@@ -139,6 +139,7 @@ def _attention() -> dict[str, int]:
         "orders": Order.objects.exclude(attention="").count(),
         "receipts": Receipt.objects.filter(WAITS_FOR_PERSON).count(),
         "refunds": Refund.objects.filter(WAITS_FOR_PERSON | awaited).count(),
+        "recalls": KeyRecall.objects.filter(RECALL_WAITS).count(),
         "statements": Statement.objects.filter(WAITS_FOR_PERSON).count(),
     }
 

@@ -28,6 +28,12 @@ class Shop(models.Model):
         default=False,
         help_text=_("Whoever asks for a refund cannot let it go out alone."),
     )
+    key_export_needs_two = models.BooleanField(
+        _("a second person approves before staff see keys"),
+        default=False,
+        db_default=False,
+        help_text=_("Whoever asks to see a card key, or to export some, cannot do it alone."),
+    )
     is_open = models.BooleanField(_("open"), default=True)
 
     class Meta:

@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from cardshop.common.errors import DomainError
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import Failures, promise
+from inventory.card_keys import opens
+from inventory.errors import OutOfStock, ShortPick
 from inventory.models import CardKey, CardKeyStatus, Stock, VoidBecause
 from inventory.picking import pick_with_care
 from inventory.stock.supply import count_replaced
@@ -19,6 +21,7 @@ from orders.services.transitions import note
 from orders.states import ItemStatus
 
 REPLACED = "keys replaced"
+DOES_NOT_OPEN = "it did not open"
 WHY_MAX = 180  # with REPLACED before it, it has to fit into OrderEvent.reason
 
 
@@ -28,13 +31,29 @@ class NotReplaceable(DomainError):
     message = _("The keys of this line cannot be replaced: it is being refunded, or has been.")
 
 
+class NoKeysLeft(DomainError):
+    code = "no_keys_left"
+    http_status = 409
+    message = _("There are not enough free keys to replace them with: import some first.")
+
+
+def replace_closed_keys(order: Order, *, actor: str, now: datetime) -> int:
+    """Hand over new keys for those of the order that do not open; returns how many. Raises as below."""
+    replaced = 0
+    for item in OrderItem.objects.filter(order=order).order_by("pk"):
+        slots = DeliveredKey.objects.filter(item=item, replaced_by=None).select_related("card_key")
+        closed = [slot.card_key_id for slot in slots if not opens(slot.card_key)]
+        replaced += replace_keys(item, bad=closed, reason=DOES_NOT_OPEN, actor=actor, now=now)
+    return replaced
+
+
 @transaction.atomic(durable=True)
 def replace_keys(item: OrderItem, *, bad: Collection[int], reason: str, actor: str, now: datetime) -> int:
     """Hand over new keys for those of the card keys `bad` that are in the line's slots; returns how many.
 
     All of them or none. New ones are taken before the old become void, and never from what others have
-    claimed. Repeating it is a no-op, since the old ones are in no slot any more. Raises OutOfStock,
-    KeysDoNotOpen, and NotReplaceable for a line whose money is going back.
+    claimed. Repeating it is a no-op, since the old ones are in no slot any more. Raises NoKeysLeft, and
+    NotReplaceable for a line whose money is going back.
     """
     (order,), stocks = lock_rows(
         Order.objects.filter(pk=item.order_id), Stock.objects.filter(variant=item.variant_id)
@@ -46,9 +65,12 @@ def replace_keys(item: OrderItem, *, bad: Collection[int], reason: str, actor: s
     if fresh.status != ItemStatus.DELIVERED:
         raise NotReplaceable
     (stock,) = (stock for stock in stocks if stock.pool == Stock.PUBLIC)
-    count_replaced(Stock.objects.filter(pk=stock.pk), len(old))
-    stock.refresh_from_db()
-    picked, _damaged = pick_with_care(stock=stock, quantity=len(old), now=now)
+    try:
+        count_replaced(Stock.objects.filter(pk=stock.pk), len(old))
+        stock.refresh_from_db()
+        picked, _damaged = pick_with_care(stock=stock, quantity=len(old), now=now)
+    except (OutOfStock, ShortPick) as short:
+        raise NoKeysLeft from short
     _put_into_slots(old, picked, now)
     CardKey.objects.filter(pk__in=[slot.card_key_id for slot in old]).update(
         status=CardKeyStatus.VOID, void_because=VoidBecause.REPLACED

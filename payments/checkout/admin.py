@@ -18,6 +18,7 @@ from orders.fulfilling_admin import fill_in_address
 from orders.models import Order
 from payments.checkout.attention import attention_view, remedy_view
 from payments.checkout.balance_admin import BalanceAdmin
+from payments.checkout.batch_admin import KeyRecallAdmin, SoldBatchAdmin
 from payments.checkout.dealt_with import DealtWithAdmin
 from payments.checkout.helping import HELP, possible_help
 from payments.checkout.order_story import sections
@@ -26,7 +27,7 @@ from payments.checkout.refund_admin import RefundAdmin, refund_form, refund_view
 from payments.checkout.statement_admin import StatementAdmin
 from payments.services.resolving import resolvable, resolve_order
 
-__all__ = ["BalanceAdmin", "OrderAdmin", "RefundAdmin", "StatementAdmin"]
+__all__ = ["BalanceAdmin", "KeyRecallAdmin", "OrderAdmin", "RefundAdmin", "SoldBatchAdmin", "StatementAdmin"]
 
 
 @admin.register(Order)

@@ -16,17 +16,19 @@ from payments.checkout.remedies import (
     Remedy,
     Waiting,
     remedies_of_order,
+    remedies_of_recall,
     remedies_of_receipt,
     remedies_of_refund,
     waiting,
 )
-from payments.models import Receipt, Refund, Statement
+from payments.models import KeyRecall, Receipt, Refund, Statement
 
 # Model by the name in the address, with what one must be allowed to see it, and to press its buttons.
 KINDS: dict[str, tuple[type[Model], str, str]] = {
     "order": (Order, "orders.view_order", "orders.change_order"),
     "receipt": (Receipt, "payments.view_receipt", "payments.add_refund"),
     "refund": (Refund, "payments.view_refund", "payments.change_refund"),
+    "keyrecall": (KeyRecall, "payments.view_keyrecall", "payments.change_refund"),
     "statement": (Statement, "payments.view_statement", "payments.change_statement"),
 }
 
@@ -85,4 +87,6 @@ def _remedies_of(row: Model) -> list[Remedy]:
         return remedies_of_order(row)
     if isinstance(row, Receipt):
         return remedies_of_receipt(row)
+    if isinstance(row, KeyRecall):
+        return remedies_of_recall(row)
     return remedies_of_refund(row) if isinstance(row, Refund) else []

@@ -202,12 +202,13 @@ def _delivered(order: Order) -> dict[str, Any]:
             delivered.slot + 1,
             str(delivered.card_key),
             _moment(delivered.delivered_at),
+            _("replaced") if delivered.replaced_by_id else "-",
         ]
         for delivered in keys.defer("card_key__sealed", "card_key__fingerprint").order_by("item", "slot")[
             :LISTED
         ]
     ]
-    return _table(_("Keys handed over"), [_("line"), _("no."), _("key"), _("at")], rows)
+    return _table(_("Keys handed over"), [_("line"), _("no."), _("key"), _("at"), _("replaced")], rows)
 
 
 def _history(order: Order) -> dict[str, Any]:

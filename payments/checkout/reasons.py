@@ -3,6 +3,7 @@
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from orders.services.replacing import REPLACED
 from payments.models import Receipt
 from payments.services.refunds import ASKED_FOR
 from payments.services.resolving import DEALT_WITH
@@ -45,6 +46,10 @@ KNOWN = (
     _("paid, but there are fewer keys than the counter promised: import keys, then deliver"),
     _("paid, but its keys cannot be opened: put CARD_KEY_KEK right or import others, then deliver"),
     _("delivered, but a damaged key was found on the way and withdrawn: look at its batch"),
+    _("its keys were bad, and its money could not be sent back by itself: refund it or replace them"),
+    _("there are no more keys to replace them with: import some, then go on"),
+    _("keys replaced"),
+    _("it did not open"),
     _("a delivered key does not open: put CARD_KEY_KEK right, or replace the key"),
     _("all keys of the order open again"),
     _("the keys that were held for it have been withdrawn"),
@@ -62,7 +67,7 @@ KNOWN = (
 
 def in_words(reason: str) -> str:
     """The reason in the language of the request; as it is where there is no translation."""
-    for known in (DEALT_WITH, ASKED_FOR):
+    for known in (DEALT_WITH, ASKED_FOR, REPLACED):
         if reason.startswith(f"{known}: "):  # and then somebody's own words
             return gettext(known) + reason.removeprefix(known)
     return gettext(reason) if reason else ""

@@ -14,19 +14,20 @@ from cardshop.common.errors import DomainError
 from cardshop.common.money import display
 from orders.models import Order
 from orders.services.fulfilling import OVERDUE
+from orders.services.replacing import replace_closed_keys
 from orders.services.revealing import CLOSED, closed_keys, keys_for_buyer
 from orders.states import OrderStatus
 from payments.checkout.helping import deliver_again
 from payments.checkout.reasons import in_words
-from payments.models import Receipt, Refund, Statement
-from payments.selectors import WAITS_FOR_PERSON
-from payments.services import refunds
+from payments.models import KeyRecall, Receipt, Refund, Statement
+from payments.selectors import RECALL_WAITS, WAITS_FOR_PERSON
+from payments.services import recalls, refunds
 from payments.services.evidence import CONTRADICTS, GONE_BACK, OVER
 from payments.services.reconciling import NOT_IN_STATEMENT
 from payments.services.refund_sending import UNKNOWN, finish, send_again
 from payments.services.refunds import can_refund, refundable_minor, request_refund, surplus_minor
 from payments.services.resolving import NothingWaits
-from payments.states import RefundStatus
+from payments.states import RecallStatus, RefundStatus
 
 LISTED = 100
 
@@ -76,11 +77,17 @@ def waiting() -> Iterator[Waiting]:
         yield Waiting(statement, str(statement), statement.read_at, statement.attention, [])
     for refund in Refund.objects.filter(status=RefundStatus.AWAITED).order_by("pk")[:LISTED]:
         yield _waiting_refund(refund, refund.get_status_display())
+    for recall in KeyRecall.objects.filter(RECALL_WAITS).select_related("batch__variant__product")[:LISTED]:
+        why = recall.halted or recall.get_status_display()
+        yield Waiting(recall, str(recall), recall.asked_at, why, remedies_of_recall(recall))
 
 
 def remedies_of_order(order: Order) -> list[Remedy]:
     if order.attention == CLOSED:
-        return [Remedy("look", _("Try to open them again"), partial(_look_again, order))]
+        return [
+            Remedy("look", _("Try to open them again"), partial(_look_again, order)),
+            Remedy("replace", _("Replace what does not open"), partial(_replace_closed, order)),
+        ]
     if order.status != OrderStatus.PAID or order.attention in ("", OVERDUE):
         return []  # what is overdue is filled in on a page of its own
 
@@ -93,6 +100,11 @@ def remedies_of_order(order: Order) -> list[Remedy]:
 def _look_again(order: Order, *, actor: str, now: datetime) -> None:
     if closed_keys(keys_for_buyer(order, now=now)):
         raise StillClosed
+
+
+def _replace_closed(order: Order, *, actor: str, now: datetime) -> None:
+    replace_closed_keys(order, actor=actor, now=now)
+    keys_for_buyer(order, now=now)  # which takes the order off the list
 
 
 def remedies_of_receipt(receipt: Receipt) -> list[Remedy]:
@@ -132,6 +144,21 @@ def remedies_of_refund(refund: Refund) -> list[Remedy]:
     if refund.attention == UNKNOWN:  # else the shop itself may be sending it at this moment
         remedies.append(Remedy("again", _("It was not: send it again"), again))
     return remedies
+
+
+def remedies_of_recall(recall: KeyRecall) -> list[Remedy]:
+    def approve(*, actor: str, now: datetime) -> None:
+        recalls.approve_recall(recall, actor=actor, now=now)
+
+    def decline(*, actor: str, now: datetime) -> None:
+        recalls.decline_recall(recall, actor=actor, now=now)
+
+    def go_on(*, actor: str, now: datetime) -> None:
+        recalls.go_on_with(recall, now=now)
+
+    if recall.status == RecallStatus.AWAITED:
+        return [Remedy("approve", _("Approve"), approve), Remedy("decline", _("Decline"), decline)]
+    return [Remedy("go-on", _("Go on"), go_on)] if recall.status == RecallStatus.RUNNING else []
 
 
 def _to_give_back(receipt: Receipt) -> int:

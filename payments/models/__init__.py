@@ -4,10 +4,12 @@ from payments.models.balance import Balance, BalanceEntry
 from payments.models.channels import PaymentChannel
 from payments.models.money import Payment, PaymentAttempt, Receipt, Refund, Statement
 from payments.models.notices import RefusedNotice, WebhookEvent
+from payments.models.recalls import KeyRecall
 
 __all__ = [
     "Balance",
     "BalanceEntry",
+    "KeyRecall",
     "Payment",
     "PaymentAttempt",
     "PaymentChannel",

@@ -4,11 +4,12 @@ From then on it is promised, and `refund_sending` deals with the provider.
 """
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.errors import DomainError
@@ -17,6 +18,7 @@ from cardshop.common.money import display
 from cardshop.outbox.services import promise
 from orders.models import Order, OrderItem
 from orders.services.giving_back import begin_giving_back
+from orders.services.replacing import REPLACED
 from orders.services.transitions import ask_for_attention, note
 from orders.states import PAID_FOR, ItemStatus, OrderStatus
 from payments.gateways import gateway_for
@@ -58,6 +60,7 @@ def request_refund(
     reason: str,
     actor: str,
     now: datetime,
+    still: Callable[[], bool] | None = None,
 ) -> Refund:
     """Give back `amount_minor` of what came, and with it a line of the order, if one is named.
 
@@ -65,13 +68,15 @@ def request_refund(
     goes at most its price, and no less while its keys are still to be delivered; without one, of a paid order
     that waits for its keys, only what came on top of the price. A receipt that waited for a person is dealt
     with by this, and pays for nothing any more; so are refunds of it that the provider refused. Should this
-    one come to nothing, it waits again.
+    one come to nothing, it waits again. `still` is asked under the locks whether there is a reason left.
 
     Raises NotRefundable, TooMuch.
     """
     if not can_refund(receipt.channel):
         raise NotRefundable(_("This provider cannot refund. Send the money back by hand and note it here."))
     payment, locked, order = _lock(receipt)
+    if still is not None and not still():
+        raise NotRefundable(_("There is no reason for this refund any more."))
     _require_refundable(payment, locked, order, item, amount_minor)
     refund = Refund.objects.create(
         shop_id=locked.shop_id,
@@ -245,7 +250,9 @@ def _was_delivered_meanwhile(order: Order, refund: Refund) -> bool:
     asked = order.events.filter(
         at=refund.requested_at, actor=refund.requested_by, reason__startswith=ASKED_FOR
     )
-    delivered = order.events.filter(before=OrderStatus.PAID, after=OrderStatus.DELIVERED)
+    delivered = order.events.filter(
+        Q(before=OrderStatus.PAID, after=OrderStatus.DELIVERED) | Q(reason__startswith=REPLACED)
+    )
     return delivered.filter(pk__gt=asked.values("pk")[:1]).exists()
 
 

@@ -10,7 +10,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.crypto import CannotOpen
 from cardshop.outbox.models import OutboxMessage
 from inventory.card_keys import reveal
-from inventory.models import CardKey, Stock
+from inventory.models import CardKey, IndexKey, Stock
 from orders import selectors
 from orders.models import DeliveredKey, Order
 from orders.services.delivery import (
@@ -190,6 +190,23 @@ def test_the_merchant_can_try_again_from_the_list_of_what_waits(client, settings
     assert order.attention == ""
 
 
+def test_the_merchant_can_replace_what_does_not_open(client, settings):
+    variant = make_variant(keys=1)
+    order = delivered_order(variant)
+    truncated(CardKey.objects.get(), settings)
+    page_of(client, order)
+    boss, button = logged_in(make_boss()), f"/admin/orders/order/attention/order/{order.pk}/replace/"
+    assert "import some first" in boss.post(button, follow=True).content.decode()
+    (fresh,) = stock_up(variant, 1)
+
+    boss.post(button)
+
+    assert fresh in page_of(client, order).decode()
+    order.refresh_from_db()
+    assert order.attention == ""
+    assert broken_invariants() == []
+
+
 def test_a_mail_with_keys_in_it_goes_out_with_the_link_alone(settings):
     variant = make_variant(keys=1)
     variant.shop.mail_plain_keys = True
@@ -225,8 +242,6 @@ def test_a_wrong_encryption_key_sets_nothing_aside(settings):
     """The keys that are there are passed over, since others were imported under the key that is wrong."""
     variant = make_variant(keys=3)
     with_a_wrong_key(None, settings)
-    from inventory.models import IndexKey
-
     IndexKey.objects.all().delete()  # or there would be no import at all
     stock_up(variant, 1)
     order = paid_order(variant)

@@ -2,12 +2,14 @@
 
 import pytest
 
-from orders.services import delivery, revealing, transitions
+from orders.services import delivery, replacing, revealing, transitions
 from payments.checkout.reasons import KNOWN, in_words
-from payments.services import evidence, resolving, shortage
+from payments.services import evidence, recalls, resolving, shortage
 
 
-@pytest.mark.parametrize("module", [delivery, evidence, resolving, revealing, shortage, transitions])
+@pytest.mark.parametrize(
+    "module", [delivery, evidence, recalls, replacing, resolving, revealing, shortage, transitions]
+)
 def test_every_named_reason_is_known(module):
     named = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)]
     assert named
