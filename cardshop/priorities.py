@@ -1,4 +1,6 @@
-"""What comes first when not all can be served: paying and collecting keys, then buying, then the rest."""
+"""What comes first when not all can be served: paying and collecting keys, then buying and looking for what
+one has bought, then the rest.
+"""
 
 from django.conf import settings
 
@@ -9,7 +11,7 @@ ALWAYS = (
     *("/healthz", "/readyz", "/metrics"),
 )
 NEW_ORDERS = "/api/v1/orders/"
-BUYING = ("/buy/", "/api/v1/passes/", NEW_ORDERS)
+BUYING = ("/buy/", "/orders/", "/api/v1/passes/", NEW_ORDERS)
 STAFF = "/admin/"
 
 

@@ -32,6 +32,7 @@ TASKS = {
     "orders.deliver_isolated": gettext_lazy("Handing over keys, isolated variants"),
     "orders.mail_delivery": gettext_lazy("Mailing that the keys are there"),
     "orders.mail_turn": gettext_lazy("Mailing that it is one's turn"),
+    "orders.mail_lookup": gettext_lazy("Mailing the links of orders that somebody looks for"),
     "payments.apply_notices": gettext_lazy("Providers' notices"),
     "payments.settle_receipts": gettext_lazy("Deciding what money is for"),
     "payments.finish_closing": gettext_lazy("Ending unpaid orders"),

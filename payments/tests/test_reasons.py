@@ -2,12 +2,13 @@
 
 import pytest
 
-from orders.services import delivery, transitions
+from orders.lookup import passwords
+from orders.services import delivery, resending, transitions
 from payments.checkout.reasons import KNOWN, in_words
 from payments.services import evidence, resolving
 
 
-@pytest.mark.parametrize("module", [delivery, evidence, resolving, transitions])
+@pytest.mark.parametrize("module", [delivery, evidence, passwords, resending, resolving, transitions])
 def test_every_named_reason_is_known(module):
     named = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)]
     assert named

@@ -124,7 +124,7 @@ def test_every_address_has_its_priority():
     browsing = {"/", "/c/", "/p/", "/media/products/", "/api/v1/products/", "/api/schema/", "/api/docs/"}
 
     assert {path for path in shop if patience_of("GET", path) == 0.1} == browsing
-    buying = {"/buy/", "/api/v1/passes/", "/api/v1/orders/"}
+    buying = {"/buy/", "/orders/", "/orders/mail/", "/api/v1/passes/", "/api/v1/orders/"}
     assert {path for path in shop if patience_of("GET", path) == 5.0} == buying
     for path in ("/o/token/pay/", "/en/o/token/", "/pay/notify/alipay/", "/api/v1/orders/token/keys/"):
         assert patience_of("POST", path) is None
