@@ -1,4 +1,6 @@
-"""What comes first when not all can be served: paying and collecting keys, then buying, then the rest."""
+"""What comes first when not all can be served: paying and collecting keys, then buying and looking for what
+one has bought, then the rest.
+"""
 
 from django.conf import settings
 
@@ -7,7 +9,7 @@ from django.conf import settings
 ALWAYS = ("/o/", "/pay/", "/line/", "/api/v1/orders/", "/static/", "/healthz", "/readyz", "/metrics")
 NEW_ORDERS = "/api/v1/orders/"
 TICKETS = "/api/v1/tickets/"
-BUYING = ("/buy/", "/api/v1/passes/", NEW_ORDERS, TICKETS)
+BUYING = ("/buy/", "/orders/", "/api/v1/passes/", NEW_ORDERS, TICKETS)
 STAFF = "/admin/"
 
 

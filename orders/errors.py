@@ -43,6 +43,21 @@ class TooManyCorrections(DomainError):
     message = _("The e-mail of this order was changed too often. Please write to us.")
 
 
+class NothingToMail(DomainError):
+    code = "nothing_to_mail"
+    message = _("There is nothing to mail yet.")
+
+
+class TooManyResends(DomainError):
+    code = "too_many_resends"
+    http_status = 429
+    retry_after = 3600
+    message = _(
+        "The mail was sent again several times already. Please look into the spam folder, or correct the"
+        " e-mail."
+    )
+
+
 class LimitReached(DomainError):
     code = "limit_reached"
     http_status = 409

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
+from orders.lookup.mailing import mail_links
 from orders.services.delivery import (
     complete_delivered_orders,
     deliver_all_waiting,
@@ -67,3 +68,8 @@ def put_overdue() -> None:
 @shared_task(name="orders.mail_turn")
 def mail_turn() -> None:
     drain("orders.mail_turn", mail_turns, clock=db_now, batch=10, lease=MAIL_LEASE)
+
+
+@shared_task(name="orders.mail_lookup")
+def mail_lookup() -> None:
+    drain("orders.mail_lookup", mail_links, clock=db_now, batch=10, lease=MAIL_LEASE)

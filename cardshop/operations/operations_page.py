@@ -34,6 +34,7 @@ TASKS = {
     "orders.mail_delivery": gettext_lazy("Mailing that the keys are there"),
     "orders.mail_replacement": gettext_lazy("Mailing about replaced keys"),
     "orders.mail_turn": gettext_lazy("Mailing that it is one's turn"),
+    "orders.mail_lookup": gettext_lazy("Mailing the links of orders that somebody looks for"),
     "inventory.import_keys": gettext_lazy("Importing keys"),
     "inventory.undo_imports": gettext_lazy("Undoing imports"),
     "payments.apply_notices": gettext_lazy("Providers' notices"),

@@ -218,6 +218,7 @@ CELERY_TASK_ROUTES = {
     "orders.deliver_isolated": {"queue": "isolated"},
     "orders.mail_turn": {"queue": "mail"},
     "orders.mail_replacement": {"queue": "mail"},
+    "orders.mail_lookup": {"queue": "mail"},
     "payments.mail_refund": {"queue": "mail"},
     "payments.mail_channel_changes": {"queue": "mail"},
     # Minutes of work, of which nobody waits for the end.
@@ -313,6 +314,13 @@ CODE_TRIES_PER_ADDRESS = "60/5m"
 PRESSES_PER_ORDER = "30/5m"
 PRESSES_PER_ADDRESS = "1200/5m"
 RATELIMIT_FAIL_OPEN = True
+# Who looks for an order: tries with one number, and mails asked for to one address, each so many at once and
+# so many more an hour. No more than three mails in any hour. And whatever is tried from one network address.
+LOOKUPS_PER_NUMBER = (10, 10)
+LOOKUP_MAILS_PER_CONTACT = (2, 1)
+LOOKUPS_PER_ADDRESS = "60/10m"
+# Passwords that may be set for one order. To hash one takes a good part of a second.
+PASSWORDS_PER_ORDER = "5/h"
 # What buyers of one network address may send together, by page or API. A purchase takes three or four posts,
 # so fifty people behind one router may buy at the same moment, and two a second for ever. The clicks of a
 # rush are answered in front of Django and not counted: the gate has its own limits.

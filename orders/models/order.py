@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.ids import new_order_number, new_token
@@ -80,6 +81,8 @@ class Order(models.Model):
                 condition=Q(status__in=[OrderStatus.PENDING, OrderStatus.CLOSING]) & ~Q(address_key=""),
             ),
             models.Index(fields=["shop", "-placed_at"], name="order_newest"),
+            # As `contact_email__iexact` asks.
+            models.Index(Upper("contact_email"), name="order_contact"),
             models.Index(fields=["shop"], name="order_attention", condition=~Q(attention="")),
         ]
 

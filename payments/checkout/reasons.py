@@ -29,6 +29,7 @@ KNOWN = (
     _("no complaint"),
     _("delivery asked for again"),
     _("mail asked for again"),
+    _("look-up password set"),
     _("provider asked by hand"),
     _("dealt with"),
     _("refunded"),

@@ -1,6 +1,7 @@
 """The order page: countdown, payment, cancelling, the keys. Whoever has the link may do all of it."""
 
 from collections.abc import Callable
+from itertools import chain
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,9 +17,13 @@ from cardshop.traffic.actions import counted
 from cardshop.traffic.same_origin import View, same_origin
 from inventory.models import Product
 from orders.inputs import ContactInput
+from orders.lookup.inputs import PasswordInput
+from orders.lookup.limits import count_password
+from orders.lookup.passwords import set_password
 from orders.models import Order
 from orders.selectors import bought_products, order_by_token
 from orders.services.contact import correct_contact
+from orders.services.resending import resend_mail
 from orders.services.revealing import closed_keys, keys_for_buyer
 from payments.checkout.cancelling import cancel_order
 from payments.checkout.in_wechat import (
@@ -31,6 +36,7 @@ from payments.checkout.in_wechat import (
     visit_of,
 )
 from payments.checkout.inputs import PayInput
+from payments.checkout.keys_file import keys_file
 from payments.checkout.limits import count_press
 from payments.checkout.pages import OrderState, order_state
 from payments.checkout.paying import pay, remember_return
@@ -121,6 +127,47 @@ def order_contact(request: HttpRequest, token: str) -> HttpResponse:
     return _back_to(bought)
 
 
+@order_action
+def order_mail(request: HttpRequest, token: str) -> HttpResponse:
+    """The delivery's mail again."""
+    bought = order_by_token(shop_of(request), token)
+    try:
+        resend_mail(bought, now=db_now())
+    except DomainError as refusal:
+        return _page(request, token, refusal=refusal)
+    return _back_to(bought, "?done=mail#contact")
+
+
+@order_action
+def order_password(request: HttpRequest, token: str) -> HttpResponse:
+    """The password that opens the order with its number."""
+    bought = order_by_token(shop_of(request), token)
+    wanted = PasswordInput(data=request.POST.dict())
+    if not wanted.is_valid():
+        return _page(request, token, password_errors=[*chain.from_iterable(wanted.errors.values())])
+    try:
+        count_password(request, bought)
+        set_password(bought, wanted.validated_data["password"], now=db_now())
+    except DomainError as refusal:
+        return _page(request, token, refusal=refusal)
+    return _back_to(bought, "?done=password#find-again")
+
+
+@never_cache
+@require_safe
+def order_keys(request: HttpRequest, token: str) -> HttpResponse:
+    """The keys as a file. Before they are delivered there is none, but there is the order."""
+    now = db_now()
+    state = order_state(shop_of(request), token, now)
+    if not state.has_keys:
+        return _back_to(state.order)
+    return HttpResponse(
+        keys_file(state.order, keys_for_buyer(state.order, now=now)),
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{state.order.number}.txt"'},
+    )
+
+
 @never_cache
 @require_safe
 def pay_return(request: HttpRequest, out_trade_no: str) -> HttpResponse:
@@ -150,8 +197,8 @@ def _off_to(bought: Order, attempt: PaymentAttempt) -> HttpResponse:
     return response
 
 
-def _back_to(bought: Order) -> HttpResponse:
-    response = redirect("order", token=bought.token)
+def _back_to(bought: Order, part: str = "") -> HttpResponse:
+    response = redirect(reverse("order", args=[bought.token]) + part)
     response.status_code = 303
     return response
 
@@ -162,6 +209,7 @@ def _page(
     *,
     refusal: DomainError | None = None,
     errors: dict[str, list[str]] | None = None,
+    password_errors: list[str] | None = None,
 ) -> HttpResponse:
     now = db_now()
     state = order_state(shop_of(request), token, now)
@@ -176,13 +224,14 @@ def _page(
         "products": _bought(state) if state.is_paid or state.has_keys else [],
         "refusal": refusal,
         "errors": errors or {},
+        "password_errors": password_errors,
         "scan": to_scan(state.order, in_wechat=in_wechat) if state.can_cancel else None,
         "in_wechat": in_wechat,
         "code_for": _code_for(request, refusal) if state.can_pay else "",
         "has_alipay": any(way.method == "alipay" for way in state.ways),
         "api": reverse("api_order", args=[token]),
     }
-    status = 400 if errors else refusal.http_status if refusal else 200
+    status = 400 if errors or password_errors else refusal.http_status if refusal else 200
     response = render(request, "payments/order.html", context, status=status)
     if refusal and refusal.retry_after is not None:
         response["Retry-After"] = str(refusal.retry_after)

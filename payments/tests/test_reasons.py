@@ -2,13 +2,18 @@
 
 import pytest
 
-from orders.services import delivery, replacing, revealing, transitions
+from orders.lookup import passwords
+from orders.services import delivery, replacing, resending, revealing, transitions
 from payments.checkout.reasons import KNOWN, in_words
 from payments.services import evidence, recalls, resolving, shortage
 
 
 @pytest.mark.parametrize(
-    "module", [delivery, evidence, recalls, replacing, resolving, revealing, shortage, transitions]
+    "module",
+    [
+        *(delivery, evidence, passwords, recalls, replacing, resending, resolving, revealing),
+        *(shortage, transitions),
+    ],
 )
 def test_every_named_reason_is_known(module):
     named = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)]

@@ -1,4 +1,4 @@
-// Keys and links into the clipboard, keys into a file. Without script the text can be selected.
+// Keys and links into the clipboard. Without script the text can be selected.
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   const key = button.closest("li").querySelector("[data-key]");
@@ -10,18 +10,6 @@ for (const button of document.querySelectorAll("[data-copy-all]")) {
 for (const button of document.querySelectorAll("[data-copy-link]")) {
   const address = document.querySelector("#order").dataset.url;
   offer(button, () => copy(new URL(address, location.href).href));
-}
-for (const button of document.querySelectorAll("[data-download]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    // Windows' own editor wants both line-end characters; everything else copes with them.
-    const file = new Blob([keysNear(button).join("\r\n"), "\r\n"], { type: "text/plain" });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(file);
-    link.download = button.dataset.download;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  });
 }
 
 function keysNear(button) {

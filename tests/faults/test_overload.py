@@ -125,7 +125,7 @@ def test_every_address_has_its_priority():
     browsing |= {"/api/v1/products/", "/api/schema/", "/api/docs/"}
 
     assert {path for path in shop if patience_of("GET", path) == 0.1} == browsing
-    buying = {"/buy/", "/api/v1/passes/", "/api/v1/orders/"}
+    buying = {"/buy/", "/orders/", "/orders/mail/", "/api/v1/passes/", "/api/v1/orders/"}
     assert {path for path in shop if patience_of("GET", path) == 5.0} == buying
     assert {path for path in shop if patience_of("POST", path) == 2.0} == {"/api/v1/tickets/"}
     assert patience_of("GET", "/api/v1/tickets/coins/ticket/") == 5.0
