@@ -141,6 +141,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         "per_buyer_limit",
         "selling",
         ("is_isolated", "sells_in_waves"),
+        "low_stock_at",
         ("is_active", "position"),
         ("total", "open_stock"),
         ("claimed", "free"),

@@ -132,6 +132,12 @@ class Variant(models.Model):
             "New keys stay closed until a wave of the sale opens them. Off: all are for sale at once."
         ),
     )
+    low_stock_at = models.PositiveIntegerField(
+        _("low at"),
+        null=True,
+        blank=True,
+        help_text=_("You are told when no more than so many are left. Empty: never."),
+    )
     is_active = models.BooleanField(_("for sale"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
 

@@ -20,7 +20,7 @@ from benchmarks.storm.processes import SUPERVISION, role_of
 from cardshop.embedded import database_url, redis_url
 from tests.stack import RunningShop
 
-CELERY = ("worker", "isolated", "providers", "polling", "mail", "beat")
+CELERY = ("worker", "isolated", "providers", "polling", "background", "mail", "beat")
 # What ends sooner after its start is not started again: `cardshop.operations.procfile`.
 SETTLED_AFTER = 6.0
 BEHIND_BY = 1.0  # seconds

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "inventory",
     "orders",
     "payments",
+    "cardshop.reports",
 ]
 
 MIDDLEWARE = [
@@ -100,7 +101,8 @@ LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = "Asia/Shanghai"
+# Where days begin, in lists and figures.
+TIME_ZONE = env.read("TIME_ZONE") or "Asia/Shanghai"
 
 STATIC_URL = env.read("STATIC_CDN").rstrip("/") + "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -206,6 +208,7 @@ CELERY_TASK_ROUTES = {
     "orders.mail_turn": {"queue": "mail"},
     "payments.mail_refund": {"queue": "mail"},
     "payments.mail_channel_changes": {"queue": "mail"},
+    "reports.roll_up": {"queue": "background"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
     "payments.call_off_attempts": {"queue": "polling"},
@@ -244,6 +247,7 @@ CELERY_BEAT_SCHEDULE = {
         "payments.follow_refunds": 10,
         "payments.reconcile": 300,
         "orders.complete_delivered": 600,
+        "reports.roll_up": 60,
     }.items()
 }
 

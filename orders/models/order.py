@@ -169,6 +169,7 @@ class DeliveredKey(models.Model):
             ),
             models.UniqueConstraint(fields=["card_key"], name="key_delivered_once"),
         ]
+        indexes = [models.Index(fields=["delivered_at"], name="key_delivered_at")]
 
     def __str__(self) -> str:
         return f"slot {self.slot}"
