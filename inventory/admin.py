@@ -193,6 +193,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         "selling",
         ("is_isolated", "sells_in_waves"),
         ("on_sale_from", "on_sale_until"),
+        "low_stock_at",
         ("is_active", "position"),
         ("total", "open_stock"),
         ("claimed", "free"),

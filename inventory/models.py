@@ -226,6 +226,12 @@ class Variant(models.Model):
         help_text=_("For what is sold directly; what is sold through a line has its times in its sale."),
     )
     on_sale_until = models.DateTimeField(_("on sale until"), null=True, blank=True)
+    low_stock_at = models.PositiveIntegerField(
+        _("low at"),
+        null=True,
+        blank=True,
+        help_text=_("You are told when no more than so many are left. Empty: never."),
+    )
     is_active = models.BooleanField(_("for sale"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
 

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "inventory",
     "orders",
     "payments",
+    "cardshop.reports",
 ]
 
 MIDDLEWARE = [
@@ -100,7 +101,8 @@ LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = "Asia/Shanghai"
+# Where days begin, in lists and figures.
+TIME_ZONE = env.read("TIME_ZONE") or "Asia/Shanghai"
 
 STATIC_URL = env.read("STATIC_CDN").rstrip("/") + "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -225,6 +227,7 @@ CELERY_TASK_ROUTES = {
     "inventory.import_keys": {"queue": "background"},
     "inventory.undo_imports": {"queue": "background"},
     "inventory.sweep_uploads": {"queue": "background"},
+    "reports.roll_up": {"queue": "background"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
     "payments.call_off_attempts": {"queue": "polling"},
@@ -269,6 +272,7 @@ CELERY_BEAT_SCHEDULE = {
         "inventory.void_expired_keys": 600,
         "orders.put_overdue_before_person": 30,
         "operations.prune": 3600,
+        "reports.roll_up": 60,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.

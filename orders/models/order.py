@@ -191,6 +191,7 @@ class DeliveredKey(models.Model):
                 fields=["card_key"], condition=Q(is_reusable=False), name="key_delivered_once"
             ),
         ]
+        indexes = [models.Index(fields=["delivered_at"], name="key_delivered_at")]
 
     def __str__(self) -> str:
         return f"slot {self.slot}"

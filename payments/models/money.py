@@ -38,6 +38,15 @@ class Payment(models.Model):
                 name="payment_succeeded_has_time",
             ),
         ]
+        indexes = [
+            # What came since a moment, without a look at the rows.
+            models.Index(
+                fields=["succeeded_at"],
+                include=["shop", "currency", "amount_minor"],
+                name="payment_succeeded",
+                condition=Q(succeeded_at__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.order} {self.status}"
@@ -79,7 +88,8 @@ class PaymentAttempt(models.Model):
                 fields=["next_query_at"],
                 name="attempt_to_query",
                 condition=Q(next_query_at__isnull=False),
-            )
+            ),
+            models.Index(fields=["started_at"], name="attempt_started"),
         ]
 
     def __str__(self) -> str:
@@ -118,6 +128,11 @@ class Receipt(MayNeedAPerson):
             models.CheckConstraint(
                 condition=Q(refunded_minor__gte=0, refunded_minor__lte=F("amount_minor")),
                 name="receipt_refunded_at_most_all",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["shop"], name="receipt_waits", condition=~Q(attention="") & Q(resolved_at=None)
             ),
         ]
 
@@ -174,7 +189,12 @@ class Refund(MayNeedAPerson):
         indexes = [
             models.Index(
                 fields=["next_query_at"], name="refund_to_query", condition=Q(next_query_at__isnull=False)
-            )
+            ),
+            models.Index(fields=["ended_at"], name="refund_done", condition=Q(status=RefundStatus.DONE)),
+            models.Index(
+                fields=["shop"], name="refund_waits", condition=~Q(attention="") & Q(resolved_at=None)
+            ),
+            models.Index(fields=["shop"], name="refund_awaited", condition=Q(status=RefundStatus.AWAITED)),
         ]
 
     def __str__(self) -> str:
