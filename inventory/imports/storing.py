@@ -90,5 +90,6 @@ def _copy(batch: KeyBatch, secrets: dict[bytes, bytes]) -> None:
         f"{head}\t{uid.hex()}\t\\\\x{sealed.hex()}\t\\\\x{fingerprint.hex()}\n"
         for uid, sealed, fingerprint in zip(uids, all_sealed, secrets, strict=True)
     ]
-    with connection.cursor() as cursor:
+    # Django wraps the errors of its own methods only.
+    with connection.cursor() as cursor, connection.wrap_database_errors:
         cursor.copy_expert(COPY, BytesIO("".join(rows).encode()))
