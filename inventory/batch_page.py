@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.imports.running import MOST_NAMED
+from inventory.imports.undoing import can_undo
 from inventory.models import BatchState, ImportFailure, KeyBatch, KeyUpload, LeftOutReason
 
 MOVING = {BatchState.QUEUED, BatchState.RUNNING, BatchState.UNDOING}
@@ -41,7 +42,7 @@ def progress_of(batch: KeyBatch) -> dict[str, Any]:
         "remains": _remains(batch) if state == BatchState.UNDONE else "",
         "left_out": batch.duplicates + batch.refused,
         "most_named": MOST_NAMED,
-        "undoable": state in (BatchState.QUEUED, BatchState.RUNNING) or batch.imported > batch.undone,
+        "undoable": can_undo(batch),
     }
 
 

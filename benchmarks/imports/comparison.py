@@ -19,7 +19,7 @@ from inventory.imports.running import Terms, accept, import_for_a_while
 from inventory.imports.spool import SpoolWriter
 from inventory.models import KeyBatch, KeyUpload, Variant
 
-COLUMNS = "shop_id, variant_id, batch_id, expires_on, status, uid, sealed, fingerprint"
+COLUMNS = "shop_id, variant_id, batch_id, expires_on, status, is_reusable, uid, sealed, fingerprint"
 QUARTER = 0.25
 SAME = 1.1
 _PIECE = 2000  # lines that are sent at once

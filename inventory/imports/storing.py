@@ -19,7 +19,8 @@ KNOWN = """
     SELECT fingerprint, batch_id FROM inventory_cardkey
     WHERE shop_id = %s AND status <> 'void' AND fingerprint = ANY(%s::bytea[])"""
 COPY = """
-    COPY inventory_cardkey (shop_id, variant_id, batch_id, expires_on, status, uid, sealed, fingerprint)
+    COPY inventory_cardkey
+        (shop_id, variant_id, batch_id, expires_on, status, is_reusable, uid, sealed, fingerprint)
     FROM STDIN"""
 
 Line = tuple[int, str | None]
@@ -84,11 +85,13 @@ def _copy(batch: KeyBatch, secrets: dict[bytes, bytes]) -> None:
     uids = [random[at : at + 16] for at in range(0, len(random), 16)]
     contexts = [context_of(uid, batch.variant_id) for uid in uids]
     all_sealed = keyring().seal_all(list(zip(secrets.values(), contexts, strict=True)))
-    constant = (batch.shop_id, batch.variant_id, batch.pk, batch.expires_on or r"\N", CardKeyStatus.AVAILABLE)
-    head = "\t".join(str(value) for value in constant)
+    expires_on = batch.expires_on or r"\N"
+    alike = (batch.shop_id, batch.variant_id, batch.pk, expires_on, CardKeyStatus.AVAILABLE, "f")
+    head = "\t".join(str(value) for value in alike)
     rows = [
         f"{head}\t{uid.hex()}\t\\\\x{sealed.hex()}\t\\\\x{fingerprint.hex()}\n"
         for uid, sealed, fingerprint in zip(uids, all_sealed, secrets, strict=True)
     ]
-    with connection.cursor() as cursor:
+    # Django wraps the errors of its own methods only.
+    with connection.cursor() as cursor, connection.wrap_database_errors:
         cursor.copy_expert(COPY, BytesIO("".join(rows).encode()))

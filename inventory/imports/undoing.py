@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import F
-from django.db.models.functions import Least
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.errors import DomainError
@@ -13,6 +12,7 @@ from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.models import BatchState, CardKeyStatus, KeyBatch, KeyUpload, Stock
+from inventory.stock.supply import count_out
 
 TASK = "inventory.undo_imports"
 CHUNK = 2000  # keys of a transaction, during which every sale of the variant waits
@@ -43,14 +43,20 @@ def begin_undo(batch: KeyBatch, *, now: datetime) -> bool:
 
     False if that is under way already. Raises NothingToUndo.
     """
-    if batch.state not in _UNFINISHED and not _is_anything_free(batch):
+    if not can_undo(batch) or (batch.state not in _UNFINISHED and not _is_anything_free(batch)):
         raise NothingToUndo
     with transaction.atomic(durable=True):
-        others = KeyBatch.objects.exclude(state=BatchState.UNDOING)
-        if won := others.filter(pk=batch.pk).update(state=BatchState.UNDOING) == 1:
+        others = KeyBatch.objects.filter(pk=batch.pk, origin=KeyBatch.Origin.IMPORTED)
+        if won := others.exclude(state=BatchState.UNDOING).update(state=BatchState.UNDOING) == 1:
             KeyUpload.objects.filter(batch=batch).delete()
             promise(TASK, [batch.pk], shop_id=batch.shop_id, now=now)
     return won
+
+
+def can_undo(batch: KeyBatch) -> bool:
+    """Whether there is anything to try: what a person typed, or all buyers share, is no import."""
+    still_there = batch.state in _UNFINISHED or batch.imported > batch.undone
+    return batch.origin == KeyBatch.Origin.IMPORTED and still_there
 
 
 def undo_batches(batch_ids: list[int], now: datetime) -> None:
@@ -97,10 +103,7 @@ def _take_back(batch_id: int, after: int) -> list[int]:
         counted.update(state=BatchState.UNDONE)
         return []
     counted.update(undone=F("undone") + len(taken))
-    left = F("total") - len(taken)
-    Stock.objects.filter(pk__in=[stock.pk for stock in stocks]).update(
-        total=left, released=Least(F("released"), left), version=F("version") + 1
-    )
+    count_out(Stock.objects.filter(pk__in=[stock.pk for stock in stocks]), len(taken))
     forget_on_commit(batch.shop_id)
     return taken
 

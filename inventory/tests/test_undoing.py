@@ -4,7 +4,7 @@ import pytest
 
 from inventory.imports import undoing
 from inventory.imports.undoing import NothingToUndo, begin_undo
-from inventory.models import CardKey, KeyUpload
+from inventory.models import CardKey, KeyBatch, KeyUpload
 from inventory.picking import pick_keys
 from inventory.stock import claim
 from tests.factories import NOON, counters, make_variant
@@ -103,3 +103,12 @@ def test_a_second_click_changes_nothing():
 
     assert begin_undo(batch, now=NOON)
     assert not begin_undo(batch, now=NOON)
+
+
+def test_what_all_buyers_share_or_a_person_typed_is_no_import_to_undo():
+    batch = imported(make_variant(), TEN)
+    for origin in (KeyBatch.Origin.REUSABLE, KeyBatch.Origin.TYPED):
+        batch.origin = origin
+        with pytest.raises(NothingToUndo):
+            begin_undo(batch, now=NOON)
+    assert CardKey.objects.count() == 10

@@ -217,7 +217,7 @@ def blind_index_unlocked(shop: Shop) -> BlindIndex:
 
 def test_where_the_import_forgets_its_lock_the_constraint_still_refuses(monkeypatch):
     monkeypatch.setattr(small, "locked_blind_index", blind_index_unlocked)
-    linger(monkeypatch, "inventory.imports.storing.keyring")
+    linger(monkeypatch, "inventory.imports.storing.keyring", 0.3)
 
     outcomes = import_the_same_keys_twice_at_once()
 
@@ -228,7 +228,7 @@ def test_where_the_import_forgets_its_lock_the_constraint_still_refuses(monkeypa
 
 def test_control_without_lock_and_constraint_every_key_is_for_sale_twice(monkeypatch):
     monkeypatch.setattr(small, "locked_blind_index", blind_index_unlocked)
-    linger(monkeypatch, "inventory.imports.storing.keyring")
+    linger(monkeypatch, "inventory.imports.storing.keyring", 0.3)
 
     with without_constraint(CardKey, "cardkey_once_per_shop"):
         import_the_same_keys_twice_at_once()

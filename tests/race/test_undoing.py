@@ -16,7 +16,6 @@ from tests.race.racing import (
     race_all,
     read_unlocked,
     rounds,
-    without_constraint,
 )
 from tests.uploads import imported, upload
 
@@ -65,23 +64,21 @@ def test_whoever_was_sold_a_key_has_one_and_the_rest_is_taken_back(monkeypatch):
 def test_control_without_the_stocks_lock_what_is_promised_is_taken_away(monkeypatch):
     monkeypatch.setattr(undoing, "lock_rows", read_unlocked)
 
-    with without_constraint(Stock, "stock_never_oversold"):
-        variant = make_variant()
-        batch = imported(variant, KEYS)
-        linger(monkeypatch, "inventory.imports.undoing._delete_keys", 0.3)
+    variant = make_variant()
+    batch = imported(variant, KEYS)
+    linger(monkeypatch, "inventory.imports.undoing._delete_keys", 0.5)
 
-        def undo() -> None:
-            begin_undo(batch, now=NOON)
-            undo_imports()
+    def undo() -> None:
+        begin_undo(batch, now=NOON)
+        undo_imports()
 
-        def buy() -> None:
-            for _ in range(4):
-                make_order(variant)
+    def buy() -> None:
+        for _ in range(4):
+            make_order(variant)
 
-        race_all(undo, buy)
+    race_all(undo, buy)
 
-        total, _released, claimed = counters(variant)
-        assert claimed > total
+    assert Stock.objects.get(variant=variant).short > 0
 
 
 def test_an_order_that_is_open_still_gets_its_keys_afterwards():

@@ -56,6 +56,10 @@ DAMAGE = {
     "inventory.keys_have_stock": "DELETE FROM orders_reservation; DELETE FROM inventory_stock",
     "inventory.batches_count_their_keys": "UPDATE inventory_keybatch SET imported = imported + 1",
     "sealed_values_open": "UPDATE inventory_cardkey SET sealed = substring(sealed FOR length(sealed) - 1)",
+    "inventory.uploads_are_read_and_gone": """INSERT INTO inventory_keyupload (uid, sealed_key, encoding,
+            layout, heading, chunk_count, size, position, created_at)
+        VALUES (gen_random_uuid(), '', '', 'lines', '', 0, 0, 0, clock_timestamp() - interval '2 days')""",
+    "inventory.imports_go_on": "UPDATE inventory_keybatch SET state = 'running'",
     "orders.delivered_as_ordered": "UPDATE orders_orderitem SET quantity = quantity + 1",
     "orders.sold_keys_are_delivered": "UPDATE inventory_cardkey SET status = 'sold'",
     "orders.keys_of_the_right_variant": """UPDATE orders_orderitem SET variant_id =
