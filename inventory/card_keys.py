@@ -79,15 +79,6 @@ def locked_blind_index(shop: Shop) -> BlindIndex:
     return BlindIndex(keyring().open(bytes(row.sealed), context))
 
 
-def can_open_index_key(index_key: IndexKey) -> bool:
-    """Whether duplicates can be told in this shop: without it no keys can be imported."""
-    try:
-        keyring().open(bytes(index_key.sealed), index_context_of(index_key.shop_id))
-    except CannotOpen:
-        return False
-    return True
-
-
 def fingerprints_in_use(shop: Shop, fingerprints: Sequence[bytes]) -> set[bytes]:
     """Which of these secrets the shop already has, void ones not counted."""
     rows = CardKey.objects.filter(shop=shop, fingerprint__in=fingerprints).exclude(status=CardKeyStatus.VOID)

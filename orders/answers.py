@@ -86,14 +86,14 @@ def seal_answers(answers: Sequence[Answer], *, ticket_id: str) -> bytes | None:
     if not answers:
         return None
     text = json.dumps([asdict(answer) for answer in answers], ensure_ascii=False)
-    return keyring().seal(text.encode(), _context(ticket_id))
+    return keyring().seal(text.encode(), context_of(ticket_id))
 
 
 def opened_answers(order: Order, item: OrderItem) -> list[Answer]:
     """For the merchant's and the buyer's own eyes. Raises CannotOpen."""
     if item.answers is None:
         return []
-    plain = keyring().open(bytes(item.answers), _context(order.ticket_id))
+    plain = keyring().open(bytes(item.answers), context_of(order.ticket_id))
     return [Answer(**answer) for answer in json.loads(plain)]
 
 
@@ -103,5 +103,6 @@ def same_answers(order: Order, item: OrderItem, given: Mapping[str, str]) -> boo
     return placed == {field: value.strip() for field, value in given.items() if value.strip()}
 
 
-def _context(ticket_id: str) -> bytes:
+def context_of(ticket_id: str) -> bytes:
+    """The additional authenticated data: the answers open with their own order only."""
     return b"answers:" + ticket_id.encode()

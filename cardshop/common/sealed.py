@@ -9,12 +9,16 @@ from django.db.models import Model
 
 @dataclass(frozen=True)
 class SealedColumn:
-    """`context_of` tells what the value of a row is bound to."""
+    """`context_of` tells what a row's value is bound to; `related` names the rows that it looks at for it.
+
+    Where it is null there is nothing sealed.
+    """
 
     name: str
     model: type[Model]
     field: str
     context_of: Callable[[Any], bytes]
+    related: tuple[str, ...] = ()
 
     def sealed(self, row: Model) -> bytes:
         return bytes(getattr(row, self.field))

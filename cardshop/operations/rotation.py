@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import sleep
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, prefetch_related_objects
 
 from cardshop.common.crypto import CannotOpen, Keyring, head_under
 from cardshop.common.sealed import SealedColumn
@@ -30,7 +30,7 @@ SWAP = """
 
 
 _READ = """
-    SELECT * FROM {table} WHERE id > %(after)s AND {head} <> %(active)s
+    SELECT * FROM {table} WHERE id > %(after)s AND {column} IS NOT NULL AND {head} <> %(active)s
     ORDER BY id LIMIT %(at_once)s"""
 
 
@@ -78,16 +78,18 @@ def _pass(column: SealedColumn, ring: Keyring, done: Rotated, tell: Callable[[Ro
 
 
 def _under_other_keys(column: SealedColumn, ring: Keyring, *, after: int) -> list[Model]:
-    sql = _READ.format(table=_table_of(column), head=head_of(column))
+    sql = _READ.format(table=_table_of(column), column=_column_of(column), head=head_of(column))
     asked = {"after": after, "active": head_under(ring.active), "at_once": AT_ONCE}
-    return list(column.model._default_manager.raw(sql, asked))
+    rows = list(column.model._default_manager.raw(sql, asked))
+    prefetch_related_objects(rows, *column.related)
+    return rows
 
 
 def _swap(column: SealedColumn, changes: Sequence[tuple[int, bytes, bytes]]) -> int:
     """Compare and set; returns how many rows were still as they were read, and free."""
     if not changes:
         return 0
-    sql = SWAP.format(table=_table_of(column), column=connection.ops.quote_name(column.field))
+    sql = SWAP.format(table=_table_of(column), column=_column_of(column))
     ids, old, new = (list(each) for each in zip(*changes, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(sql, {"ids": ids, "old": old, "new": new})
@@ -96,3 +98,7 @@ def _swap(column: SealedColumn, changes: Sequence[tuple[int, bytes, bytes]]) -> 
 
 def _table_of(column: SealedColumn) -> str:
     return connection.ops.quote_name(column.model._meta.db_table)
+
+
+def _column_of(column: SealedColumn) -> str:
+    return connection.ops.quote_name(column.field)

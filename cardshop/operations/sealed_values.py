@@ -7,9 +7,10 @@ from django.db import connection
 from cardshop.common.crypto import CannotOpen, Keyring, key_id_of, keyring
 from cardshop.common.sealed import SealedColumn
 from inventory.sealed import SEALED as INVENTORY
+from orders.sealed import SEALED as ORDERS
 from payments.sealed import SEALED as PAYMENTS
 
-COLUMNS = [*INVENTORY, *PAYMENTS]
+COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS]
 SAMPLE = 200  # values of each column, half of them the oldest
 # Version, length and name: what a value begins with. Empty for what is no sealed value.
 HEAD = """CASE WHEN length({sealed}) >= 2 AND get_byte({sealed}, 0) = 1
@@ -25,7 +26,10 @@ def counts_by_key(column: SealedColumn) -> dict[str, int]:
     """Rows by the id of their key-encryption key; under the empty id what is no sealed value at all."""
     table = connection.ops.quote_name(column.model._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {head_of(column)} AS head, count(*) FROM {table} GROUP BY head")  # noqa: S608
+        cursor.execute(
+            f"SELECT {head_of(column)} AS head, count(*) FROM {table}"  # noqa: S608  names of ours
+            f" WHERE {connection.ops.quote_name(column.field)} IS NOT NULL GROUP BY head"
+        )
         rows = cursor.fetchall()
     counts: dict[str, int] = {}
     for head, count in rows:
@@ -50,7 +54,8 @@ def findings() -> Iterator[str]:
 
 
 def _that_do_not_open(column: SealedColumn, ring: Keyring) -> Iterator[str]:
-    rows = column.model._default_manager.order_by("pk")
+    rows = column.model._default_manager.exclude(**{column.field: None}).order_by("pk")
+    rows = rows.select_related(*column.related) if column.related else rows
     sample = {row.pk: row for row in [*rows[: SAMPLE // 2], *rows.reverse()[: SAMPLE // 2]]}
     for row in sample.values():
         sealed = column.sealed(row)

@@ -1,8 +1,8 @@
 """What was known of buyers, and what providers have said of them. The money stays in the books for ever.
 
-An order forgets the contact, and the keys that stand for buyer and address, once there is nothing left that
-could concern the buyer. `buyer_key` stays where a variant of it has a limit per buyer, which would otherwise
-begin anew with each year; elsewhere it becomes a key that nobody has (docs/adr/0015).
+An order forgets the contact, the answers, and the keys that stand for buyer and address, once there is
+nothing left that could concern the buyer. `buyer_key` stays where a variant of it has a limit per buyer, which
+would otherwise begin anew with each year; elsewhere it becomes a key that nobody has (docs/adr/0019).
 """
 
 from collections.abc import Collection
@@ -21,6 +21,7 @@ from payments.states import EventOutcome, RefundStatus
 
 NOBODY = "nobody:"  # and the order's id: equal to no other order's
 
+_ANSWERED = Exists(OrderItem.objects.filter(order=OuterRef("pk"), answers__isnull=False))
 _LIMITED = Exists(OrderItem.objects.filter(order=OuterRef("pk"), variant__per_buyer_limit__isnull=False))
 _MONEY = Receipt.objects.filter(attempt__payment__order=OuterRef("pk"))
 _MONEY_WAITS = Exists(_MONEY.filter(WAITS_FOR_PERSON))
@@ -34,7 +35,7 @@ _IS_PROMISED_SOMETHING = Exists(
 
 def _orders(statuses: Collection[str], moment: datetime) -> QuerySet[Order]:
     knows_key = ~Q(buyer_key__startswith=NOBODY) & ~_LIMITED
-    knows_buyer = ~Q(contact_email="") | ~Q(address_key="") | knows_key
+    knows_buyer = ~Q(contact_email="") | ~Q(address_key="") | knows_key | _ANSWERED
     over = Order.objects.filter(knows_buyer, status__in=statuses, placed_at__lt=moment, attention="")
     return over.exclude(_MONEY_WAITS).exclude(_GOES_BACK).exclude(_IS_PROMISED_SOMETHING)
 
@@ -49,7 +50,9 @@ def _never_paid(moment: datetime) -> QuerySet[Order]:
 
 def _forget_buyers(rows: QuerySet[Order]) -> int:
     nobody = Concat(Value(NOBODY), Cast("pk", CharField()))
-    return still_so(rows).update(
+    over = still_so(rows)
+    OrderItem.objects.filter(order__in=over).update(answers=None)
+    return over.update(
         contact_email="", address_key="", buyer_key=Case(When(_LIMITED, then=F("buyer_key")), default=nobody)
     )
 

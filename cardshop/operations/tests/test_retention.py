@@ -35,7 +35,15 @@ from payments.services.evidence import OVER
 from payments.services.notices import apply_notices, receive_notice
 from payments.services.refunds import request_refund
 from payments.states import EventOutcome
-from tests.factories import make_attempt, make_channel, make_order, make_variant, notice_query, pay_order
+from tests.factories import (
+    make_attempt,
+    make_by_hand,
+    make_channel,
+    make_order,
+    make_variant,
+    notice_query,
+    pay_order,
+)
 from tests.lines import click, make_sale, open_line, settle_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -238,6 +246,19 @@ def test_forgotten_buyers_are_not_one_buyer():
     assert {Order.objects.get(pk=order.pk).buyer_key for order in orders} == {
         f"nobody:{order.pk}" for order in orders
     }
+
+
+def test_what_the_buyer_answered_is_forgotten_too():
+    variant = make_by_hand(asks=[{"name": "角色编号"}])
+    order = make_order(variant, answers={str(variant.buyer_fields.get().pk): "1234"})
+    OutboxMessage.objects.update(done_at=db_now())
+    Order.objects.update(status="completed")  # as good as filled in
+    aged(order)
+    assert order.items.get().answers is not None
+
+    assert prune(db_now()) == {"buyers of orders that were paid": 1}
+
+    assert order.items.get().answers is None
 
 
 def test_a_mail_to_nobody_is_not_tried():

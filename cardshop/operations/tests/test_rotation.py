@@ -14,8 +14,18 @@ from cardshop.operations.sealed_values import counts_by_key, findings
 from inventory.card_keys import locked_blind_index, reveal
 from inventory.models import CardKey, IndexKey
 from inventory.sealed import SEALED
+from orders.answers import opened_answers
+from orders.models import OrderItem
 from payments.models import PaymentChannel
-from tests.factories import SECRET, make_channel, make_variant, stock_up, the_shop
+from tests.factories import (
+    SECRET,
+    make_by_hand,
+    make_channel,
+    make_order,
+    make_variant,
+    stock_up,
+    the_shop,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +70,27 @@ def test_everything_opens_with_the_new_key_alone(rotating, settings):
     assert PaymentChannel.objects.get().secret == SECRET
     assert bytes(CardKey.objects.first().fingerprint) == bytes(fingerprint)
     assert list(findings()) == []
+
+
+def test_what_buyers_answered_goes_along_and_who_was_asked_nothing_has_nothing(rotating, settings):
+    settings.CARD_KEY_KEK = f"old:{OLD}"
+    variant = make_by_hand(asks=[{"name": "角色编号"}])
+    field = variant.buyer_fields.get()
+    order = make_order(variant, answers={str(field.pk): "1234"})
+    make_order(make_variant(keys=1))
+    settings.CARD_KEY_KEK = f"new:{NEW},old:{OLD}"
+
+    error, said, _ = rotate()
+
+    assert error == ""
+    assert "buyers' answers: 1 rewrapped" in said
+    settings.CARD_KEY_KEK = f"new:{NEW}"
+    assert [answer.value for answer in opened_answers(order, order.items.get())] == ["1234"]
+    assert list(findings()) == []
+    OrderItem.objects.exclude(answers=None).update(answers=b"x")
+    assert [finding for finding in findings() if "answers" in finding] == [
+        "buyers' answers: 1 are no sealed values"
+    ]
 
 
 def test_a_key_that_comes_again_is_still_known(rotating, settings):

@@ -26,7 +26,7 @@ LOOKS = [
     Look("transactions", database.look_at_transactions, needs_rows=True),
     Look("replication", database.look_at_replication, needs_rows=True),
     Look("clocks", database.look_at_clocks, needs_rows=True),
-    Look("key-encryption", configuration.look_at_key_encryption, needs_rows=True),
+    Look("key-encryption", configuration.look_at_key_encryption, needs_rows=True, patience=60),
     Look("hosts", configuration.look_at_hosts, needs_rows=True),
     Look("redis", redis.look_at_cache),
     Look("line-redis", redis.look_at_admission, needs_rows=True),
