@@ -1,15 +1,28 @@
 """The record of what staff saw of keys and their buyers."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.http import HttpRequest
 
-from inventory.models import AccessKind, CardKey, KeyAccess, KeyBatch
+from inventory.models import CardKey, KeyAccess, KeyBatch
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Somebody of the staff, and where they are."""
+
+    name: str
+    address: str | None
+
+
+def viewer_of(request: HttpRequest) -> Viewer:
+    return Viewer(request.user.get_username(), request.META["REMOTE_ADDR"] or None)
 
 
 def note_access(
-    request: HttpRequest,
-    kind: AccessKind,
+    viewer: Viewer,
+    kind: str,
     *,
     batch: KeyBatch,
     card_key: CardKey | None = None,
@@ -17,17 +30,17 @@ def note_access(
     why: str,
     approved_by: str = "",
     now: datetime,
-) -> KeyAccess:
+) -> None:
     """To be committed before anything of it is shown."""
-    return KeyAccess.objects.create(
+    KeyAccess.objects.create(
         shop_id=batch.shop_id,
         kind=kind,
         batch=batch,
         card_key=card_key,
         count=count,
         why=why,
-        who=request.user.get_username(),
+        who=viewer.name,
         approved_by=approved_by,
-        address=request.META["REMOTE_ADDR"] or None,
+        address=viewer.address,
         at=now,
     )

@@ -8,7 +8,7 @@ from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.timezone import localdate
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -25,11 +25,13 @@ from cardshop.shops.models import Shop
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.access_admin import KeyAccessAdmin
 from inventory.admin_forms import BuyerFieldFormSet, PictureForm, ProductForm, VariantForm, VariantFormSet
+from inventory.asking_pages import MAY_REVEAL, WhyForm, reveal_view
 from inventory.batch_page import left_out_lines, progress_numbers, progress_of
 from inventory.errors import CountedByKeys
 from inventory.expiry import expiry_in_words
 from inventory.imports.undoing import NothingToUndo, begin_undo
 from inventory.key_import_page import key_import_page
+from inventory.key_request_admin import KeyRequestAdmin
 from inventory.models import (
     MOST_BUYER_FIELDS,
     BuyerField,
@@ -50,6 +52,7 @@ __all__ = [
     "CategoryAdmin",
     "KeyAccessAdmin",
     "KeyBatchAdmin",
+    "KeyRequestAdmin",
     "ProductAdmin",
     "StockAdmin",
     "VariantAdmin",
@@ -369,10 +372,31 @@ class KeyBatchAdmin(ReadOnlyAdmin):
 
 @admin.register(CardKey)
 class CardKeyAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "variant", "status", "batch"]
+    list_display = ["__str__", "variant", "status", "void_because", "expires_on", "batch"]
     list_filter = ["status", ("variant", AutocompleteSelectFilter), ("batch", AutocompleteSelectFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product", "batch__variant__product"]
-    fields = ["variant", "batch", "status"]
+    fields = ["variant", "batch", ("status", "void_because"), "expires_on"]
     ordering = ["-pk"]
     show_full_result_count = False
+    change_form_outer_before_template = "admin/inventory/ask_for_key.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.reveal))
+        return [path("<int:pk>/reveal/", view, name="inventory_cardkey_reveal"), *super().get_urls()]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if object_id and request.user.has_perm(MAY_REVEAL):
+            ask_url = reverse("admin:inventory_cardkey_reveal", args=[object_id])
+            extra_context = {**(extra_context or {}), "why_form": WhyForm(), "ask_url": ask_url}
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def reveal(self, request: HttpRequest, pk: int) -> HttpResponse:
+        keys = self.get_queryset(request).select_related("batch__shop")
+        return reveal_view(request, get_object_or_404(keys, pk=pk))

@@ -40,6 +40,15 @@ CHECKS = [
            WHERE variant_id NOT IN (SELECT variant_id FROM inventory_stock) GROUP BY variant_id""",
     ),
     Check(
+        "inventory.whoever_saw_keys_is_noted",
+        """SELECT 'request ' || request.id || ' by ' || asked_by || ' was used, and nothing is noted of it'
+           FROM inventory_keyrequest AS request WHERE status = 'used' AND NOT EXISTS (
+               SELECT FROM inventory_keyaccess AS access WHERE access.batch_id = request.batch_id
+                 AND access.who = request.asked_by AND access.kind = request.kind
+                 AND access.card_key_id IS NOT DISTINCT FROM request.card_key_id
+                 AND access.at >= request.decided_at)""",
+    ),
+    Check(
         "inventory.batches_count_their_keys",
         """SELECT 'batch ' || batch.id || ': ' || imported - undone || ' imported and not taken back, '
                   || (SELECT count(*) FROM inventory_cardkey WHERE batch_id = batch.id) || ' found'

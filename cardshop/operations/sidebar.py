@@ -72,6 +72,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page(_("Card keys"), "key", "inventory.cardkey"),
                 _page(_("Stock"), "stacks", "inventory.stock"),
                 _page(_("Recalls"), "assignment_return", "payments.keyrecall"),
+                _page(_("Requests for keys"), "lock_open", "inventory.keyrequest"),
                 _page(_("Who saw keys"), "visibility", "inventory.keyaccess"),
             ],
         },

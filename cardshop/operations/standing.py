@@ -19,6 +19,7 @@ from django.db.models import Count, Min, Q
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.models import OutboxMessage
+from inventory.models import KeyRequest, RequestStatus
 from orders.admission.gate import connect
 from orders.admission.sales import sales_to_serve
 from orders.admission.watching import Watched, watch
@@ -139,6 +140,7 @@ def _attention() -> dict[str, int]:
         "orders": Order.objects.exclude(attention="").count(),
         "receipts": Receipt.objects.filter(WAITS_FOR_PERSON).count(),
         "refunds": Refund.objects.filter(WAITS_FOR_PERSON | awaited).count(),
+        "key_requests": KeyRequest.objects.filter(status=RequestStatus.AWAITED).count(),
         "recalls": KeyRecall.objects.filter(RECALL_WAITS).count(),
         "statements": Statement.objects.filter(WAITS_FOR_PERSON).count(),
     }

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
+from inventory.models import KeyRequest
 from orders.models import Order
 from orders.services.fulfilling import OVERDUE
 from payments.checkout.reasons import in_words
@@ -28,6 +29,7 @@ KINDS: dict[str, tuple[type[Model], str, str]] = {
     "order": (Order, "orders.view_order", "orders.change_order"),
     "receipt": (Receipt, "payments.view_receipt", "payments.add_refund"),
     "refund": (Refund, "payments.view_refund", "payments.change_refund"),
+    "keyrequest": (KeyRequest, "inventory.view_keyrequest", "inventory.view_keyrequest"),
     "keyrecall": (KeyRecall, "payments.view_keyrecall", "payments.change_refund"),
     "statement": (Statement, "payments.view_statement", "payments.change_statement"),
 }

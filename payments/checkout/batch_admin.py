@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
@@ -20,6 +20,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.outbox.services import promise
 from inventory.admin import KeyBatchAdmin
+from inventory.asking_pages import MAY_EXPORT, WhyForm, export_view
 from inventory.models import CardKey, CardKeyStatus, KeyBatch
 from payments.checkout.batch_buyers import ReasonForm, buyers_csv, buyers_page
 from payments.checkout.reasons import in_words
@@ -47,6 +48,7 @@ class SoldBatchAdmin(KeyBatchAdmin):
             "decline": self.decline,
             "go-on": self.go_on,
             "buyers-csv": self.buyers_csv,
+            "export": self.export,
         }
         ours = [
             path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(view)), name=_url_name(name))
@@ -115,6 +117,9 @@ class SoldBatchAdmin(KeyBatchAdmin):
         if not form.is_valid():
             return self._refuse(request, pk, _("Say in a few words why."))
         return buyers_csv(request, self._batch(request, pk), why=form.cleaned_data["reason"])
+
+    def export(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return export_view(request, self._batch(request, pk))
 
     def _batch(self, request: HttpRequest, pk: int) -> KeyBatch:
         batch: KeyBatch = get_object_or_404(self.get_queryset(request).select_related("shop"), pk=pk)
@@ -216,6 +221,9 @@ def _allowed(request: HttpRequest, batch: KeyBatch) -> dict[str, Any]:
     may = request.user.has_perms
     return {
         "reason_form": ReasonForm(),
+        "why_form": WhyForm() if may((MAY_EXPORT,)) else None,
+        "ask_url": reverse("admin:inventory_keybatch_export", args=[batch.pk]),
+        "is_batch": True,
         "may_withdraw": may((WITHDRAW,)),
         "may_replace": may(REPLACE),
         "may_refund": may(REFUND),

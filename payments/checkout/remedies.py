@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
+from inventory.models import KeyRequest, RequestStatus
 from orders.models import Order
 from orders.services.fulfilling import OVERDUE
 from orders.services.replacing import replace_closed_keys
@@ -80,6 +81,9 @@ def waiting() -> Iterator[Waiting]:
     for recall in KeyRecall.objects.filter(RECALL_WAITS).select_related("batch__variant__product")[:LISTED]:
         why = recall.halted or recall.get_status_display()
         yield Waiting(recall, str(recall), recall.asked_at, why, remedies_of_recall(recall))
+    asked = KeyRequest.objects.filter(status=RequestStatus.AWAITED).select_related("batch__variant__product")
+    for request in asked[:LISTED]:  # decided on its page, with a fresh code
+        yield Waiting(request, str(request), request.asked_at, request.get_status_display(), [])
 
 
 def remedies_of_order(order: Order) -> list[Remedy]:

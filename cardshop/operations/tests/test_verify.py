@@ -55,6 +55,10 @@ DAMAGE = {
         SET due_at = clock_timestamp()""",
     "inventory.keys_have_stock": "DELETE FROM orders_reservation; DELETE FROM inventory_stock",
     "inventory.batches_count_their_keys": "UPDATE inventory_keybatch SET imported = imported + 1",
+    "inventory.whoever_saw_keys_is_noted": """INSERT INTO inventory_keyrequest (shop_id, kind, batch_id,
+            withdraws, why, status, asked_by, asked_at, decided_by, decided_at)
+        SELECT shop_id, 'exported', id, false, 'w', 'used', 'lin', clock_timestamp(), '', clock_timestamp()
+        FROM inventory_keybatch LIMIT 1""",
     "sealed_values_open": "UPDATE inventory_cardkey SET sealed = substring(sealed FOR length(sealed) - 1)",
     "inventory.uploads_are_read_and_gone": """INSERT INTO inventory_keyupload (uid, sealed_key, encoding,
             layout, heading, chunk_count, size, position, created_at)
