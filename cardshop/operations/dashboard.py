@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from cardshop.common.money import display
+from cardshop.common.shop_scope import within
 from inventory.models import Stock
 from orders.models import Order, OrderItem
 from orders.services.fulfilling import WAITING
@@ -29,18 +30,18 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     may, cards = request.user.has_perm, []
     if may("orders.view_order"):
-        cards += [_orders_today(midnight), _orders_waiting(), _lines_to_fill_in()]
+        cards += [_orders_today(request, midnight), _orders_waiting(request), _lines_to_fill_in(request)]
     if may("payments.view_payment"):
-        cards.insert(1, _revenue_today(midnight))
+        cards.insert(1, _revenue_today(request, midnight))
     if may("payments.view_receipt"):
-        cards.append(_receipts_waiting())
+        cards.append(_receipts_waiting(request))
     if may("payments.view_refund"):
-        cards.append(_refunds_waiting())
-    return {"cards": cards, "low_stock": _low_stock() if may("inventory.view_stock") else None}
+        cards.append(_refunds_waiting(request))
+    return {"cards": cards, "low_stock": _low_stock(request) if may("inventory.view_stock") else None}
 
 
-def _orders_today(midnight: datetime) -> dict[str, Any]:
-    counted = Order.objects.filter(placed_at__gte=midnight).aggregate(
+def _orders_today(request: HttpRequest, midnight: datetime) -> dict[str, Any]:
+    counted = within(request, Order.objects.filter(placed_at__gte=midnight)).aggregate(
         placed=Count("pk"), paid=Count("pk", filter=Q(status__in=PAID_FOR))
     )
     return {
@@ -51,9 +52,9 @@ def _orders_today(midnight: datetime) -> dict[str, Any]:
     }
 
 
-def _revenue_today(midnight: datetime) -> dict[str, Any]:
-    sums = Payment.objects.filter(succeeded_at__gte=midnight).values_list("currency")
-    received = sorted(sums.annotate(total=Sum("amount_minor")).values_list("currency", "total"))
+def _revenue_today(request: HttpRequest, midnight: datetime) -> dict[str, Any]:
+    payments = within(request, Payment.objects.filter(succeeded_at__gte=midnight)).values("currency")
+    received = sorted(payments.annotate(total=Sum("amount_minor")).values_list("currency", "total"))
     return {
         "title": _("Received today"),
         "value": " + ".join(display(total, currency) for currency, total in received) or "0",
@@ -62,8 +63,8 @@ def _revenue_today(midnight: datetime) -> dict[str, Any]:
     }
 
 
-def _orders_waiting() -> dict[str, Any]:
-    count = Order.objects.exclude(attention="").count()
+def _orders_waiting(request: HttpRequest) -> dict[str, Any]:
+    count = within(request, Order.objects.exclude(attention="")).count()
     return {
         "title": _("Orders that need you"),
         "value": count,
@@ -73,8 +74,8 @@ def _orders_waiting() -> dict[str, Any]:
     }
 
 
-def _lines_to_fill_in() -> dict[str, Any]:
-    counted = OrderItem.objects.filter(WAITING).aggregate(
+def _lines_to_fill_in(request: HttpRequest) -> dict[str, Any]:
+    counted = within(request, OrderItem.objects.filter(WAITING)).aggregate(
         waiting=Count("pk"), overdue=Count("pk", filter=Q(due_at__lt=Now()))
     )
     return {
@@ -86,8 +87,8 @@ def _lines_to_fill_in() -> dict[str, Any]:
     }
 
 
-def _receipts_waiting() -> dict[str, Any]:
-    count = Receipt.objects.filter(WAITS_FOR_PERSON).count()
+def _receipts_waiting(request: HttpRequest) -> dict[str, Any]:
+    count = within(request, Receipt.objects.filter(WAITS_FOR_PERSON)).count()
     return {
         "title": _("Money that needs you"),
         "value": count,
@@ -97,8 +98,9 @@ def _receipts_waiting() -> dict[str, Any]:
     }
 
 
-def _refunds_waiting() -> dict[str, Any]:
-    count = Refund.objects.filter(WAITS_FOR_PERSON | Q(status=RefundStatus.AWAITED)).count()
+def _refunds_waiting(request: HttpRequest) -> dict[str, Any]:
+    waiting = Refund.objects.filter(WAITS_FOR_PERSON | Q(status=RefundStatus.AWAITED))
+    count = within(request, waiting).count()
     return {
         "title": _("Refunds that need you"),
         "value": count,
@@ -108,10 +110,10 @@ def _refunds_waiting() -> dict[str, Any]:
     }
 
 
-def _low_stock() -> dict[str, Any]:
+def _low_stock(request: HttpRequest) -> dict[str, Any]:
     free = F("released") - F("claimed")
     low = (
-        Stock.objects.filter(variant__is_active=True, variant__product__is_listed=True)
+        within(request, Stock.objects.filter(variant__is_active=True, variant__product__is_listed=True))
         .annotate(free=free)
         .filter(free__lte=LOW_STOCK)
         .select_related("variant__product")
