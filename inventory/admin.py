@@ -13,15 +13,19 @@ from django.utils.timezone import localdate
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
-from unfold.admin import StackedInline, TabularInline
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from cardshop.common.admin import GuardedDeleteAdmin, MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import (
+    GuardedDeleteAdmin,
+    MerchantAdmin,
+    MerchantStackedInline,
+    MerchantTabularInline,
+    ReadOnlyAdmin,
+)
 from cardshop.common.clock import db_now
 from cardshop.common.money import display
-from cardshop.shops.models import Shop
+from cardshop.common.shop_scope import ShopAutocompleteFilter
 from cardshop.traffic.display_cache import forget_on_commit
 from inventory.access_admin import KeyAccessAdmin
 from inventory.admin_forms import BuyerFieldFormSet, PictureForm, ProductForm, VariantForm, VariantFormSet
@@ -59,16 +63,6 @@ __all__ = [
 ]
 
 
-class ShopOwnedAdmin(GuardedDeleteAdmin):
-    """The shop is chosen at creation and stays: products, orders and keys hang on it."""
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return [*super().get_readonly_fields(request, obj), *(["shop"] if obj else [])]
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"shop": Shop.objects.order_by("pk").first(), **super().get_changeform_initial_data(request)}
-
-
 class ShownToBuyers(MerchantAdmin):
     """What is saved or deleted here stands on the shop's pages, which are forgotten."""
 
@@ -88,7 +82,8 @@ class ShownToBuyers(MerchantAdmin):
 
 
 @admin.register(Category)
-class CategoryAdmin(ShownToBuyers, ShopOwnedAdmin):
+class CategoryAdmin(ShownToBuyers, GuardedDeleteAdmin):
+    shop_path = "shop"
     list_display = ["name", "name_en", "slug", "shop", "position"]
     list_filter = ["shop"]
     list_select_related = ["shop"]
@@ -103,7 +98,7 @@ class ShowsPrice:
         return display(variant.price_minor, variant.currency)
 
 
-class VariantInline(ShowsPrice, StackedInline):
+class VariantInline(ShowsPrice, MerchantStackedInline):
     model = Variant
     form = VariantForm
     formset = VariantFormSet
@@ -124,7 +119,7 @@ class VariantInline(ShowsPrice, StackedInline):
         return 0 if obj else 1
 
 
-class PictureInline(TabularInline):
+class PictureInline(MerchantTabularInline):
     model = ProductImage
     form = PictureForm
     extra = 0
@@ -132,7 +127,8 @@ class PictureInline(TabularInline):
 
 
 @admin.register(Product)
-class ProductAdmin(ShownToBuyers, ShopOwnedAdmin):
+class ProductAdmin(ShownToBuyers, GuardedDeleteAdmin):
+    shop_path = "shop"
     form = ProductForm
     list_display = ["name", "category", "shop", "is_listed", "position"]
     list_filter = ["is_listed", "shop", "category"]
@@ -155,7 +151,7 @@ class ProductAdmin(ShownToBuyers, ShopOwnedAdmin):
     ]
 
 
-class BuyerFieldInline(TabularInline):
+class BuyerFieldInline(MerchantTabularInline):
     model = BuyerField
     formset = BuyerFieldFormSet
     extra = 0
@@ -166,6 +162,7 @@ class BuyerFieldInline(TabularInline):
 
 @admin.register(Variant)
 class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
+    shop_path = "shop"
     form = VariantForm
     list_display = [
         "name",
@@ -230,7 +227,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         variant=ActionVariant.PRIMARY,
     )
     def set_stock(self, request: HttpRequest, object_id: str) -> Any:
-        variant = get_object_or_404(self.get_queryset(request), pk=object_id)
+        variant = self.row_or_404(request, object_id)
         if variant.fulfilment == Fulfilment.CARD_KEY:
             messages.info(request, str(CountedByKeys.message))
             return redirect("admin:inventory_keybatch_import_keys")
@@ -256,6 +253,7 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
 
 @admin.register(Stock)
 class StockAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = ["variant", "pool", "total", "released", "claimed", "free", "short"]
     list_filter = ["pool", "shop"]
     list_select_related = ["variant__product"]
@@ -270,6 +268,7 @@ class StockAdmin(ReadOnlyAdmin):
 
 @admin.register(KeyBatch)
 class KeyBatchAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = [
         "imported_at",
         "variant",
@@ -283,7 +282,7 @@ class KeyBatchAdmin(ReadOnlyAdmin):
         "imported_by",
         "note",
     ]
-    list_filter = ["origin", "state", "shop", ("variant", AutocompleteSelectFilter)]
+    list_filter = ["origin", "state", "shop", ("variant", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product"]
     search_fields = ["note", "variant__code", "variant__name", "variant__product__name"]
@@ -354,7 +353,7 @@ class KeyBatchAdmin(ReadOnlyAdmin):
         return redirect("admin:inventory_keybatch_change", pk)
 
     def _batch(self, request: HttpRequest, pk: int) -> KeyBatch:
-        batch: KeyBatch = get_object_or_404(self.get_queryset(request), pk=pk)
+        batch: KeyBatch = self.row_or_404(request, pk)
         if not self.has_view_permission(request, batch):
             raise PermissionDenied
         return batch
@@ -372,8 +371,9 @@ class KeyBatchAdmin(ReadOnlyAdmin):
 
 @admin.register(CardKey)
 class CardKeyAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = ["__str__", "variant", "status", "void_because", "expires_on", "batch"]
-    list_filter = ["status", ("variant", AutocompleteSelectFilter), ("batch", AutocompleteSelectFilter)]
+    list_filter = ["status", ("variant", ShopAutocompleteFilter), ("batch", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product", "batch__variant__product"]
     fields = ["variant", "batch", ("status", "void_because"), "expires_on"]

@@ -117,9 +117,10 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
         self.instance.price_minor = minor
 
     def _get_validation_exclusions(self) -> set[str]:
-        # The shop is not in the form, yet "one code per shop" has to be checked here, not by a 500.
+        # The shop is not in the form, yet "one code per shop" has to be checked here, not by a 500. Of a new
+        # product whose shop was not taken there is none.
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
-        return excluded - {"shop"}
+        return excluded - {"shop"} if self.instance.shop_id else excluded
 
 
 class BuyerFieldFormSet(PaginationInlineFormSet):

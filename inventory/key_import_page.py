@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
@@ -22,6 +23,7 @@ from unfold.widgets import (
 
 from cardshop.common.clock import db_now
 from cardshop.common.money import CURRENCIES, MAX_MINOR, to_minor
+from cardshop.common.shop_scope import within
 from inventory.imports.reading import NoSuchColumn
 from inventory.imports.running import Terms, accept
 from inventory.imports.spool import Blank, NotText, SpoolWriter, discard
@@ -38,9 +40,7 @@ class ForgetfulTextarea(UnfoldAdminTextareaWidget):
 
 class KeyImportForm(forms.Form):
     variant = forms.ModelChoiceField(
-        Variant.objects.filter(fulfilment=Fulfilment.CARD_KEY)
-        .select_related("product", "shop")
-        .order_by("product__name", "position", "pk"),
+        Variant.objects.none(),
         label=gettext_lazy("Variant"),
         empty_label=gettext_lazy("Select value"),
         widget=UnfoldAdminSelectWidget,
@@ -99,8 +99,10 @@ class KeyImportForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, variants: QuerySet[Variant], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        offered: Any = self.fields["variant"]
+        offered.queryset = variants
         size = {"size": filesizeformat(settings.IMPORT_FILE_LIMIT)}
         self.fields["file"].help_text = _("TXT or CSV, in UTF-8 or GB18030, at most %(size)s.") % size
 
@@ -165,7 +167,12 @@ class KeyImportForm(forms.Form):
 @sensitive_variables()
 def key_import_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpResponse:
     """Takes keys in and goes on to the batch that they become."""
-    form = KeyImportForm(request.POST or None, request.FILES or None)
+    variants = Variant.objects.filter(fulfilment=Fulfilment.CARD_KEY).select_related("product", "shop")
+    form = KeyImportForm(
+        request.POST or None,
+        request.FILES or None,
+        variants=within(request, variants.order_by("product__name", "position", "pk")),
+    )
     if request.method == "POST" and form.is_valid():
         try:
             batch = _accepted(form, request.user.get_username())

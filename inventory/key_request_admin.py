@@ -10,13 +10,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from cardshop.common.admin import ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.crypto import CannotOpen
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
+from cardshop.common.shop_scope import ShopAutocompleteFilter
 from inventory.accesses import viewer_of
 from inventory.key_requests import (
     decline,
@@ -35,8 +35,9 @@ MAY = {
 
 @admin.register(KeyRequest)
 class KeyRequestAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = ["asked_at", "kind", "batch", "card_key", "status", "asked_by", "decided_by", "why"]
-    list_filter = ["status", "kind", "shop", ("batch", AutocompleteSelectFilter)]
+    list_filter = ["status", "kind", "shop", ("batch", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["batch__variant__product", "card_key"]
     fields = [

@@ -13,14 +13,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
-from unfold.admin import TabularInline
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import PaginationInlineFormSet
 
-from cardshop.common.admin import ReadOnlyAdmin
+from cardshop.common.admin import MerchantTabularInline, ReadOnlyAdmin
 from cardshop.common.clock import db_now
+from cardshop.common.shop_scope import ShopAutocompleteFilter
 from inventory.admin import ProductAdmin, ShownToBuyers, VariantAdmin
 from inventory.admin_forms import VariantForm
 from inventory.errors import OutOfStock
@@ -98,7 +97,7 @@ class WaveFormSet(PaginationInlineFormSet):
         unreleased(obj).delete()
 
 
-class WaveInline(TabularInline):
+class WaveInline(MerchantTabularInline):
     model = Wave
     form = WaveForm
     formset = WaveFormSet
@@ -112,6 +111,7 @@ class WaveInline(TabularInline):
 class SaleAdmin(ShownToBuyers):
     """Comes by itself with the choice to sell through a line; only who sells directly again may delete it."""
 
+    shop_path = "shop"
     form = SaleForm
     list_display = ["variant", "state", "selling", "opens_at", "closes_at", "watch"]
     list_filter = ["is_paused", "shop"]
@@ -133,11 +133,11 @@ class SaleAdmin(ShownToBuyers):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["variant"] if obj else []
 
-    def has_delete_permission(self, request: HttpRequest, obj: Sale | None = None) -> bool:
-        if obj is None or obj.variant.selling == Selling.QUEUED:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if not isinstance(obj, Sale) or obj.variant.selling == Selling.QUEUED:
             return False
         waits = Ticket.objects.filter(variant=obj.variant_id, status="waiting").exists()
-        return not waits and bool(super().has_delete_permission(request, obj))
+        return not waits and super().has_delete_permission(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sale]:
         sales: QuerySet[Sale] = super().get_queryset(request)
@@ -243,7 +243,7 @@ class SaleAdmin(ShownToBuyers):
         return redirect("admin:orders_sale_live", pk)
 
     def _sale(self, request: HttpRequest, pk: str | int, *, to_change: bool = False) -> Sale:
-        sale = get_object_or_404(self.get_queryset(request), pk=pk)
+        sale: Sale = self.row_or_404(request, pk)
         allowed = self.has_change_permission if to_change else self.has_view_permission
         if not allowed(request, sale):
             raise PermissionDenied
@@ -252,6 +252,7 @@ class SaleAdmin(ShownToBuyers):
 
 @admin.register(Ticket)
 class TicketAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = [
         "place",
         "variant",
@@ -262,7 +263,7 @@ class TicketAdmin(ReadOnlyAdmin):
         "settled_at",
         "ended_at",
     ]
-    list_filter = ["status", "shop", ("variant", AutocompleteSelectFilter)]
+    list_filter = ["status", "shop", ("variant", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product"]
     search_fields = ["contact_email"]
@@ -283,8 +284,9 @@ class TicketAdmin(ReadOnlyAdmin):
 
 @admin.register(Registration)
 class RegistrationAdmin(ReadOnlyAdmin):
+    shop_path = "sale__shop"
     list_display = ["contact_email", "sale", "quantity", "language", "registered_at"]
-    list_filter = [("sale", AutocompleteSelectFilter)]
+    list_filter = [("sale", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["sale__variant__product"]
     search_fields = ["contact_email"]

@@ -10,10 +10,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from cardshop.common.admin import ReadOnlyAdmin
 from cardshop.common.clock import db_now
+from cardshop.common.shop_scope import ShopAutocompleteFilter, within
 from orders.filling_page import filling_page
 from orders.models import Order, OrderItem
 from orders.services.fulfilling import WAITING, waiting_lines
@@ -25,8 +25,9 @@ BADGE_COUNTS_TO = 99
 class ToFillInAdmin(ReadOnlyAdmin):
     """Who may see orders sees it, and who may change them fills in."""
 
+    shop_path = "order__shop"
     list_display = ["number", "what", "missing", "contact", "due"]
-    list_filter = [("variant", AutocompleteSelectFilter)]
+    list_filter = [("variant", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["order", "variant"]
     search_fields = ["=order__number", "=order__contact_email"]
@@ -35,7 +36,7 @@ class ToFillInAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return bool(request.user.has_perm("orders.view_order"))
+        return request.user.has_perm("orders.view_order") and self.is_theirs(request, obj)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -82,11 +83,13 @@ class ToFillInAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """A line is filled in on its order's page, whether or not it still waits."""
-        line = get_object_or_404(OrderItem, pk=object_id if object_id.isdecimal() else None)
+        lines = within(request, OrderItem.objects.all())
+        line = get_object_or_404(lines, pk=object_id if object_id.isdecimal() else None)
         return redirect("admin:orders_orderitem_fill_in", line.order_id)
 
     def fill_in_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        order = get_object_or_404(Order, pk=pk, items__due_at__isnull=False)
+        orders = within(request, Order.objects.filter(items__due_at__isnull=False).distinct())
+        order = get_object_or_404(orders, pk=pk)
         return filling_page(request, self, order)
 
 
@@ -94,7 +97,7 @@ def waiting_badge(request: HttpRequest) -> str:
     """How many lines wait, for the sidebar; empty for none."""
     if not request.user.has_perm("orders.view_order"):
         return ""
-    count = waiting_lines().order_by()[: BADGE_COUNTS_TO + 1].count()
+    count = within(request, waiting_lines()).order_by()[: BADGE_COUNTS_TO + 1].count()
     return f"{BADGE_COUNTS_TO}+" if count > BADGE_COUNTS_TO else str(count or "")
 
 

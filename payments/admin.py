@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
@@ -46,6 +45,7 @@ class ShowsAmount:
 class PaymentChannelAdmin(ChannelPages):
     """The list; `ChannelPages` has the form."""
 
+    shop_path = "shop"
     list_display = ["name", "shop", "method", "merchant_id", "answers", "is_enabled", "position"]
     list_select_related = ["shop"]
     list_filter = ["is_enabled", "shop"]
@@ -68,12 +68,12 @@ class PaymentChannelAdmin(ChannelPages):
         variant=ActionVariant.PRIMARY,
     )
     def health(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        channel = get_object_or_404(self.get_queryset(request), pk=object_id)
-        return channel_page(request, self, channel)
+        return channel_page(request, self, self.row_or_404(request, object_id))
 
 
 @admin.register(Payment)
 class PaymentAdmin(ShowsAmount, ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = ["order", "amount", "status", "created_at", "succeeded_at"]
     list_filter = ["status", "shop", "created_at"]
     list_select_related = ["order"]
@@ -85,6 +85,7 @@ class PaymentAdmin(ShowsAmount, ReadOnlyAdmin):
 
 @admin.register(PaymentAttempt)
 class PaymentAttemptAdmin(ShowsAmount, ReadOnlyAdmin):
+    shop_path = "payment__shop"
     list_display = ["out_trade_no", "order", "channel", "amount", "status", "started_at", "next_query_at"]
     list_filter = ["status", "channel", "started_at"]
     list_select_related = ["payment__order", "channel"]
@@ -116,6 +117,7 @@ class WaitingMoneyFilter(AttentionFilter):
 class ReceiptAdmin(ShowsAmount, DealtWithAdmin):
     """Those that need a person come first."""
 
+    shop_path = "shop"
     list_display = ["provider_txn_id", "channel", "amount", "status", "received_at", "source", "why"]
     list_filter = [WaitingMoneyFilter, "status", "channel", "received_at"]
     list_select_related = ["channel"]
@@ -152,6 +154,7 @@ class ReceiptAdmin(ShowsAmount, DealtWithAdmin):
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = ["received_at", "channel", "method", "outcome", "short_digest"]
     list_filter = ["outcome", "channel", "received_at"]
     list_select_related = ["channel"]
@@ -165,6 +168,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
 @admin.register(RefusedNotice)
 class RefusedNoticeAdmin(ReadOnlyAdmin):
+    shop_path = "channel__shop"
     list_display = ["at", "channel", "why", "method", "size", "address", "short_digest"]
     list_filter = ["channel", "at"]
     list_select_related = ["channel"]

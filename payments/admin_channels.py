@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 from cardshop.common.admin import GuardedDeleteAdmin
 from cardshop.common.fresh_code import CodeNeeded, ask_for_code
 from cardshop.common.links import absolute_url
-from cardshop.shops.models import Shop
 from payments.admin_changes import ToldAdmin
 from payments.admin_forms import ChannelForm, can_be_removed, field_name, form_for, removal_name
 from payments.gateways import DRIVERS
@@ -76,7 +75,7 @@ class ChannelPages(ToldAdmin, GuardedDeleteAdmin):
         """A way to pay whose driver is gone can be looked at, and switched off in the list."""
         if isinstance(obj, PaymentChannel) and obj.driver not in DRIVERS:
             return False
-        return super().has_change_permission(request, obj)  # type: ignore[no-any-return]
+        return super().has_change_permission(request, obj)
 
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
@@ -117,9 +116,6 @@ class ChannelPages(ToldAdmin, GuardedDeleteAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         fixed = ["shop", "slug"] if obj else []
         return ["driver_name", "notify_address", "other_settings", *fixed]
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"shop": Shop.objects.order_by("pk").first(), **super().get_changeform_initial_data(request)}
 
     @admin.display(description=_("driver"))
     def driver_name(self, channel: PaymentChannel) -> str:

@@ -10,6 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from cardshop.common.shop_scope import sees_all
 from cardshop.shops.models import Shop
 from payments.admin_changes import ToldAdmin
 
@@ -32,9 +33,11 @@ class ShopForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Shop)
 class ShopAdmin(ToldAdmin):
+    shop_path = "pk"
     form = ShopForm
     list_display = ["name", "host", "currency", "is_open"]
     search_fields = ["name", "name_en", "slug", "host"]
+    ordering = ["pk"]
     fields = [
         ("name", "name_en"),
         "slug",
@@ -46,6 +49,11 @@ class ShopAdmin(ToldAdmin):
         "key_export_needs_two",
         "is_open",
     ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
+        """Which names lead to which shop is for who runs the installation to say."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if sees_all(request) else [*fields, "slug", "host"]
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False  # everything hangs on it; close it instead

@@ -7,6 +7,9 @@ from django.test import Client
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from cardshop.common.clock import db_now
+from cardshop.shops.models import Membership, Role, Shop
+
 PASSWORD = "correct-horse-battery"
 
 
@@ -14,9 +17,21 @@ def make_boss(username: str = "boss") -> User:
     return User.objects.create_superuser(username, f"{username}@example.org", PASSWORD)
 
 
-def make_clerk(*permissions: str, username: str = "clerk") -> User:
-    """Staff with just these permissions, each `app.codename`."""
+def make_member(shop: Shop, role: str = Role.OWNER, *, username: str = "") -> User:
+    """Staff of the shop."""
+    username = username or f"{role}-of-{shop.slug}"
+    user = User.objects.filter(username=username).first() or User.objects.create_user(
+        username, f"{username}@example.org", PASSWORD, is_staff=True
+    )
+    Membership.objects.create(shop=shop, user=user, role=role, since=db_now())
+    return user
+
+
+def make_clerk(*permissions: str, username: str = "clerk", shop: Shop | None = None) -> User:
+    """Staff of a shop with just these permissions, each `app.codename`; of no shop while there is none."""
     clerk = User.objects.create_user(username, f"{username}@example.org", PASSWORD, is_staff=True)
+    if shop := shop or Shop.objects.order_by("pk").first():
+        Membership.objects.create(shop=shop, user=clerk, role=Role.CUSTOM, since=db_now())
     for name in permissions:
         app, codename = name.split(".")
         clerk.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
@@ -25,7 +40,7 @@ def make_clerk(*permissions: str, username: str = "clerk") -> User:
 
 def logged_in(user: User) -> Client:
     client = Client(headers={"accept-language": "en"})
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, backend="cardshop.shops.backend.MemberBackend")
     return client
 
 

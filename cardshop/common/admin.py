@@ -1,5 +1,5 @@
-"""What the merchant's pages share: lists that answer their filters only, histories nobody edits,
-deletion that explains itself.
+"""What the merchant's pages share: rows of one shop only, lists that answer their filters only, histories
+nobody edits, deletion that explains itself.
 """
 
 from collections.abc import Iterable
@@ -9,17 +9,88 @@ from django.contrib import admin
 from django.contrib.admin.utils import get_fields_from_path
 from django.db import models
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+
+from cardshop.common.admin_checks import MerchantAdminChecks
+from cardshop.common.shop_scope import (
+    OPERATORS,
+    ScopedChoices,
+    ShopRelatedFilter,
+    is_within,
+    sees_all,
+    within,
+)
 
 
-class MerchantAdmin(ModelAdmin):
-    """The base of all our pages: a list may be asked only what its own filters ask.
+class MerchantAdmin(ScopedChoices, ModelAdmin):
+    """The base of all our pages: whoever acts in a shop sees its rows and no others, and a list may be asked
+    only what its own filters ask.
+
+    `shop_path` is the way from the model to its shop, as one would filter by it (`shop`, `order__shop`), or
+    OPERATORS. Where it is `shop`, the shop is chosen at creation and stays: everything hangs on it.
 
     Django lets an address look up every field of the model, shown or not: whoever may see the orders
     could spell out their secret tokens with `?token__startswith=A`.
     """
+
+    shop_path = ""
+    checks_class = MerchantAdminChecks
+
+    # Whose rows
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        return within(request, super().get_queryset(request))
+
+    def row_or_404(self, request: HttpRequest, pk: str | int) -> Any:
+        """What every page of one row that is written by hand begins with."""
+        return get_object_or_404(self.get_queryset(request), pk=pk)
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
+        """Not Django's forward to the first page: the row of another shop is as little there as none."""
+        raise Http404
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return bool(super().has_view_permission(request, obj)) and self.is_theirs(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(super().has_add_permission(request)) and self.is_theirs(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and self.is_theirs(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and self.is_theirs(request, obj)
+
+    def is_theirs(self, request: HttpRequest, obj: Any = None) -> bool:
+        if sees_all(request):
+            return True
+        # Before it calls a button's page unfold asks with the text of the address in the place of the row.
+        is_row = isinstance(obj, models.Model)
+        return self.shop_path not in ("", OPERATORS) and (not is_row or is_within(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        is_fixed = obj is not None and self.shop_path == "shop" and "shop" not in fields
+        return [*fields, "shop"] if is_fixed else fields
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        if self.shop_path != "shop":
+            return given
+        shops = self.get_field_queryset(None, self.opts.get_field("shop"), request)
+        return {"shop": shops.order_by("pk").first(), **given}
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [self._scoped(entry) for entry in super().get_list_filter(request)]
+
+    def _scoped(self, entry: Any) -> Any:
+        is_relation = isinstance(entry, str) and get_fields_from_path(self.model, entry)[-1].is_relation
+        return (entry, ShopRelatedFilter) if is_relation else entry
+
+    # What may be asked
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         if lookup in self._calendar_lookups():
@@ -41,6 +112,14 @@ class MerchantAdmin(ModelAdmin):
     def _calendar_lookups(self) -> set[str]:
         parts = ("year", "month", "day") if self.date_hierarchy else ()
         return {f"{self.date_hierarchy}__{part}" for part in parts}
+
+
+class MerchantTabularInline(ScopedChoices, TabularInline):
+    pass
+
+
+class MerchantStackedInline(ScopedChoices, StackedInline):
+    pass
 
 
 def _filter_lookups(model: type[models.Model], path: str) -> set[str]:

@@ -6,6 +6,7 @@ from django.db import models, transaction
 from django.db.transaction import TransactionManagementError
 
 LOCK_ORDER = [
+    "shops.Membership",
     "reports.RollUp",
     "inventory.KeyBatch",
     "inventory.IndexKey",

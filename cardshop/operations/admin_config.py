@@ -1,5 +1,7 @@
 """Puts our admin site in the place of Django's. Apart from apps.py, where Django would find two configs."""
 
+from importlib import import_module
+
 from django.contrib.admin.apps import AdminConfig
 
 
@@ -12,3 +14,4 @@ class CardshopAdminConfig(AdminConfig):
         from cardshop.operations.people import register_people
 
         register_people()
+        import_module("cardshop.operations.members")  # registers itself

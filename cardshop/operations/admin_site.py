@@ -21,6 +21,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.sites import UnfoldAdminSite
 
 from cardshop.common.fresh_code import has_fresh_code
+from cardshop.operations.acting_in import choose_shop
 from cardshop.operations.dashboard import figures
 from cardshop.operations.operations_page import operations_numbers, operations_page
 from cardshop.operations.second_factor import (
@@ -36,6 +37,7 @@ from cardshop.operations.second_factor import (
     start_enrolment,
     verify_code,
 )
+from cardshop.operations.welcome import welcome
 
 private_page = [never_cache, sensitive_post_parameters("code")]
 
@@ -71,6 +73,8 @@ class CardshopAdminSite(UnfoldAdminSite):
             path("code/", self.code_page, name="code"),
             path("confirm/", self.confirm_page, name="confirm"),
             path("enrol/", self.enrol_page, name="enrol"),
+            path("shop/", self.admin_view(choose_shop), name="choose_shop"),
+            path("welcome/<uidb64>/<token>/", self.welcome_page, name="welcome"),
             path("operations/", self.admin_view(operations_page), name="operations"),
             path("operations/numbers/", self.admin_view(operations_numbers), name="operations_numbers"),
             *super().get_urls(),
@@ -148,6 +152,10 @@ class CardshopAdminSite(UnfoldAdminSite):
             secret=secret_text(device),
             replaces=has_device(request.user),
         )
+
+    @method_decorator(never_cache)
+    def welcome_page(self, request: HttpRequest, uidb64: str, token: str) -> HttpResponse:
+        return with_admin_policy(welcome(request, uidb64, token, self.each_context(request)))
 
     def _private_page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         context = {**self.each_context(request), "title": title, "next": safe_next(request), **context}

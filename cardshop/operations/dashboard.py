@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 
 from cardshop.common.clock import db_now
 from cardshop.common.money import display
+from cardshop.common.shop_scope import within
 from cardshop.common.templatetags.shopfront import localized
 from cardshop.operations.charts import bars
 from cardshop.reports import reading
@@ -44,7 +45,7 @@ UNKNOWN = "–"
 
 def shops_of(request: HttpRequest) -> QuerySet[Shop]:
     """The shops whose figures this person may see: the one place that decides it."""
-    return Shop.objects.order_by("pk")
+    return within(request, Shop.objects.order_by("pk"))
 
 
 def figures(request: HttpRequest) -> dict[str, Any]:

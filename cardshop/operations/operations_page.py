@@ -1,4 +1,6 @@
-"""The merchant's page for three in the morning: what is wrong, if anything is, and the figures behind it."""
+"""The page for three in the morning, for who runs the installation: what is wrong, if anything is, and the
+figures behind it.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from cardshop.common.metrics import counted
+from cardshop.common.shop_scope import sees_all
 from cardshop.operations.standing import ChannelStanding, Promises, Standing, standing
 from orders.admission.gate import UNBOUNDED
 from orders.admission.watching import Watched
@@ -28,6 +31,7 @@ LATE, TOO_LATE = 30, 120  # seconds that somebody who has paid waits for a key
 BEHIND, TOO_FAR_BEHIND = 60, 600  # seconds that anything else waits
 
 TASKS = {
+    "operations.mail_invitation": gettext_lazy("Mailing who was added to a shop"),
     "orders.deliver": gettext_lazy("Handing over keys"),
     "orders.deliver_isolated": gettext_lazy("Handing over keys, isolated variants"),
     "orders.serve_waiting": gettext_lazy("Handing over keys that were waited for"),
@@ -76,13 +80,11 @@ def operations_numbers(request: HttpRequest) -> JsonResponse:
 
 
 def _seen(request: HttpRequest) -> dict[str, Any]:
-    if not request.user.has_perm("outbox.view_outboxmessage"):
+    if not sees_all(request):
         raise PermissionDenied
     now = standing()
     figures = _figures(now)
-    tables = [_outbox(now), _lines(now)]
-    if request.user.has_perm("payments.view_paymentchannel"):
-        tables.append(_channels(now))
+    tables = [_outbox(now), _lines(now), _channels(now)]
     states = {each["state"] for each in figures}
     states |= {row["state"] for table in tables for row in table["rows"]}
     alarms = list(_alarms(now))

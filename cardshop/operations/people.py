@@ -6,38 +6,27 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import ngettext
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from cardshop.common.fresh_code import FreshCodeAdmin, ask_for_code
+from cardshop.common.shop_scope import OPERATORS
 from cardshop.operations.second_factor import has_device
 
 
-class SuperusersOnly(FreshCodeAdmin):
-    """Whoever may edit users could make themselves a superuser; so only those who are one may, and, where
-    they have codes, with a fresh one: a new account would be a way around all other codes.
-    """
+class PeopleAdmin(FreshCodeAdmin):
+    """Whoever has codes needs a fresh one: a new account would be a way around all other codes."""
 
     def needs_code(self, request: HttpRequest) -> bool:
         return has_device(request.user) and super().needs_code(request)
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
 
-    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return bool(request.user.is_superuser)
+class SuperusersOnly(PeopleAdmin):
+    """Whoever may edit users could make themselves a superuser; so only those who are one may."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return bool(request.user.is_superuser)
+    shop_path = OPERATORS
 
 
 class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]

@@ -9,17 +9,27 @@ from django.urls import reverse, reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from cardshop.operations.acting_in import own_membership, own_memberships
+
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    here = own_membership(request)
     return [
         {
             "items": [
+                {
+                    "title": here.shop.name if here else "",
+                    "icon": "storefront",
+                    "link": reverse_lazy("admin:choose_shop"),
+                    "permission": _has_several_shops,
+                    "active": request.path == reverse("admin:choose_shop"),
+                },
                 {"title": _("Today"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
                 {
                     "title": _("Right now"),
                     "icon": "ecg_heart",
                     "link": reverse_lazy("admin:operations"),
-                    "permission": _may("outbox.view_outboxmessage"),
+                    "permission": _is_superuser,
                 },
                 {
                     "title": _("What needs you"),
@@ -96,9 +106,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _page(_("Shops"), "storefront", "shops.shop"),
+                _page(_("Members"), "group", "shops.membership"),
                 _page(_("Outbox"), "outbox", "outbox.outboxmessage"),
-                _page(_("Staff"), "group", "auth.user", superuser=True),
-                _page(_("Roles"), "badge", "auth.group", superuser=True),
+                _page(_("Accounts"), "manage_accounts", "auth.user", superuser=True),
+                _page(_("Groups"), "badge", "auth.group", superuser=True),
                 _page(_("Two-step login"), "phonelink_lock", "otp_totp.totpdevice", superuser=True),
             ],
         },
@@ -133,6 +144,10 @@ def _shows_batches(request: HttpRequest) -> bool:
 def _shows_orders(request: HttpRequest) -> bool:
     here = request.path
     return here.startswith(reverse("admin:orders_order_changelist")) and here != reverse("admin:attention")
+
+
+def _has_several_shops(request: HttpRequest) -> bool:
+    return len(own_memberships(request)) > 1
 
 
 def _is_superuser(request: HttpRequest) -> bool:

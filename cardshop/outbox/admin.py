@@ -31,6 +31,7 @@ class OpenFilter(admin.SimpleListFilter):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = ["task", "subject_id", "created_at", "due_at", "attempts", "done_at", "attention"]
     list_filter = [OpenFilter, AttentionFilter, "task"]
     search_fields = ["=subject_id"]

@@ -52,6 +52,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "cardshop.traffic.staff.StaffAuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
+    "cardshop.shops.middleware.MembershipMiddleware",
     "cardshop.traffic.staff.StaffMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cardshop.shops.middleware.ShopMiddleware",
@@ -80,7 +81,7 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "cardshop.shops.backend.MemberBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -186,6 +187,7 @@ OTP_TOTP_ISSUER = "Cardshop"
 UNFOLD = {
     "SITE_TITLE": "Cardshop",
     "SITE_HEADER": "Cardshop",
+    "SITE_SUBHEADER": "cardshop.operations.acting_in.subheader",
     "SITE_SYMBOL": "key",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
@@ -216,6 +218,7 @@ CELERY_TASK_IGNORE_RESULT = True
 # What waits for somebody else waits in a queue of its own: neither a mail server nor a provider that
 # never answers may keep deliveries waiting, nor polling one dead provider the notices of the others.
 CELERY_TASK_ROUTES = {
+    "operations.mail_invitation": {"queue": "mail"},
     "orders.mail_delivery": {"queue": "mail"},
     "orders.deliver_isolated": {"queue": "isolated"},
     "orders.mail_turn": {"queue": "mail"},

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -6,3 +8,6 @@ class ShopsConfig(AppConfig):
     name = "cardshop.shops"
     label = "shops"
     verbose_name = _("Shops")
+
+    def ready(self) -> None:
+        import_module("cardshop.shops.checks")  # registers itself

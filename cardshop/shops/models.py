@@ -1,5 +1,9 @@
-"""A shop: the owner of every product, order and payment. The host name of a request selects it."""
+"""A shop: the owner of every product, order and payment. The host name of a request selects it.
 
+Who looks after it are its members, each in a role.
+"""
+
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -42,3 +46,43 @@ class Shop(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Role(models.TextChoices):
+    """What each may do stands in `cardshop.shops.roles`."""
+
+    OWNER = "owner", _("owner")
+    MANAGER = "manager", _("manager")
+    SUPPORT = "support", _("support")
+    FINANCE = "finance", _("finance")
+    VIEWER = "viewer", _("viewer")
+    # What Django's own permissions of this person and their groups say. Only superusers can give those.
+    CUSTOM = "custom", _("as set by hand")
+
+
+class Membership(models.Model):
+    """Somebody looks after a shop. A person may be in several, with another role in each."""
+
+    shop = models.ForeignKey(
+        Shop, on_delete=models.PROTECT, related_name="memberships", verbose_name=_("shop")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="shop_memberships",
+        verbose_name=_("person"),
+    )
+    role = models.CharField(_("role"), max_length=10, choices=Role)
+    since = models.DateTimeField(_("member since"))
+
+    class Meta:
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+        ordering = ["shop", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["shop", "user"], name="member_once_per_shop"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="member_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user)

@@ -1,11 +1,12 @@
-"""Which shop a request is for."""
+"""Which shop a request is for, and which shops somebody looks after."""
 
 import time
+from typing import Any
 
 from django.conf import settings
 
 from cardshop.common.errors import NotHere
-from cardshop.shops.models import Shop
+from cardshop.shops.models import Membership, Shop
 
 _MOST = 1000  # hosts; ALLOWED_HOSTS may be a wildcard, and strangers choose the names below it
 
@@ -38,3 +39,10 @@ def _look_up(host: str) -> Shop:
     if shop is None:
         raise NotHere
     return shop
+
+
+def memberships_of(user: Any) -> list[Membership]:
+    """In the order of the shops, with them. Of a superuser none, who sees all shops anyway."""
+    if not user.is_active or user.is_superuser:
+        return []
+    return list(Membership.objects.filter(user=user.pk).select_related("shop").order_by("shop"))

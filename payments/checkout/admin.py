@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -32,6 +32,7 @@ __all__ = ["BalanceAdmin", "KeyRecallAdmin", "OrderAdmin", "RefundAdmin", "SoldB
 
 @admin.register(Order)
 class OrderAdmin(DealtWithAdmin):
+    shop_path = "shop"
     list_display = ["number", "status", "total", "contact_email", "placed_at", "why"]
     list_filter = [AttentionFilter, "status", "shop", "placed_at"]
     search_fields = [
@@ -105,7 +106,7 @@ class OrderAdmin(DealtWithAdmin):
 
     def help_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         """A button of the order's page."""
-        order = get_object_or_404(Order, pk=pk)
+        order: Order = self.row_or_404(request, pk)
         if kind not in HELP or not request.user.has_perm("orders.change_order"):
             messages.error(request, _("You may not do that."))
         else:

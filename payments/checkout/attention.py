@@ -1,5 +1,7 @@
 """What needs a person, on one page, each with its proposed remedy on a button."""
 
+from functools import partial
+
 from django.contrib import admin, messages
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -9,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
+from cardshop.common.shop_scope import within
 from inventory.models import KeyRequest
 from orders.models import Order
 from orders.services.fulfilling import OVERDUE
@@ -38,7 +41,7 @@ KINDS: dict[str, tuple[type[Model], str, str]] = {
 def attention_view(request: HttpRequest) -> HttpResponse:
     """Everything that waits, of what this person may see."""
     rows = []
-    for each in waiting():
+    for each in waiting(partial(within, request)):
         kind = each.row._meta.model_name
         _model, to_see, to_act = KINDS[kind]
         if not request.user.has_perm(to_see):
@@ -69,7 +72,7 @@ def _page_of(each: Waiting) -> str:
 def remedy_view(request: HttpRequest, kind: str, pk: int, remedy: str) -> HttpResponse:
     """A button of that page, or of the row's own. By POST."""
     model, _to_see, to_act = KINDS.get(kind, (Order, "", ""))
-    row = get_object_or_404(model, pk=pk)
+    row = get_object_or_404(within(request, model._default_manager.all()), pk=pk)
     chosen = next((each for each in _remedies_of(row) if each.kind == remedy), None)
     if not to_act or not request.user.has_perm(to_act):
         messages.error(request, _("You may not do that."))

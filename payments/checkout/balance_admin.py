@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,6 +20,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display
+from cardshop.common.shop_scope import within
 from cardshop.shops.models import Shop
 from payments.checkout.balance_forms import CREDIT, MoveForm, OpenForm
 from payments.checkout.tables import moment, table
@@ -31,6 +32,7 @@ LISTED = 200
 
 @admin.register(Balance)
 class BalanceAdmin(MerchantAdmin):
+    shop_path = "shop"
     list_display = ["holder", "contact_email", "amount", "currency", "is_frozen", "opened_at"]
     list_filter = ["is_frozen", "currency", "shop"]
     search_fields = ["holder", "contact_email", "=entries__reason"]
@@ -62,9 +64,10 @@ class BalanceAdmin(MerchantAdmin):
             raise PermissionDenied
         if not has_fresh_code(request):
             return ask_for_code(request)
-        shop = Shop.objects.order_by("pk").first()
+        shops = within(request, Shop.objects.order_by("pk"))
+        shop = shops.first()
         first = {"shop": shop, "currency": shop.currency if shop else ""}
-        form = OpenForm(request.POST) if request.method == "POST" else OpenForm(initial=first)
+        form = OpenForm(request.POST or None, initial=first, shops=shops)
         if form.is_valid():
             said = form.cleaned_data
             try:
@@ -152,7 +155,7 @@ class BalanceAdmin(MerchantAdmin):
         return self._show_code(request, balance, code)
 
     def _changeable(self, request: HttpRequest, pk: int) -> Balance:
-        balance = get_object_or_404(Balance, pk=pk)
+        balance: Balance = self.row_or_404(request, pk)
         if not self.has_change_permission(request, balance):
             raise PermissionDenied
         return balance

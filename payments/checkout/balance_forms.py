@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -59,7 +60,7 @@ class MoveForm(EntryForm):
 
 class OpenForm(EntryForm):
     shop = forms.ModelChoiceField(
-        label=gettext_lazy("Shop"), queryset=Shop.objects.order_by("pk"), widget=UnfoldAdminSelectWidget
+        label=gettext_lazy("Shop"), queryset=Shop.objects.none(), widget=UnfoldAdminSelectWidget
     )
     holder = forms.CharField(
         label=gettext_lazy("Holder"),
@@ -76,6 +77,11 @@ class OpenForm(EntryForm):
     )
     amount = _amount(gettext_lazy("First amount"))
     field_order = ["shop", "holder", "contact_email", "currency", "amount", "reason", "reference"]
+
+    def __init__(self, *args: Any, shops: QuerySet[Shop], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered: Any = self.fields["shop"]
+        offered.queryset = shops
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

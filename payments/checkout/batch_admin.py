@@ -161,6 +161,7 @@ class SoldBatchAdmin(KeyBatchAdmin):
 
 @admin.register(KeyRecall)
 class KeyRecallAdmin(ReadOnlyAdmin):
+    shop_path = "shop"
     list_display = [
         "asked_at",
         "batch",

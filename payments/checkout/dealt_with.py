@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -65,7 +65,7 @@ class DealtWithAdmin(ReadOnlyAdmin):
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def dealt_with_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        row: Model = get_object_or_404(self.model, pk=pk)
+        row: Model = self.row_or_404(request, pk)
         form = DealtWithForm(request.POST)
         if not self.has_dealt_with_permission(request):
             messages.error(request, _("You may not do that."))

@@ -14,6 +14,7 @@ from cardshop.common.admin import AttentionFilter
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display, to_minor
+from cardshop.common.shop_scope import within
 from orders.models import Order, OrderItem
 from orders.states import ItemStatus
 from payments.checkout.dealt_with import DealtWithAdmin
@@ -108,7 +109,7 @@ def refund_form(order: Order) -> RefundForm | None:
 
 def refund_view(request: HttpRequest, pk: int) -> HttpResponse:
     """The button of that form. By POST."""
-    order = get_object_or_404(Order, pk=pk)
+    order = get_object_or_404(within(request, Order.objects.all()), pk=pk)
     form = RefundForm(request.POST, order=order)
     if not request.user.has_perm("payments.add_refund"):
         messages.error(request, _("You may not do that."))
@@ -135,6 +136,7 @@ class WaitingRefundFilter(AttentionFilter):
 
 @admin.register(Refund)
 class RefundAdmin(DealtWithAdmin):
+    shop_path = "shop"
     list_display = ["out_refund_no", "order", "amount", "status", "requested_at", "requested_by", "why"]
     list_filter = [WaitingRefundFilter, "status", "shop", "requested_at"]
     list_select_related = ["payment__order"]

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
@@ -63,22 +64,23 @@ class Waiting:
     remedies: list[Remedy]
 
 
-def waiting() -> Iterator[Waiting]:
-    """Everything, the oldest of each kind first, at most LISTED of each."""
-    for order in Order.objects.exclude(attention="").order_by("pk")[:LISTED]:
+def waiting(seen: Callable[[QuerySet[Any]], QuerySet[Any]]) -> Iterator[Waiting]:
+    """Of the rows that `seen` lets through, the oldest of each kind first, at most LISTED of each."""
+    for order in seen(Order.objects.exclude(attention="")).order_by("pk")[:LISTED]:
         yield Waiting(order, order.number, order.placed_at, order.attention, remedies_of_order(order))
     receipts = Receipt.objects.filter(WAITS_FOR_PERSON).select_related("channel__shop", "attempt__payment")
-    for receipt in receipts.order_by("pk")[:LISTED]:
+    for receipt in seen(receipts).order_by("pk")[:LISTED]:
         money = f"{display(receipt.amount_minor, receipt.currency)} · {receipt.channel}"
         yield Waiting(receipt, money, receipt.received_at, receipt.attention, remedies_of_receipt(receipt))
-    for refund in Refund.objects.filter(WAITS_FOR_PERSON).order_by("pk")[:LISTED]:
+    for refund in seen(Refund.objects.filter(WAITS_FOR_PERSON)).order_by("pk")[:LISTED]:
         yield _waiting_refund(refund, refund.attention)
-    statements = Statement.objects.filter(WAITS_FOR_PERSON).select_related("channel").order_by("pk")
-    for statement in statements[:LISTED]:
+    statements = Statement.objects.filter(WAITS_FOR_PERSON).select_related("channel")
+    for statement in seen(statements).order_by("pk")[:LISTED]:
         yield Waiting(statement, str(statement), statement.read_at, statement.attention, [])
-    for refund in Refund.objects.filter(status=RefundStatus.AWAITED).order_by("pk")[:LISTED]:
+    for refund in seen(Refund.objects.filter(status=RefundStatus.AWAITED)).order_by("pk")[:LISTED]:
         yield _waiting_refund(refund, refund.get_status_display())
-    for recall in KeyRecall.objects.filter(RECALL_WAITS).select_related("batch__variant__product")[:LISTED]:
+    recalls = KeyRecall.objects.filter(RECALL_WAITS).select_related("batch__variant__product")
+    for recall in seen(recalls)[:LISTED]:
         why = recall.halted or recall.get_status_display()
         yield Waiting(recall, str(recall), recall.asked_at, why, remedies_of_recall(recall))
     asked = KeyRequest.objects.filter(status=RequestStatus.AWAITED).select_related("batch__variant__product")

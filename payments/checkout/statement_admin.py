@@ -19,6 +19,7 @@ class WaitingStatementFilter(AttentionFilter):
 
 @admin.register(Statement)
 class StatementAdmin(DealtWithAdmin):
+    shop_path = "shop"
     list_display = ["day", "channel", "read_at", "trades", "refunds", "found", "missing", "why"]
     list_filter = [WaitingStatementFilter, "channel", "day"]
     list_select_related = ["channel"]

@@ -13,7 +13,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from cardshop.outbox.services import Failures
-from cardshop.shops.models import Shop
+from cardshop.shops.models import Membership, Role, Shop
 from orders.services.mail import post
 from payments.services.channel_changes import Subject, in_words, shop_of, what_is_told
 
@@ -23,7 +23,7 @@ SENDING = 15.0  # seconds; a mail begun then still ends within the lease
 
 
 def mail_changes(entry_ids: list[int], now: datetime) -> Failures:
-    """Tell every active superuser, and the shop's own address; returns the entries that failed.
+    """Tell every active superuser, and the shop's own people; returns the entries that failed.
 
     May be sent twice, never not, unless there is nobody who has an address.
     """
@@ -36,9 +36,16 @@ def mail_changes(entry_ids: list[int], now: datetime) -> Failures:
 
 
 def people_to_tell(subject: Subject, also_to: str = "") -> list[str]:
-    """The addresses of every active superuser and of the shop, and one that somebody asked for."""
+    """The addresses of all active superusers, of the shop, its owners, and one that somebody asked for."""
+    shop = shop_of(subject)
+    owners = Membership.objects.filter(shop=shop, role=Role.OWNER, user__is_active=True).order_by("pk")
     superusers = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
-    addresses = [*superusers.values_list("email", flat=True), shop_of(subject).contact_email, also_to]
+    addresses = [
+        *superusers.values_list("email", flat=True),
+        shop.contact_email,
+        *owners.values_list("user__email", flat=True),
+        also_to,
+    ]
     return list(dict.fromkeys(filter(None, addresses)))
 
 

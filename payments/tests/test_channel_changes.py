@@ -16,7 +16,7 @@ from payments.models import PaymentChannel
 from payments.tasks import mail_channel_changes
 from payments.tests.channel_forms import CHANNELS, THEIRS, add_address, channel_form, form_of
 from tests.factories import SECRET, make_channel, make_shop
-from tests.staff import confirmed, make_boss, make_clerk
+from tests.staff import confirmed, make_boss, make_clerk, make_member
 
 pytestmark = pytest.mark.django_db
 
@@ -49,13 +49,14 @@ def test_another_address_is_told_to_superusers_and_to_the_shop(boss, channel):
     idle.is_active = False
     idle.save()
     make_clerk()
+    make_member(channel.shop, username="owner")
     Shop.objects.update(contact_email="help@example.org")
 
     change(boss, channel, base_url="https://other.example.com/")
     mail_channel_changes()
 
     (message,) = mail.outbox
-    assert message.to == ["boss@example.org", "second@example.org", "help@example.org"]
+    assert message.to == ["boss@example.org", "second@example.org", "help@example.org", "owner@example.org"]
     for text in ("boss", "203.0.113.5", "https://pay.example.com/ → https://other.example.com/", "支付宝"):
         assert text in message.body
     assert "was changed" in message.subject

@@ -1,0 +1,227 @@
+"""Two merchants beside each other, each with a row in every table."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
+from django.db.models import CharField, ForeignKey, Model, TextField
+from PIL import Image
+
+from cardshop.common.clock import db_now
+from cardshop.common.shop_scope import OPERATORS, shop_path_of
+from cardshop.outbox.models import OutboxMessage
+from cardshop.shops.models import Role, Shop
+from inventory.models import Category, Product, ProductImage, Selling, Variant
+from orders.models import Order, Registration, Sale, Ticket, Wave
+from orders.services.delivery import deliver_orders
+from orders.services.transitions import ask_for_attention
+from payments.ledger.entries import open_balance
+from payments.models import PaymentChannel, Receipt, Refund, RefusedNotice, Statement, WebhookEvent
+from tests.factories import (
+    make_attempt,
+    make_channel,
+    make_order,
+    make_shop,
+    make_variant,
+    paid_evidence,
+    settle_evidence,
+)
+from tests.staff import make_boss, make_member
+
+OURS = ("shops", "outbox", "inventory", "orders", "payments")
+SHORTEST_NAME = 6  # what is shorter may be anything
+
+
+def our_models() -> list[type[Model]]:
+    return [model for app in OURS for model in apps.get_app_config(app).get_models()]
+
+
+def fill(mark: str) -> Shop:
+    """A shop all of whose texts have `mark` in them, with at least one row of every model."""
+    now = db_now()
+    shop = make_shop(mark, name=f"{mark}-shop", name_en=f"{mark}-store", contact_email=f"help@{mark}.example")
+    make_member(shop, Role.OWNER)
+    make_member(shop, Role.VIEWER)
+    category = Category.objects.create(shop=shop, slug=f"{mark}-cards", name=f"{mark}-category")
+    variant = make_variant(shop=shop, code=f"{mark}-coins", keys=5)
+    Product.objects.update_or_create(
+        pk=variant.product_id,
+        defaults={"category": category, "name": f"{mark}-product", "name_en": f"{mark}-goods"},
+    )
+    Variant.objects.filter(pk=variant.pk).update(name=f"{mark}-variant", name_en=f"{mark}-sort")
+    ProductImage.objects.create(
+        product_id=variant.product_id, file=ContentFile(_picture(), "picture.png"), alt=f"{mark}-picture"
+    )
+    variant.batches.update(note=f"{mark}-batch", imported_by=f"{mark}-importer")
+    _fill_line(mark, shop)
+    _fill_money(mark, variant)
+    for row in Order.objects.filter(shop=shop):
+        ask_for_attention(row, f"{mark}-order-reason", now=now)
+    return shop
+
+
+def _picture() -> bytes:
+    content = BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(content, "PNG")
+    return content.getvalue()
+
+
+def _fill_line(mark: str, shop: Shop) -> None:
+    now = db_now()
+    queued = make_variant(shop=shop, code=f"{mark}-rush", keys=2, selling=Selling.QUEUED)
+    Variant.objects.filter(pk=queued.pk).update(name=f"{mark}-rushed", name_en=f"{mark}-hurried")
+    sale = Sale.objects.create(shop=shop, variant=queued)
+    Wave.objects.create(sale=sale, quantity=1)
+    person = {"contact_email": f"waiting@{mark}.example", "language": "en", "quantity": 1}
+    Registration.objects.create(
+        sale=sale, ticket_id=f"{mark}-registered", buyer_key=f"{mark}-buyer", registered_at=now, **person
+    )
+    Ticket.objects.create(
+        shop=shop,
+        variant=queued,
+        ticket_id=f"{mark}-ticket",
+        buyer_key=f"{mark}-buyer",
+        place=1,
+        status="waiting",
+        settled_at=now,
+        **person,
+    )
+
+
+def _fill_money(mark: str, variant: Variant) -> None:
+    now, shop = db_now(), variant.shop
+    channel = make_channel(
+        slug=f"{mark}-pay", shop=shop, merchant_id=f"{mark}-account", base_url=f"https://{mark}.example/"
+    )
+    PaymentChannel.objects.filter(pk=channel.pk).update(name=f"{mark}-channel", name_en=f"{mark}-way")
+    order = make_order(variant, contact_email=f"buyer@{mark}.example")
+    attempt = make_attempt(order, channel)
+    settle_evidence(channel, paid_evidence(attempt, txn=f"{mark}-trade"))
+    deliver_orders([order.pk], now)
+    make_order(variant, contact_email=f"unpaid@{mark}.example")
+    Receipt.objects.filter(channel=channel).update(attention=f"{mark}-receipt-reason")
+    receipt = Receipt.objects.get(channel=channel)
+    Refund.objects.create(
+        shop=shop,
+        payment=attempt.payment,
+        receipt=receipt,
+        out_refund_no=f"{mark}-refund",
+        amount_minor=1,
+        currency="CNY",
+        status="awaited",
+        reason=f"{mark}-refund-reason",
+        requested_by=f"{mark}-asker",
+        requested_at=now,
+    )
+    Statement.objects.create(
+        shop=shop,
+        channel=channel,
+        day=(now - timedelta(days=1)).date(),
+        read_at=now,
+        attention=f"{mark}-statement-reason",
+    )
+    WebhookEvent.objects.create(
+        shop=shop,
+        channel=channel,
+        digest=f"{mark}-event-digest",
+        method="GET",
+        query=f"trade={mark}",
+        received_at=now,
+    )
+    RefusedNotice.objects.create(
+        channel=channel, at=now, why=f"{mark}-refused", method="GET", size=1, digest=f"{mark}-refused-digest"
+    )
+    said = {"currency": "CNY", "reason": f"{mark}-paid-in", "actor": f"{mark}-cashier"}
+    open_balance(
+        shop_id=shop.pk, holder=f"{mark}-holder", contact_email=f"held@{mark}.example",
+        amount_minor=500, now=now, **said,
+    )  # fmt: skip
+    OutboxMessage.objects.filter(shop=shop).update(attention=f"{mark}-given-up")
+
+
+def tell_history_of(rows: dict[type[Model], list[Model]], mark: str) -> None:
+    """An entry of Django's own for each, by a superuser."""
+    boss = make_boss(f"{mark}-boss")
+    for model, those in rows.items():
+        LogEntry.objects.create(
+            user=boss,
+            content_type=ContentType.objects.get_for_model(model),
+            object_id=str(those[0].pk),
+            object_repr=f"{mark}-history",
+            action_flag=CHANGE,
+            change_message=json.dumps([{"changed": {"fields": [f"{mark}-field"]}}]),
+        )
+
+
+def rows_of(shop: Shop) -> dict[type[Model], list[Model]]:
+    """Of every model. What belongs to no shop by a path of its own belongs to what it hangs on."""
+    found: dict[type[Model], list[Model]] = {}
+    for model in our_models():
+        found[model] = [row for row in model._default_manager.order_by("pk") if owner_of(row) == shop.pk]
+    return found
+
+
+def owner_of(row: Model) -> int | None:
+    """The shop of a row, up any of its foreign keys."""
+    if isinstance(row, Shop):
+        return row.pk
+    if hasattr(row, "shop_id"):
+        return row.shop_id
+    for field in row._meta.concrete_fields:
+        above = getattr(row, field.name) if isinstance(field, ForeignKey) else None
+        if above is not None and (found := owner_of(above)) is not None:
+            return found
+    return None
+
+
+def names_of(shop: Shop) -> set[str]:
+    """Every text that only this shop's rows hold, and their people's."""
+    told: set[str] = set()
+    for rows in rows_of(shop).values():
+        for row in rows:
+            told |= set(_texts(row))
+            if user := getattr(row, "user", None):
+                told |= {user.get_username(), user.email}
+    return told
+
+
+def _texts(row: Model) -> Iterator[str]:
+    for field in row._meta.concrete_fields:
+        if isinstance(field, (CharField, TextField)) and not field.choices:
+            text = str(getattr(row, field.attname) or "")
+            if len(text) >= SHORTEST_NAME:
+                yield text
+
+
+def snapshot(rows: dict[type[Model], list[Model]]) -> dict[str, list[dict[str, Any]]]:
+    """What stands in these rows now. The login of their people is left out."""
+    return {
+        model._meta.label: list(
+            model._default_manager.filter(pk__in=[row.pk for row in those]).order_by("pk").values()
+        )
+        for model, those in rows.items()
+    }
+
+
+def crossings() -> list[str]:
+    """Rows of one shop that refer to a row of another."""
+    return [
+        f"{model._meta.label} {row.pk}: {field.name}"
+        for model in our_models()
+        for field in model._meta.concrete_fields
+        if isinstance(field, ForeignKey) and field.related_model in set(our_models())
+        for row in model._default_manager.exclude(**{field.name: None})
+        if owner_of(getattr(row, field.name)) != owner_of(row)
+    ]
+
+
+def pages() -> dict[type[Model], Any]:
+    """The pages of shops; those for who runs the installation are apart."""
+    return {model: page for model, page in admin.site._registry.items() if shop_path_of(model) != OPERATORS}
