@@ -121,10 +121,6 @@ class SoldBatchAdmin(KeyBatchAdmin):
     def export(self, request: HttpRequest, pk: int) -> HttpResponse:
         return export_view(request, self._batch(request, pk))
 
-    def _batch(self, request: HttpRequest, pk: int) -> KeyBatch:
-        batch: KeyBatch = get_object_or_404(self.get_queryset(request).select_related("shop"), pk=pk)
-        return batch
-
     def _recall(self, request: HttpRequest, way: RecallWay) -> Callable[[KeyBatch, str], None]:
         def act(batch: KeyBatch, reason: str) -> None:
             recall_batch(batch, way, reason=reason, actor=request.user.get_username(), now=db_now())
@@ -218,7 +214,11 @@ def _standing(batch: KeyBatch) -> dict[str, Any]:
 
 def _allowed(request: HttpRequest, batch: KeyBatch) -> dict[str, Any]:
     """Which buttons this person has."""
-    may = request.user.has_perms
+    is_imported = batch.origin == KeyBatch.Origin.IMPORTED
+
+    def may(rights: Sequence[str]) -> bool:
+        return is_imported and request.user.has_perms(rights)
+
     return {
         "reason_form": ReasonForm(),
         "why_form": WhyForm() if may((MAY_EXPORT,)) else None,
