@@ -1,8 +1,8 @@
 """What was known of buyers, and what providers have said of them. The money stays in the books for ever.
 
 An order forgets the contact, the answers, and the keys that stand for buyer and address, once there is
-nothing left that could concern the buyer. `buyer_key` stays where a variant of it has a limit per buyer, which
-would otherwise begin anew with each year; elsewhere it becomes a key that nobody has (docs/adr/0019).
+nothing left that could concern the buyer. `buyer_key` stays where a variant of it has a limit per buyer,
+which would otherwise begin anew with each year; elsewhere it becomes a key that nobody has (docs/adr/0019).
 """
 
 from collections.abc import Collection
