@@ -353,7 +353,7 @@ class KeyBatchAdmin(ReadOnlyAdmin):
         return redirect("admin:inventory_keybatch_change", pk)
 
     def _batch(self, request: HttpRequest, pk: int) -> KeyBatch:
-        batch: KeyBatch = self.row_or_404(request, pk)
+        batch: KeyBatch = get_object_or_404(self.get_queryset(request).select_related("shop"), pk=pk)
         if not self.has_view_permission(request, batch):
             raise PermissionDenied
         return batch

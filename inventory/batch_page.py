@@ -86,7 +86,7 @@ def _remains(batch: KeyBatch) -> str:
     if not count:
         return _("All of its keys are taken back.")
     return ngettext(
-        "%(count)d key remains: it is sold, void, or promised to an order that is still open.",
-        "%(count)d keys remain: they are sold, void, or promised to orders that are still open.",
+        "%(count)d key remains: it is sold, void, seen by staff, or promised to an open order.",
+        "%(count)d keys remain: they are sold, void, seen by staff, or promised to open orders.",
         count,
     ) % {"count": count}

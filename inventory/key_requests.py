@@ -68,7 +68,12 @@ def ask_to_reveal(card_key: CardKey, *, why: str, actor: str, now: datetime) -> 
 
 @transaction.atomic(durable=True)
 def ask_to_export(batch: KeyBatch, *, withdraws: bool, why: str, actor: str, now: datetime) -> KeyRequest:
-    """The same for all keys of the batch that were never sold. Raises StillForSale unless it `withdraws`."""
+    """The same for all keys of the batch that were never sold.
+
+    Raises NothingToExport, and StillForSale unless it `withdraws`.
+    """
+    if batch.origin != KeyBatch.Origin.IMPORTED:
+        raise NothingToExport
     if not withdraws and _is_for_sale(batch):
         raise StillForSale
     return _ask(AccessKind.EXPORTED, batch, withdraws=withdraws, why=why, actor=actor, now=now)

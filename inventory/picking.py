@@ -19,7 +19,7 @@ MOST_PASSED_OVER = 20  # keys that do not open; more than that is no accident of
 PICK = f"""
     WITH picked AS MATERIALIZED (
         SELECT id FROM inventory_cardkey
-        WHERE variant_id = %(variant)s AND status = 'available'
+        WHERE variant_id = %(variant)s AND status = 'available' AND NOT is_reusable
           AND (expires_on IS NULL OR expires_on >= %(today)s)
         ORDER BY expires_on, id LIMIT %(quantity)s FOR UPDATE {{skip_locked}}
     )

@@ -25,7 +25,7 @@ OF_BATCH = "batch_id = %(batch)s"
 VOID = """
     WITH chosen AS MATERIALIZED (
         SELECT id FROM inventory_cardkey
-        WHERE variant_id = %(variant)s AND status = 'available' AND {which}
+        WHERE variant_id = %(variant)s AND status = 'available' AND NOT is_reusable AND {which}
         ORDER BY expires_on, id LIMIT %(at_once)s FOR UPDATE
     )
     UPDATE inventory_cardkey AS card_key SET status = 'void', void_because = %(because)s

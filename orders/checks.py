@@ -39,7 +39,7 @@ CHECKS = [
         # Of variants that have sold something else before: what is not promised to anybody is there as keys.
         """SELECT 'variant ' || variant_id || ': ' || free || ' free or promised, ' || keys || ' keys free'
            FROM (
-               SELECT stock.variant_id, sum(total - claimed + (
+               SELECT stock.variant_id, sum(total - claimed - short + (
                    SELECT coalesce(sum(reservation.quantity), 0) FROM orders_reservation AS reservation
                    WHERE reservation.stock_id = stock.id AND (status = 'held' OR status = 'sold'
                        AND NOT EXISTS (SELECT FROM orders_deliveredkey WHERE item_id = reservation.item_id))

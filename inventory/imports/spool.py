@@ -32,7 +32,7 @@ class SpoolWriter:
         self.size = 0
         self._cipher, self._sniffer = ChunkCipher(data_key), Sniffer()
         self._upload = KeyUpload(created_at=now)
-        self._upload.sealed_key = keyring().seal(data_key, _context(self._upload))
+        self._upload.sealed_key = keyring().seal(data_key, context_of(self._upload))
         self._upload.save()
         self._waiting, self._number = bytearray(), 0
 
@@ -80,7 +80,7 @@ def read_upload(upload: KeyUpload, position: int = 0) -> Iterator[bytes]:
 
     Raises CannotOpen where a chunk was altered, moved or left out, or the key ring does not open its key.
     """
-    cipher = ChunkCipher(keyring().open(bytes(upload.sealed_key), _context(upload)))
+    cipher = ChunkCipher(keyring().open(bytes(upload.sealed_key), context_of(upload)))
     for number in range(position // CHUNK, upload.chunk_count):
         chunk = UploadChunk.objects.filter(upload=upload, number=number).first()
         if chunk is None:
@@ -89,7 +89,8 @@ def read_upload(upload: KeyUpload, position: int = 0) -> Iterator[bytes]:
         yield plain[max(0, position - number * CHUNK) :]
 
 
-def _context(upload: KeyUpload) -> bytes:
+def context_of(upload: KeyUpload) -> bytes:
+    """What the upload's data key is bound to."""
     return b"key-upload:" + upload.uid.bytes
 
 

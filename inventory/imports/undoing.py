@@ -19,11 +19,13 @@ CHUNK = 2000  # keys of a transaction, during which every sale of the variant wa
 RUN = 8.0  # seconds; then it is the next one's turn
 _UNFINISHED = (BatchState.QUEUED, BatchState.RUNNING)
 
-# Keys in another's open transaction are being sold.
+# Keys in another's open transaction are being sold. What somebody of the staff saw is remembered.
 DELETE = """
     WITH free AS MATERIALIZED (
         SELECT id FROM inventory_cardkey
         WHERE batch_id = %(batch)s AND status = 'available' AND id > %(after)s
+          AND NOT EXISTS (SELECT FROM inventory_keyaccess WHERE card_key_id = inventory_cardkey.id)
+          AND NOT EXISTS (SELECT FROM inventory_keyrequest WHERE card_key_id = inventory_cardkey.id)
         ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
     )
     DELETE FROM inventory_cardkey AS card_key USING free WHERE card_key.id = free.id

@@ -12,7 +12,7 @@ from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import Failures, promise
 from inventory.card_keys import opens
 from inventory.errors import OutOfStock, ShortPick
-from inventory.models import CardKey, CardKeyStatus, Stock, VoidBecause
+from inventory.models import CardKey, CardKeyStatus, KeyBatch, Stock, VoidBecause
 from inventory.picking import pick_with_care
 from inventory.stock.supply import count_replaced
 from orders.models import DeliveredKey, Order, OrderItem
@@ -41,7 +41,10 @@ def replace_closed_keys(order: Order, *, actor: str, now: datetime) -> int:
     """Hand over new keys for those of the order that do not open; returns how many. Raises as below."""
     replaced = 0
     for item in OrderItem.objects.filter(order=order).order_by("pk"):
-        slots = DeliveredKey.objects.filter(item=item, replaced_by=None).select_related("card_key")
+        # What a person filled in, or all buyers get, is put right where it was entered.
+        slots = DeliveredKey.objects.filter(
+            item=item, replaced_by=None, card_key__batch__origin=KeyBatch.Origin.IMPORTED
+        ).select_related("card_key")
         closed = [slot.card_key_id for slot in slots if not opens(slot.card_key)]
         replaced += replace_keys(item, bad=closed, reason=DOES_NOT_OPEN, actor=actor, now=now)
     return replaced

@@ -215,7 +215,11 @@ def _standing(batch: KeyBatch) -> dict[str, Any]:
 
 def _allowed(request: HttpRequest, batch: KeyBatch) -> dict[str, Any]:
     """Which buttons this person has."""
-    may = request.user.has_perms
+    is_imported = batch.origin == KeyBatch.Origin.IMPORTED
+
+    def may(rights: Sequence[str]) -> bool:
+        return is_imported and request.user.has_perms(rights)
+
     return {
         "reason_form": ReasonForm(),
         "why_form": WhyForm() if may((MAY_EXPORT,)) else None,

@@ -51,6 +51,11 @@ class NobodyHasAny(DomainError):
     message = _("Nobody has a key of this batch.")
 
 
+class NotImported(DomainError):
+    code = "not_imported"
+    message = _("Only imported keys are called back. What was typed in is changed where it was typed.")
+
+
 class NotAwaited(DomainError):
     code = "not_awaited"
     message = _("Somebody has decided about this already.")
@@ -65,8 +70,10 @@ def lines_with_keys_of(batch: KeyBatch) -> QuerySet[OrderItem]:
 def recall_batch(batch: KeyBatch, way: str, *, reason: str, actor: str, now: datetime) -> KeyRecall:
     """Ask for it. Where the shop wants two for refunds, a second person has to let it go.
 
-    Raises NobodyHasAny, RecallUnderWay.
+    Raises NotImported, NobodyHasAny, RecallUnderWay.
     """
+    if batch.origin != KeyBatch.Origin.IMPORTED:
+        raise NotImported
     if not (lines := lines_with_keys_of(batch).count()):
         raise NobodyHasAny
     needs_two = way == RecallWay.REFUND and batch.shop.refunds_need_two

@@ -8,11 +8,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from cardshop.common.clock import db_now
 from cardshop.common.crypto import Keyring, key_id_of
 from cardshop.operations import rotation
 from cardshop.operations.sealed_values import counts_by_key, findings
 from inventory.card_keys import locked_blind_index, reveal
-from inventory.models import CardKey, IndexKey
+from inventory.imports.spool import SpoolWriter, read_upload
+from inventory.models import CardKey, IndexKey, KeyUpload
 from inventory.sealed import SEALED
 from orders.answers import opened_answers
 from orders.models import OrderItem
@@ -184,3 +186,16 @@ def test_index_keys_are_rotated_too(rotating):
     rotate()
 
     assert key_id_of(bytes(IndexKey.objects.get().sealed)) == "new"
+
+
+def test_so_are_uploads_that_are_still_to_be_read(rotating, settings):
+    settings.CARD_KEY_KEK = f"old:{OLD}"
+    spool = SpoolWriter(now=db_now())
+    spool.write(b"KEY-1")
+    upload = spool.close()
+    settings.CARD_KEY_KEK = f"new:{NEW},old:{OLD}"
+
+    assert rotate()[0] == ""
+
+    settings.CARD_KEY_KEK = f"new:{NEW}"
+    assert b"".join(read_upload(KeyUpload.objects.get(pk=upload.pk))) == b"KEY-1"
