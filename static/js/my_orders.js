@@ -31,6 +31,7 @@ function show() {
   remembering.checked = !isOff;
   section.querySelector("[data-empty]").hidden = isOff || orders.length > 0;
   section.querySelector("[data-off]").hidden = !isOff;
+  section.querySelector("[data-note]").hidden = orders.length === 0;
 }
 
 function row(order) {
