@@ -238,7 +238,7 @@ CELERY_TASK_ROUTES = {
     "payments.follow_refunds": {"queue": "polling"},
     "payments.reconcile": {"queue": "polling"},
     "payments.poll_attempts": {"queue": "polling"},
-    "operations.prune": {"queue": "polling"},
+    "operations.prune": {"queue": "background"},
 }
 CELERY_TASK_QUEUES = broker.queues(CELERY_TASK_ROUTES)
 CELERY_TASK_CREATE_MISSING_QUEUES = False

@@ -25,14 +25,8 @@ from cardshop.operations.gateway import (
 from cardshop.outbox.heartbeats import last_seen
 from inventory.models import Selling, Variant
 
-# By queue, the process that reads it.
-WORKERS = {
-    "celery": "worker",
-    "isolated": "worker_isolated",
-    "providers": "providers",
-    "polling": "polling",
-    "mail": "mail",
-}
+# The process that reads a queue, where it is called otherwise.
+_PROCESS = {"celery": "worker", "isolated": "worker_isolated"}
 SILENT_FOR = timedelta(seconds=90)  # six signs of life
 FILES_WANTED = 16_384  # connections of a rush, and some
 # What depends on who writes the configuration and not on the settings.
@@ -80,8 +74,9 @@ def _a_host() -> str:
 
 def look_at_workers() -> Iterator[Finding]:
     seen, now = last_seen(), db_now()
-    gone = [queue for queue in WORKERS if not _is_alive(seen.get(queue), now)]
-    if len(gone) == len(WORKERS):
+    queues = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+    gone = [queue for queue in queues if not _is_alive(seen.get(queue), now)]
+    if len(gone) == len(queues):
         yield problem(
             _("No worker has shown any life for a minute: nothing is delivered, and no unpaid order ends."),
             _(
@@ -91,7 +86,7 @@ def look_at_workers() -> Iterator[Finding]:
             ),
         )
     elif gone:
-        names = ", ".join(WORKERS[queue] for queue in gone)
+        names = ", ".join(_PROCESS.get(queue, queue) for queue in gone)
         yield problem(
             _("These workers have shown no life for a minute: %(names)s.") % {"names": names},
             _(
