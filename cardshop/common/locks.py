@@ -8,6 +8,7 @@ from django.db.transaction import TransactionManagementError
 LOCK_ORDER = [
     "shops.Membership",
     "reports.RollUp",
+    "alerts.Alert",
     "inventory.KeyBatch",
     "inventory.IndexKey",
     "inventory.KeyUpload",

@@ -41,6 +41,7 @@ TASKS = {
     "orders.mail_lookup": gettext_lazy("Mailing the links of orders that somebody looks for"),
     "inventory.import_keys": gettext_lazy("Importing keys"),
     "inventory.undo_imports": gettext_lazy("Undoing imports"),
+    "alerts.send": gettext_lazy("Sending alerts"),
     "payments.apply_notices": gettext_lazy("Providers' notices"),
     "payments.settle_receipts": gettext_lazy("Deciding what money is for"),
     "payments.finish_closing": gettext_lazy("Ending unpaid orders"),

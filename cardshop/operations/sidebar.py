@@ -107,6 +107,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _page(_("Shops"), "storefront", "shops.shop"),
                 _page(_("Members"), "group", "shops.membership"),
+                _page(_("Where alerts go"), "notifications", "alerts.destination"),
+                _page(_("Alerts"), "notification_important", "alerts.alert"),
+                _page(_("Sent alerts"), "mark_email_read", "alerts.message"),
                 _page(_("Outbox"), "outbox", "outbox.outboxmessage"),
                 _page(_("Accounts"), "manage_accounts", "auth.user", superuser=True),
                 _page(_("Groups"), "badge", "auth.group", superuser=True),

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "orders",
     "payments",
     "cardshop.reports",
+    "cardshop.alerts",
 ]
 
 MIDDLEWARE = [
@@ -230,6 +231,7 @@ CELERY_TASK_ROUTES = {
     "inventory.import_keys": {"queue": "background"},
     "inventory.undo_imports": {"queue": "background"},
     "inventory.sweep_uploads": {"queue": "background"},
+    "alerts.send": {"queue": "mail"},
     "reports.roll_up": {"queue": "background"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
@@ -276,6 +278,7 @@ CELERY_BEAT_SCHEDULE = {
         "orders.put_overdue_before_person": 30,
         "operations.prune": 3600,
         "reports.roll_up": 60,
+        "alerts.look": 15,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.
@@ -348,3 +351,10 @@ PROVIDER_CONNECT_TIMEOUT = 3.0
 PROVIDER_READ_TIMEOUT = 8.0
 # Of a call with all that belongs to it, however the provider spreads its answer over time.
 PROVIDER_TOTAL_TIMEOUT = 10.0
+# Whether alerts may go to this machine and to private networks, where merchants are not who runs them.
+ALERTS_PRIVATE_ADDRESSES = (env.read("ALERTS_PRIVATE_ADDRESSES") or "no").lower() in (
+    "1",
+    "true",
+    "yes",
+    "on",
+)

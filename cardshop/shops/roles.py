@@ -47,6 +47,9 @@ RIGHTS: dict[str, str] = {
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",
+    "alerts.destination":     "vacd    vacd    -       -       -",
+    "alerts.alert":           "v       v       v       v       v",
+    "alerts.message":         "v       v       -       -       -",
     "outbox.outboxmessage":   "vc      vc      -       -       -",
 }  # fmt: skip
 

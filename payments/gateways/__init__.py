@@ -8,6 +8,7 @@ import httpx
 from django.conf import settings
 
 from cardshop.common.crypto import CannotOpen
+from cardshop.common.deadline import DeadlineTransport
 from cardshop.traffic.breakers import Transition
 from cardshop.traffic.bulkheads import bulkhead_of
 from payments.gateways import (
@@ -24,7 +25,6 @@ from payments.gateways import (
     wechat_login,
 )
 from payments.gateways.base import Gateway, NotAsked
-from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.drivers import Account, Driver
 from payments.gateways.guarded import OPERATIONS, GuardedGateway, breaker_of, guard
 from payments.models import PaymentChannel

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from cardshop.common.deadline import within
 from payments.gateways.base import GatewayError, Unreachable
-from payments.gateways.deadline import within
 
 MAX_ANSWER_BYTES = 1_000_000
 _NOBODY_THERE = {502, 503, 504}  # said by whatever stands in front of the provider

@@ -11,6 +11,7 @@ from threading import BoundedSemaphore
 from django.conf import settings
 from opentelemetry.trace import SpanKind
 
+from cardshop.common.deadline import within
 from cardshop.common.tracing import span
 from cardshop.traffic.breakers import Breaker, BreakerOpen
 from cardshop.traffic.bulkheads import NoPlace, bulkhead_of
@@ -30,7 +31,6 @@ from payments.gateways.base import (
     Trade,
     Unreachable,
 )
-from payments.gateways.deadline import within
 from payments.metrics import provider_calls, provider_seconds
 
 OPERATIONS = ("create", "query", "close", "refund", "login")

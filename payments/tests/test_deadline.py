@@ -10,9 +10,9 @@ import httpcore
 import httpx
 import pytest
 
-from payments.gateways import deadline
+from cardshop.common import deadline
+from cardshop.common.deadline import DeadlineTransport, within
 from payments.gateways.base import Unreachable
-from payments.gateways.deadline import DeadlineTransport, within
 from payments.gateways.exchange import fetch
 
 TOTAL, PAUSE = 0.15, 0.01  # seconds; each answer below needs at least twice the total

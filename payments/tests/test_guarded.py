@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from cardshop.common.clock import db_now
+from cardshop.common.deadline import within
 from cardshop.traffic import breakers, bulkheads
 from cardshop.traffic.bulkheads import bulkhead_of
 from orders.models import Order
 from payments.errors import ChannelUnavailable
 from payments.gateways import gateway_for, left_alone
 from payments.gateways.base import GatewayRefused, RawCall, Unreachable
-from payments.gateways.deadline import within
 from payments.gateways.guarded import GuardedGateway
 from payments.models import Receipt
 from payments.services.attempts import start_attempt

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from cardshop.common.deadline import DeadlineTransport
 from payments.gateways import paypal, rsa
 from payments.gateways.base import BadNotice, CannotTell, RawCall
-from payments.gateways.deadline import DeadlineTransport
 from payments.gateways.paypal import PayPalGateway, signed_text
 from payments.gateways.paypal_certificates import MOST_FAILURES, PATIENCE, Certificates, is_from
 from payments.tests.paypal_api import BASE, CAPTURE, nothing_is_remembered, order, says  # noqa: F401

@@ -5,7 +5,7 @@ a provider that sends a byte now and then would never hit them.
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -43,20 +43,27 @@ def within(seconds: float) -> Iterator[Call]:
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """As many connections as httpx would keep; no certificates from the environment."""
+    """As many connections as httpx would keep; no certificates from the environment.
 
-    def __init__(self) -> None:
+    `refuse` is asked about every address that a name stands for before the first of them is called; what it
+    raises ends the call.
+    """
+
+    def __init__(self, *, refuse: Callable[[str], None] | None = None) -> None:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_Backend(),
+            network_backend=_Backend(refuse),
         )
 
 
 class _Backend(httpcore.SyncBackend):
+    def __init__(self, refuse: Callable[[str], None] | None) -> None:
+        self._refuse = refuse
+
     def connect_tcp(
         self,
         host: str,
@@ -71,7 +78,10 @@ class _Backend(httpcore.SyncBackend):
         if call := _call.get():
             call.connected = True
         failed: Exception = httpcore.ConnectError("no address")
-        for address in _addresses(host, port):
+        addresses = _addresses(host, port)
+        for address in addresses if self._refuse else ():
+            self._refuse(address)  # type: ignore[misc]
+        for address in addresses:
             left = _left(timeout, httpcore.ConnectTimeout)
             try:
                 return _Stream(super().connect_tcp(address, port, left, local_address, socket_options))

@@ -1,0 +1,1 @@
+"""Tells the people of a shop when something needs them: by mail, Telegram, Bark, WeCom and webhook."""

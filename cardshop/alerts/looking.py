@@ -1,0 +1,144 @@
+"""Looks at everything that may be the matter. What cannot be looked at now is left as it was."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db.models import Count, F, Min, Q
+from redis import RedisError
+
+from cardshop.alerts.models import Destination, Kind
+from cardshop.outbox.models import OutboxMessage
+from inventory.models import KeyBatch, Stock
+from orders.admission.gate import connect
+from orders.models import Order
+from payments.gateways import left_alone
+from payments.models import PaymentChannel, Receipt, Refund, Statement
+from payments.selectors import WAITS_FOR_PERSON
+from payments.states import RefundStatus
+
+logger = structlog.get_logger(__name__)
+
+MOST = 200  # of one kind of rows: who has so many to see to knows
+SILENT_FOR = timedelta(minutes=3)  # that nobody takes work which is due
+NEWS_FOR = timedelta(hours=1)  # that an import is news, should nobody look for a while
+
+
+@dataclass(frozen=True)
+class Seen:
+    """That something is the matter. `subject` tells it apart; `about` is for who words it."""
+
+    kind: Kind
+    shop_id: int | None
+    subject: str
+    about: dict[str, Any] = field(compare=False, default_factory=dict)
+
+
+Look = Callable[[datetime], Iterator[Seen]]
+
+
+def look_at_all(now: datetime) -> tuple[set[Seen], set[Kind]]:
+    """All that is the matter, and the kinds that could be looked at."""
+    seen: set[Seen] = set()
+    kinds: set[Kind] = set()
+    for look, of_these in LOOKS.items():
+        try:
+            seen |= set(look(now))
+        except RedisError as error:
+            logger.warning("cannot look", kinds=[str(kind) for kind in of_these], error=type(error).__name__)
+        else:
+            kinds |= of_these
+    return seen, kinds
+
+
+def _what_needs_a_person(now: datetime) -> Iterator[Seen]:
+    for order in Order.objects.exclude(attention="").order_by("pk")[:MOST]:
+        yield _waits("order", order, order.number, order.attention)
+    receipts = Receipt.objects.filter(WAITS_FOR_PERSON).select_related("channel").order_by("pk")
+    for receipt in receipts[:MOST]:
+        yield _waits("receipt", receipt, str(receipt.channel), receipt.attention)
+    refunds = Refund.objects.filter(WAITS_FOR_PERSON | Q(status=RefundStatus.AWAITED)).order_by("pk")
+    for refund in refunds[:MOST]:
+        yield _waits("refund", refund, refund.out_refund_no, refund.attention)
+    statements = Statement.objects.filter(WAITS_FOR_PERSON).select_related("channel").order_by("pk")
+    for statement in statements[:MOST]:
+        yield _waits("statement", statement, str(statement), statement.attention)
+
+
+def _waits(what: str, row: Any, name: str, why: str) -> Seen:
+    return Seen(Kind.ATTENTION, row.shop_id, f"{what} {row.pk}", {"what": what, "name": name, "why": why})
+
+
+def _what_runs_low(now: datetime) -> Iterator[Seen]:
+    """What never had any stock is not sold out."""
+    low = (
+        Stock.objects.filter(
+            pool=Stock.PUBLIC,
+            released__gt=0,
+            variant__is_active=True,
+            variant__product__is_listed=True,
+        )
+        .annotate(free=F("released") - F("claimed"))
+        .filter(Q(free__lte=0) | Q(free__lte=F("variant__low_stock_at")))
+        .select_related("variant__product")
+    )
+    for stock in low:
+        variant, free = stock.variant, stock.free
+        about = {"name": str(variant), "variant": variant.pk, "free": free}
+        if free <= 0:
+            yield Seen(Kind.SOLD_OUT, stock.shop_id, f"variant {variant.pk}", about)
+        if variant.low_stock_at is not None and free <= variant.low_stock_at:
+            yield Seen(Kind.LOW_STOCK, stock.shop_id, f"variant {variant.pk}", about)
+
+
+def _ways_to_pay_that_are_dead(now: datetime) -> Iterator[Seen]:
+    connect().ping()  # or else nobody would know, and all would seem well
+    for channel in PaymentChannel.objects.filter(is_enabled=True):
+        if "create" in left_alone(channel):
+            yield Seen(Kind.CHANNEL, channel.shop_id, f"channel {channel.pk}", {"name": str(channel)})
+
+
+def _what_was_imported(now: datetime) -> Iterator[Seen]:
+    recent = KeyBatch.objects.filter(imported_at__gte=now - NEWS_FOR).select_related("variant__product")
+    for batch in recent.order_by("pk")[:MOST]:
+        about = {
+            "name": str(batch.variant),
+            "batch": batch.pk,
+            "imported": batch.imported,
+            "duplicates": batch.duplicates,
+            "refused": batch.refused,
+        }
+        yield Seen(Kind.IMPORT, batch.shop_id, f"batch {batch.pk}", about)
+
+
+def _destinations_that_fail(now: datetime) -> Iterator[Seen]:
+    for destination in Destination.objects.filter(is_enabled=True, failing_since__isnull=False):
+        about = {"name": destination.name, "error": destination.last_error}
+        yield Seen(Kind.DESTINATION, destination.shop_id, f"destination {destination.pk}", about)
+
+
+def _work_given_up(now: datetime) -> Iterator[Seen]:
+    given_up = OutboxMessage.objects.filter(done_at=None).exclude(attention="")
+    for task, count in given_up.values_list("task").annotate(Count("pk")):
+        yield Seen(Kind.GIVEN_UP, None, task, {"name": task, "count": count})
+
+
+def _workers_that_are_silent(now: datetime) -> Iterator[Seen]:
+    """A message that is leased, or was tried and failed, is due later: these are left lying."""
+    left_lying = OutboxMessage.objects.filter(done_at=None, attention="", due_at__lt=now - SILENT_FOR)
+    for task, count, since in left_lying.values_list("task").annotate(Count("pk"), Min("due_at")):
+        minutes = int((now - since).total_seconds() // 60)
+        yield Seen(Kind.WORKERS, None, task, {"name": task, "count": count, "minutes": minutes})
+
+
+LOOKS: dict[Look, set[Kind]] = {
+    _what_needs_a_person: {Kind.ATTENTION},
+    _what_runs_low: {Kind.LOW_STOCK, Kind.SOLD_OUT},
+    _ways_to_pay_that_are_dead: {Kind.CHANNEL},
+    _what_was_imported: {Kind.IMPORT},
+    _destinations_that_fail: {Kind.DESTINATION},
+    _work_given_up: {Kind.GIVEN_UP},
+    _workers_that_are_silent: {Kind.WORKERS},
+}
