@@ -197,7 +197,11 @@ class Variant(models.Model):
         help_text=_("Over all orders with the same e-mail address. Empty: no limit."),
     )
     fulfilment = models.CharField(
-        _("what buyers get"), max_length=10, choices=Fulfilment, default=Fulfilment.CARD_KEY
+        _("what buyers get"),
+        max_length=10,
+        choices=Fulfilment,
+        default=Fulfilment.CARD_KEY,
+        db_default=Fulfilment.CARD_KEY,
     )
     fulfil_within_hours = models.PositiveSmallIntegerField(
         _("filled in within (hours)"),
@@ -430,7 +434,9 @@ class KeyBatch(models.Model):
     variant = models.ForeignKey(
         Variant, on_delete=models.PROTECT, related_name="batches", verbose_name=_("variant")
     )
-    origin = models.CharField(_("origin"), max_length=10, choices=Origin, default=Origin.IMPORTED)
+    origin = models.CharField(
+        _("origin"), max_length=10, choices=Origin, default=Origin.IMPORTED, db_default=Origin.IMPORTED
+    )
     note = models.CharField(_("note"), max_length=120, blank=True)
     unit_cost_minor = models.BigIntegerField(
         _("cost of a key in minor units"), null=True, blank=True, validators=[MinValueValidator(0)]
@@ -588,7 +594,7 @@ class CardKey(models.Model):
     )
     sealed = models.BinaryField(editable=False)
     fingerprint = models.BinaryField(max_length=32, null=True, editable=False)
-    is_reusable = models.BooleanField(_("for every buyer"), default=False, editable=False)
+    is_reusable = models.BooleanField(_("for every buyer"), default=False, db_default=False, editable=False)
     expires_on = models.DateField(_("good until"), null=True, blank=True)
 
     class Meta:

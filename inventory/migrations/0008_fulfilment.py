@@ -34,12 +34,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='cardkey',
             name='is_reusable',
-            field=models.BooleanField(default=False, editable=False, verbose_name='for every buyer'),
+            field=models.BooleanField(db_default=False, default=False, editable=False, verbose_name='for every buyer'),
         ),
         migrations.AddField(
             model_name='keybatch',
             name='origin',
-            field=models.CharField(choices=[('imported', 'imported'), ('typed', 'filled in for an order'), ('reusable', 'for every buyer')], default='imported', max_length=10, verbose_name='origin'),
+            field=models.CharField(choices=[('imported', 'imported'), ('typed', 'filled in for an order'), ('reusable', 'for every buyer')], db_default='imported', default='imported', max_length=10, verbose_name='origin'),
         ),
         migrations.AddField(
             model_name='variant',
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='variant',
             name='fulfilment',
-            field=models.CharField(choices=[('card_key', 'card keys, each sold once'), ('reusable', 'one key or text for every buyer'), ('manual', 'filled in by hand')], default='card_key', max_length=10, verbose_name='what buyers get'),
+            field=models.CharField(choices=[('card_key', 'card keys, each sold once'), ('reusable', 'one key or text for every buyer'), ('manual', 'filled in by hand')], db_default='card_key', default='card_key', max_length=10, verbose_name='what buyers get'),
         ),
         migrations.AlterField(
             model_name='cardkey',

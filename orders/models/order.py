@@ -176,7 +176,7 @@ class DeliveredKey(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces"
     )
     delivered_at = models.DateTimeField(_("delivered at"))
-    is_reusable = models.BooleanField(default=False, editable=False)
+    is_reusable = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = _("delivered key")
