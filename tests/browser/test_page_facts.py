@@ -283,7 +283,7 @@ def names_on(page: Page) -> list[str]:
             ],
         ),
         ("order, pending", ['group "Pay ¥12.00 with"', 'button "Copy the link"']),
-        ("order, delivered", ['button "Copy key 1"', 'button "Copy key 2"', 'button "Save as TXT"']),
+        ("order, delivered", ['button "Copy key 1"', 'button "Copy key 2"', 'link "Save as TXT"']),
         (
             "search, nothing found",
             ['heading "Nothing found for “nothing”" [level=1]', 'navigation "Categories"'],
