@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db.models import Count, F, Min, Q
 from redis import RedisError
 
 from cardshop.alerts.models import Destination, Kind
+from cardshop.outbox.heartbeats import last_seen
 from cardshop.outbox.models import OutboxMessage
-from inventory.models import KeyBatch, Stock
+from inventory.models import BatchState, KeyBatch, Stock
 from orders.admission.gate import connect
 from orders.models import Order
 from payments.gateways import left_alone
@@ -23,7 +25,7 @@ logger = structlog.get_logger(__name__)
 
 MOST = 200  # of one kind of rows: who has so many to see to knows
 SILENT_FOR = timedelta(minutes=3)  # that nobody takes work which is due
-NEWS_FOR = timedelta(hours=1)  # that an import is news, should nobody look for a while
+NEWS_FOR = timedelta(hours=6)  # from its beginning, that an import is news
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,16 @@ def _ways_to_pay_that_are_dead(now: datetime) -> Iterator[Seen]:
             yield Seen(Kind.CHANNEL, channel.shop_id, f"channel {channel.pk}", {"name": str(channel)})
 
 
-def _what_was_imported(now: datetime) -> Iterator[Seen]:
-    recent = KeyBatch.objects.filter(imported_at__gte=now - NEWS_FOR).select_related("variant__product")
-    for batch in recent.order_by("pk")[:MOST]:
+def _imports_that_have_ended(now: datetime) -> Iterator[Seen]:
+    recent = KeyBatch.objects.filter(
+        origin=KeyBatch.Origin.IMPORTED,
+        state__in=[BatchState.DONE, BatchState.FAILED],
+        imported_at__gte=now - NEWS_FOR,
+    )
+    for batch in recent.select_related("variant__product").order_by("-pk")[:MOST]:
         about = {
             "name": str(batch.variant),
-            "batch": batch.pk,
+            "is_done": batch.state == BatchState.DONE,
             "imported": batch.imported,
             "duplicates": batch.duplicates,
             "refused": batch.refused,
@@ -126,18 +132,30 @@ def _work_given_up(now: datetime) -> Iterator[Seen]:
 
 
 def _workers_that_are_silent(now: datetime) -> Iterator[Seen]:
-    """A message that is leased, or was tried and failed, is due later: these are left lying."""
+    """By the work that is left lying: what is leased, or was tried and failed, is due later. And by the signs
+    of life that each queue's workers show.
+    """
     left_lying = OutboxMessage.objects.filter(done_at=None, attention="", due_at__lt=now - SILENT_FOR)
     for task, count, since in left_lying.values_list("task").annotate(Count("pk"), Min("due_at")):
-        minutes = int((now - since).total_seconds() // 60)
-        yield Seen(Kind.WORKERS, None, task, {"name": task, "count": count, "minutes": minutes})
+        about = {"name": task, "count": count, "minutes": _minutes(now - since)}
+        yield Seen(Kind.WORKERS, None, f"task {task}", about)
+    seen_at = last_seen()
+    for queue in settings.CELERY_TASK_QUEUES:
+        if queue.name in seen_at and seen_at[queue.name] < now - SILENT_FOR:
+            about = {"name": queue.name, "minutes": _minutes(now - seen_at[queue.name])}
+            yield Seen(Kind.WORKERS, None, f"queue {queue.name}", about)
 
 
+def _minutes(duration: timedelta) -> int:
+    return int(duration.total_seconds() // 60)
+
+
+# The rooms above add theirs.
 LOOKS: dict[Look, set[Kind]] = {
     _what_needs_a_person: {Kind.ATTENTION},
     _what_runs_low: {Kind.LOW_STOCK, Kind.SOLD_OUT},
     _ways_to_pay_that_are_dead: {Kind.CHANNEL},
-    _what_was_imported: {Kind.IMPORT},
+    _imports_that_have_ended: {Kind.IMPORT},
     _destinations_that_fail: {Kind.DESTINATION},
     _work_given_up: {Kind.GIVEN_UP},
     _workers_that_are_silent: {Kind.WORKERS},

@@ -20,7 +20,7 @@ class Kind(models.TextChoices):
     LOW_STOCK = "low_stock", _("stock runs low")
     SOLD_OUT = "sold_out", _("sold out")
     CHANNEL = "channel", _("a way to pay does not answer")
-    IMPORT = "import", _("keys were imported")
+    IMPORT = "import", _("an import has ended")
     DESTINATION = "destination", _("a destination of alerts fails")
     GIVEN_UP = "given_up", _("work was given up")
     WORKERS = "workers", _("workers are silent")
@@ -28,7 +28,12 @@ class Kind(models.TextChoices):
 
 
 # How long it has to last before anybody is told: a breaker opens for seconds, too.
-PATIENCE = {Kind.CHANNEL: timedelta(minutes=1), Kind.DESTINATION: timedelta(minutes=10)}
+# And at a start nobody has shown any life for as long as the shop was away.
+PATIENCE = {
+    Kind.CHANNEL: timedelta(minutes=1),
+    Kind.WORKERS: timedelta(minutes=1),
+    Kind.DESTINATION: timedelta(minutes=10),
+}
 # News: over once told, and nobody is told of that.
 NEWS = {Kind.IMPORT}
 
@@ -62,7 +67,7 @@ class Destination(models.Model):
     address = models.CharField(_("address"), max_length=500, blank=True)
     options = models.JSONField(default=dict, blank=True, editable=False)
     uid = models.UUIDField(default=uuid.uuid4, editable=False)
-    sealed_secret = models.BinaryField(null=True, editable=False)
+    sealed_secret = models.BinaryField(editable=False)
     kinds = models.JSONField(_("about"), default=list)
     language = models.CharField(_("language"), max_length=10, default="zh-hans")
     tells_end = models.BooleanField(
@@ -90,18 +95,16 @@ class Destination(models.Model):
         return self.name
 
     @property
-    def _context(self) -> bytes:
+    def secret_context(self) -> bytes:
         return f"alert-secret:{self.uid}:{self.driver}:{self.address}".encode()
 
     @property
     def secret(self) -> str:
-        """The credential in clear; empty where there is none. Raises CannotOpen."""
-        if self.sealed_secret is None:
-            return ""
-        return keyring().open(bytes(self.sealed_secret), self._context).decode()
+        """The credential in clear; empty where none is needed. Raises CannotOpen."""
+        return keyring().open(bytes(self.sealed_secret), self.secret_context).decode()
 
     def seal_secret(self, secret: str) -> None:
-        self.sealed_secret = keyring().seal(secret.encode(), self._context) if secret else None
+        self.sealed_secret = keyring().seal(secret.encode(), self.secret_context)
 
 
 class Alert(models.Model):

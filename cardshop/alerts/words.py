@@ -1,6 +1,6 @@
 """What is said of an alert, in the language of the moment, and where to look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.urls import reverse
@@ -31,8 +31,10 @@ SENTENCES = {
     Kind.WORKERS: gettext_lazy(
         "Nobody does “%(name)s”: %(count)s wait, for %(minutes)s minutes. Do the workers run?"
     ),
-    Kind.BACKUP: gettext_lazy("The last backup is of %(when)s"),
+    Kind.BACKUP: gettext_lazy("The last backup is %(hours)s hours old"),
 }
+IMPORT_FAILED = gettext_lazy("An import of keys for %(name)s has failed: %(imported)s were stored before")
+NO_SIGN_OF_LIFE = gettext_lazy("The workers of “%(name)s” have shown no life for %(minutes)s minutes")
 PAGES = {
     Kind.ATTENTION: "admin:attention",
     Kind.LOW_STOCK: "admin:inventory_variant_changelist",
@@ -52,9 +54,17 @@ def sentence(alert: Alert, *, is_end: bool) -> str:
         why = in_words(about["why"]) or _("waiting for a second person")
         said = WAITS[about["what"]] % {**about, "why": why}
     else:
-        said = SENTENCES[Kind(alert.kind)] % about
+        said = _sentence_of(Kind(alert.kind), about) % about
     said = _("Over: %s") % said if is_end else str(said)
     return " ".join(said.split())
+
+
+def _sentence_of(kind: Kind, about: Mapping[str, Any]) -> Any:
+    if kind == Kind.IMPORT and not about["is_done"]:
+        return IMPORT_FAILED
+    if kind == Kind.WORKERS and "count" not in about:
+        return NO_SIGN_OF_LIFE
+    return SENTENCES[kind]
 
 
 def title_of(sentences: Sequence[str], shop: Shop | None) -> str:

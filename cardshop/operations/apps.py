@@ -8,3 +8,4 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("cardshop.operations.deploy_checks")  # registers itself
+        import_module("cardshop.operations.alerting")  # and so does this

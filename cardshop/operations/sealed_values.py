@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from django.db import connection
 
+from cardshop.alerts.sealed import SEALED as ALERTS
 from cardshop.common.crypto import CannotOpen, Keyring, key_id_of, keyring
 from cardshop.common.sealed import SealedColumn
 from inventory.sealed import SEALED as INVENTORY
 from orders.sealed import SEALED as ORDERS
 from payments.sealed import SEALED as PAYMENTS
 
-COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS]
+COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS, *ALERTS]
 SAMPLE = 200  # values of each column, half of them the oldest
 # Version, length and name: what a value begins with. Empty for what is no sealed value.
 HEAD = """CASE WHEN length({sealed}) >= 2 AND get_byte({sealed}, 0) = 1

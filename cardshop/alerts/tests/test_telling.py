@@ -212,7 +212,7 @@ def test_what_is_the_matter_is_seen_in_the_rows(line):
         (Kind.LOW_STOCK, f"variant {low.pk}"),
         (Kind.SOLD_OUT, f"variant {gone.pk}"),
         (Kind.ATTENTION, f"order {order.pk}"),
-        (Kind.WORKERS, "orders.deliver"),
+        (Kind.WORKERS, "task orders.deliver"),
         (Kind.GIVEN_UP, "orders.mail_turn"),
     }
     assert Kind.CHANNEL in kinds
@@ -220,7 +220,7 @@ def test_what_is_the_matter_is_seen_in_the_rows(line):
 
 def test_an_import_is_news_once():
     make_destination("mail")
-    about = {"name": "x", "imported": 3, "duplicates": 0, "refused": 0}
+    about = {"name": "x", "is_done": True, "imported": 3, "duplicates": 0, "refused": 0}
     seen = {Seen(Kind.IMPORT, the_shop().pk, "batch 1", about)}
     for minutes in (0, 1, 2, 30):
         pass_by(seen, NOW + minutes * MINUTE)

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from cardshop.alerts.tests.conftest import _services, services  # noqa: F401
 from cardshop.common import outgoing
 from cardshop.common.outgoing import NoAnswer, NotAllowed, is_public, post, require_callable
 
@@ -47,7 +46,7 @@ def test_these_are_refused_by_their_looks(url):
 
 
 @pytest.mark.parametrize("name", ["localhost", "2130706433", "0x7f.1", "127.1"])
-def test_a_name_is_judged_by_what_it_stands_for_when_it_is_called(services, name):  # noqa: F811
+def test_a_name_is_judged_by_what_it_stands_for_when_it_is_called(services, name):
     port = services.url.rpartition(":")[2]
     with pytest.raises((NotAllowed, NoAnswer)):
         call(f"https://{name}:{port}/hook")
@@ -66,7 +65,7 @@ def test_of_several_addresses_one_that_is_private_is_enough(monkeypatch):
     assert tried == []
 
 
-def test_control_without_the_guard_the_name_leads_into_this_machine(services, monkeypatch):  # noqa: F811
+def test_control_without_the_guard_the_name_leads_into_this_machine(services, monkeypatch):
     """The same call, when nobody looks at the addresses: it is heard."""
     outgoing._client.cache_clear()
     monkeypatch.setattr(outgoing, "_require_public", lambda address: None)
@@ -76,20 +75,20 @@ def test_control_without_the_guard_the_name_leads_into_this_machine(services, mo
     outgoing._client.cache_clear()
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed(services):  # noqa: F811
+def test_a_redirect_is_an_answer_and_is_not_followed(services):
     answer = call(f"{services.url}/away", private=True)
     assert (answer.status, answer.is_yes) == (302, False)
     assert [path for path, _headers, _body in services.heard] == ["/away"]
 
 
-def test_who_never_answers_is_left_in_time(services):  # noqa: F811
+def test_who_never_answers_is_left_in_time(services):
     began = time.monotonic()
     with pytest.raises(NoAnswer, match="no answer in time"):
         call(f"{services.url}/hang", private=True, seconds=0.2)
     assert time.monotonic() - began < 0.8
 
 
-def test_an_endless_answer_is_read_up_to_a_limit(services):  # noqa: F811
+def test_an_endless_answer_is_read_up_to_a_limit(services):
     answer = call(f"{services.url}/endless", private=True)
     assert len(answer.body) == outgoing.ANSWER_BYTES
 
