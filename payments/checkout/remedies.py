@@ -84,7 +84,7 @@ def waiting(seen: Callable[[QuerySet[Any]], QuerySet[Any]]) -> Iterator[Waiting]
         why = recall.halted or recall.get_status_display()
         yield Waiting(recall, str(recall), recall.asked_at, why, remedies_of_recall(recall))
     asked = KeyRequest.objects.filter(status=RequestStatus.AWAITED).select_related("batch__variant__product")
-    for request in asked[:LISTED]:  # decided on its page, with a fresh code
+    for request in seen(asked)[:LISTED]:  # decided on its page, with a fresh code
         yield Waiting(request, str(request), request.asked_at, request.get_status_display(), [])
 
 
