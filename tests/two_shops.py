@@ -14,18 +14,39 @@ from django.core.files.base import ContentFile
 from django.db.models import CharField, ForeignKey, Model, TextField
 from PIL import Image
 
+from cardshop.alerts.models import Alert, Destination, Message, Notice
 from cardshop.common.clock import db_now
 from cardshop.common.shop_scope import OPERATORS, shop_path_of
 from cardshop.outbox.models import OutboxMessage
 from cardshop.shops.models import Role, Shop
-from inventory.models import Category, Product, ProductImage, Selling, Variant
-from orders.models import Order, Registration, Sale, Ticket, Wave
+from inventory.models import (
+    Category,
+    KeyAccess,
+    KeyRequest,
+    KeyUpload,
+    LeftOutLine,
+    Product,
+    ProductImage,
+    Selling,
+    UploadChunk,
+    Variant,
+)
+from orders.models import LookupPassword, LookupRequest, Order, Registration, Sale, Ticket, Wave
 from orders.services.delivery import deliver_orders
 from orders.services.transitions import ask_for_attention
 from payments.ledger.entries import open_balance
-from payments.models import PaymentChannel, Receipt, Refund, RefusedNotice, Statement, WebhookEvent
+from payments.models import (
+    KeyRecall,
+    PaymentChannel,
+    Receipt,
+    Refund,
+    RefusedNotice,
+    Statement,
+    WebhookEvent,
+)
 from tests.factories import (
     make_attempt,
+    make_by_hand,
     make_channel,
     make_order,
     make_shop,
@@ -35,12 +56,14 @@ from tests.factories import (
 )
 from tests.staff import make_boss, make_member
 
-OURS = ("shops", "outbox", "inventory", "orders", "payments")
+OURS = ("shops", "outbox", "inventory", "orders", "payments", "alerts")
+OF_THE_INSTALLATION = {"outbox.Heartbeat"}
 SHORTEST_NAME = 6  # what is shorter may be anything
 
 
 def our_models() -> list[type[Model]]:
-    return [model for app in OURS for model in apps.get_app_config(app).get_models()]
+    models = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+    return [model for model in models if model._meta.label not in OF_THE_INSTALLATION]
 
 
 def fill(mark: str) -> Shop:
@@ -62,6 +85,8 @@ def fill(mark: str) -> Shop:
     variant.batches.update(note=f"{mark}-batch", imported_by=f"{mark}-importer")
     _fill_line(mark, shop)
     _fill_money(mark, variant)
+    _fill_keys(mark, variant)
+    _fill_alerts(mark, shop)
     for row in Order.objects.filter(shop=shop):
         ask_for_attention(row, f"{mark}-order-reason", now=now)
     return shop
@@ -95,6 +120,40 @@ def _fill_line(mark: str, shop: Shop) -> None:
     )
 
 
+def _fill_keys(mark: str, variant: Variant) -> None:
+    now, shop, batch = db_now(), variant.shop, variant.batches.get()
+    LeftOutLine.objects.create(batch=batch, line=1, reason="known")
+    upload = KeyUpload.objects.create(shop=shop, heading=f"{mark}-heading", sealed_key=b"k", created_at=now)
+    UploadChunk.objects.create(upload=upload, number=0, sealed=b"c")
+    KeyAccess.objects.create(
+        shop=shop, kind="buyers", batch=batch, count=1, why=f"{mark}-access-why", who=f"{mark}-looker", at=now
+    )
+    KeyRequest.objects.create(
+        shop=shop, kind="exported", batch=batch, status="awaited", asked_at=now,
+        why=f"{mark}-request-why", asked_by=f"{mark}-wants-keys",
+    )  # fmt: skip
+    KeyRecall.objects.create(
+        shop=shop, batch=batch, way="replace", status="awaited", lines=1, asked_at=now,
+        reason=f"{mark}-recall-reason", asked_by=f"{mark}-recaller",
+    )  # fmt: skip
+
+
+def _fill_alerts(mark: str, shop: Shop) -> None:
+    now = db_now()
+    destination = Destination(
+        shop=shop, name=f"{mark}-destination", driver="mail", address=f"told@{mark}.example"
+    )
+    destination.seal_secret(f"{mark}-credential")
+    destination.save()
+    alert = Alert.objects.create(
+        shop=shop, kind="sold_out", subject=f"{mark}-subject", about={"name": f"{mark}-gone"}, seen_at=now
+    )
+    message = Message.objects.create(
+        destination=destination, title=f"{mark}-title", text=f"{mark}-message", created_at=now
+    )
+    Notice.objects.create(destination=destination, alert=alert, due_at=now, message=message)
+
+
 def _fill_money(mark: str, variant: Variant) -> None:
     now, shop = db_now(), variant.shop
     channel = make_channel(
@@ -106,8 +165,17 @@ def _fill_money(mark: str, variant: Variant) -> None:
     settle_evidence(channel, paid_evidence(attempt, txn=f"{mark}-trade"))
     deliver_orders([order.pk], now)
     make_order(variant, contact_email=f"unpaid@{mark}.example")
+    by_hand = make_by_hand(shop=shop, code=f"{mark}-by-hand", asks=[{"name": f"{mark}-asked"}])
+    Product.objects.filter(pk=by_hand.product_id).update(name=f"{mark}-made", name_en=f"{mark}-work")
+    answers = {str(by_hand.buyer_fields.get().pk): f"{mark}-answer"}
+    typed = make_order(by_hand, contact_email=f"typed@{mark}.example", answers=answers)
+    settle_evidence(channel, paid_evidence(make_attempt(typed, channel), txn=f"{mark}-typed-trade"))
+    LookupPassword.objects.create(shop=shop, order=order, encoded=f"{mark}-encoded", set_at=now)
+    LookupRequest.objects.create(
+        shop=shop, contact_email=f"forgot@{mark}.example", language="en", asked_at=now
+    )
     Receipt.objects.filter(channel=channel).update(attention=f"{mark}-receipt-reason")
-    receipt = Receipt.objects.get(channel=channel)
+    receipt = Receipt.objects.get(attempt=attempt)
     Refund.objects.create(
         shop=shop,
         payment=attempt.payment,
