@@ -127,6 +127,8 @@ def filled(route: str, world: World) -> str:
     if model is not None:
         row = world.rows_b.get(model, [None])[0] or model._default_manager.last()
         said |= dict.fromkeys(ONE_ROW, row.pk)
+        if "/orderitem/order/" in route:  # lines are filled in on the page of their order
+            said["pk"] = world.rows_b[Order][0].pk
     else:
         said |= dict.fromkeys(ONE_ROW, world.rows_b[Order][0].pk)
     for name in PARAMETER.findall(route):

@@ -14,6 +14,7 @@ from django.core.files.base import ContentFile
 from django.db.models import CharField, ForeignKey, Model, TextField
 from PIL import Image
 
+from cardshop.alerts.models import Alert, Destination, Message, Notice
 from cardshop.common.clock import db_now
 from cardshop.common.shop_scope import OPERATORS, shop_path_of
 from cardshop.outbox.models import OutboxMessage
@@ -55,7 +56,7 @@ from tests.factories import (
 )
 from tests.staff import make_boss, make_member
 
-OURS = ("shops", "outbox", "inventory", "orders", "payments")
+OURS = ("shops", "outbox", "inventory", "orders", "payments", "alerts")
 OF_THE_INSTALLATION = {"outbox.Heartbeat"}
 SHORTEST_NAME = 6  # what is shorter may be anything
 
@@ -85,6 +86,7 @@ def fill(mark: str) -> Shop:
     _fill_line(mark, shop)
     _fill_money(mark, variant)
     _fill_keys(mark, variant)
+    _fill_alerts(mark, shop)
     for row in Order.objects.filter(shop=shop):
         ask_for_attention(row, f"{mark}-order-reason", now=now)
     return shop
@@ -120,7 +122,7 @@ def _fill_line(mark: str, shop: Shop) -> None:
 
 def _fill_keys(mark: str, variant: Variant) -> None:
     now, shop, batch = db_now(), variant.shop, variant.batches.get()
-    LeftOutLine.objects.create(batch=batch, line=1, reason="duplicate")
+    LeftOutLine.objects.create(batch=batch, line=1, reason="known")
     upload = KeyUpload.objects.create(shop=shop, heading=f"{mark}-heading", sealed_key=b"k", created_at=now)
     UploadChunk.objects.create(upload=upload, number=0, sealed=b"c")
     KeyAccess.objects.create(
@@ -136,6 +138,22 @@ def _fill_keys(mark: str, variant: Variant) -> None:
     )  # fmt: skip
 
 
+def _fill_alerts(mark: str, shop: Shop) -> None:
+    now = db_now()
+    destination = Destination(
+        shop=shop, name=f"{mark}-destination", driver="mail", address=f"told@{mark}.example"
+    )
+    destination.seal_secret(f"{mark}-credential")
+    destination.save()
+    alert = Alert.objects.create(
+        shop=shop, kind="sold_out", subject=f"{mark}-subject", about={"name": f"{mark}-gone"}, seen_at=now
+    )
+    message = Message.objects.create(
+        destination=destination, title=f"{mark}-title", text=f"{mark}-message", created_at=now
+    )
+    Notice.objects.create(destination=destination, alert=alert, due_at=now, message=message)
+
+
 def _fill_money(mark: str, variant: Variant) -> None:
     now, shop = db_now(), variant.shop
     channel = make_channel(
@@ -149,8 +167,8 @@ def _fill_money(mark: str, variant: Variant) -> None:
     make_order(variant, contact_email=f"unpaid@{mark}.example")
     by_hand = make_by_hand(shop=shop, code=f"{mark}-by-hand", asks=[{"name": f"{mark}-asked"}])
     Product.objects.filter(pk=by_hand.product_id).update(name=f"{mark}-made", name_en=f"{mark}-work")
-    asked = by_hand.buyer_fields.get()
-    typed = make_order(by_hand, contact_email=f"typed@{mark}.example", answers={str(asked.pk): f"{mark}-answer"})
+    answers = {str(by_hand.buyer_fields.get().pk): f"{mark}-answer"}
+    typed = make_order(by_hand, contact_email=f"typed@{mark}.example", answers=answers)
     settle_evidence(channel, paid_evidence(make_attempt(typed, channel), txn=f"{mark}-typed-trade"))
     LookupPassword.objects.create(shop=shop, order=order, encoded=f"{mark}-encoded", set_at=now)
     LookupRequest.objects.create(
