@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-overload bench-routing bench-silent bench-trickle soak soak-money lock
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-routing bench-silent bench-trickle soak soak-money lock
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -80,6 +80,9 @@ bench-gateway: $(DEV) ## what the gateway spares the shop, beside the same nginx
 
 bench-imports: $(DEV) ## 100,000 and 1,000,000 keys imported, beside a bare COPY of them (three minutes)
 	@$(PY) -m benchmarks.imports $(ARGS)
+
+bench-lookup: $(DEV) ## can a stranger tell by the clock whether an order is there? (half an hour)
+	@$(PY) -m benchmarks.lookup $(ARGS)
 
 bench-overload: $(DEV) ## five times the clicks that the shop can use, for a minute (ten minutes; ARGS="--help")
 	@$(PY) -m benchmarks.overload $(ARGS)

@@ -1,11 +1,11 @@
-"""Who stood in lines that are long gone."""
+"""Who stood in lines that are long gone, and who looked for an order."""
 
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from cardshop.common.retention import Retention, delete, still_so
-from orders.models import Registration, Ticket
+from orders.models import LookupPassword, LookupRequest, Registration, Ticket
 from orders.states import TicketStatus
 
 
@@ -27,8 +27,19 @@ def _delete_tickets(rows: QuerySet[Ticket]) -> int:
     return delete(still_so(rows))
 
 
+def _passwords(moment: datetime) -> QuerySet[LookupPassword]:
+    return LookupPassword.objects.filter(set_at__lt=moment)
+
+
+def _lookups(moment: datetime) -> QuerySet[LookupRequest]:
+    """Whose mail could never be sent: an answered one is gone at once."""
+    return LookupRequest.objects.filter(asked_at__lt=moment)
+
+
 # In this order: tickets go after the registrations that they came from.
 RETENTIONS = [
     Retention("registrations", "RETAIN_LINE_DAYS", _registrations, delete),
     Retention("tickets of lines", "RETAIN_LINE_DAYS", _tickets, _delete_tickets),
+    Retention("look-up passwords", "RETAIN_BUYERS_DAYS", _passwords, delete),
+    Retention("look-ups that were never answered", "RETAIN_OUTBOX_DAYS", _lookups, delete),
 ]
