@@ -106,17 +106,18 @@ class SoldBatchAdmin(KeyBatchAdmin):
         return self._press(request, pk, may=(WITHDRAW,), act=act, said=_("It goes on."), with_reason=False)
 
     def buyers(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        batch = self._batch(request, pk)
         if not request.user.has_perm(SEE_BUYERS):
             return self._refuse(request, pk, _("You may not do that."))
-        return buyers_page(request, self, self._batch(request, pk))
+        return buyers_page(request, self, batch)
 
     def buyers_csv(self, request: HttpRequest, pk: int) -> HttpResponseBase:
-        form = ReasonForm(request.POST)
+        batch, form = self._batch(request, pk), ReasonForm(request.POST)
         if not request.user.has_perm(SEE_BUYERS):
             return self._refuse(request, pk, _("You may not do that."))
         if not form.is_valid():
             return self._refuse(request, pk, _("Say in a few words why."))
-        return buyers_csv(request, self._batch(request, pk), why=form.cleaned_data["reason"])
+        return buyers_csv(request, batch, why=form.cleaned_data["reason"])
 
     def export(self, request: HttpRequest, pk: int) -> HttpResponse:
         return export_view(request, self._batch(request, pk))
