@@ -7,7 +7,6 @@ stands in `filled`.
 
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +23,6 @@ from django.urls import get_resolver, reverse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from cardshop.common.clock import db_now
-from cardshop.reports import reading
 from cardshop.shops.models import Role
 from inventory.models import Product, Variant
 from orders.lookup.links import make_link
@@ -77,12 +75,6 @@ def world(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) 
         with block:
             yield World()
             transaction.set_rollback(True)
-
-
-@pytest.fixture(autouse=True)
-def _in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures of the first page ask for a transaction of their own, which they cannot have in here."""
-    monkeypatch.setattr(reading, "one_moment", nullcontext)
 
 
 @pytest.fixture
