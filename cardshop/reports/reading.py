@@ -60,7 +60,12 @@ class Profit:
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """All that is read inside is of the same moment: what is rolled up, and what is not yet."""
+    """All that is read inside is of the same moment: what is rolled up, and what is not yet. Inside somebody
+    else's transaction it is as they began it.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
