@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-routing bench-silent bench-trickle soak soak-money lock
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-routing bench-silent bench-trickle soak soak-money lock pictures
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -92,6 +92,9 @@ bench-routing: $(DEV) ## which channel first? routers on simulated channels (ten
 
 COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)
+
+pictures: $(DEV) ## a fresh installation to its first sale in a real browser; its pictures, in docs/pictures (two minutes)
+	@PYTHONPATH=. $(PY) docs/pictures/take.py
 
 lock: $(RUNTIME) ## pin requirements*.in anew in requirements*.txt (ARGS="--upgrade" takes newer versions)
 	@$(PY) -m venv --clear var/lock && var/lock/bin/python -m pip -q install pip-tools

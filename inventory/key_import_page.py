@@ -171,6 +171,7 @@ def key_import_page(request: HttpRequest, model_admin: ModelAdmin) -> HttpRespon
     form = KeyImportForm(
         request.POST or None,
         request.FILES or None,
+        initial={"variant": request.GET.get("variant")},
         variants=within(request, variants.order_by("product__name", "position", "pk")),
     )
     if request.method == "POST" and form.is_valid():

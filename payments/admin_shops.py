@@ -1,34 +1,18 @@
 """The merchant's page of a shop. It is here, since what is changed there is told as with the ways to pay."""
 
-import re
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE
 from django.db import models
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from cardshop.common.shop_scope import sees_all
 from cardshop.shops.models import Shop
 from payments.admin_changes import ToldAdmin
+from payments.shop_form import ShopForm
 
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 _CONTACT = Shop._meta.get_field("contact_email").verbose_name
-
-
-class ShopForm(forms.ModelForm):  # type: ignore[type-arg]
-    # Where the buyers' links and the providers' notices lead, what a price is worth, who is warned, and who
-    # can give money back, or see keys, alone.
-    decisive = frozenset({"host", "currency", "contact_email", "refunds_need_two", "key_export_needs_two"})
-
-    def clean_host(self) -> str:
-        """Lower case and bare, as requests are compared with it and mails are linked to it."""
-        host = str(self.cleaned_data["host"]).strip().lower()
-        if not _HOST.fullmatch(host):
-            raise forms.ValidationError(_("Only the host name, without https://, port and path."))
-        return host
 
 
 @admin.register(Shop)

@@ -194,11 +194,11 @@ def tell(
 ) -> int:
     bars = []
     for (kind, way), verdict in verdicts.items():
-        bar = f"difference of medians ÷ 95th percentile of {RELABELLINGS} relabellings: {verdict.ratio:.2f}"
+        ratio = f"difference of medians ÷ 95th percentile of {RELABELLINGS} relabellings: {verdict.ratio:.2f}"
         if kind == OURS:
-            bars.append(Bar(f"{way}: {bar}, at most {TIMES_CHANCE}", verdict.tells_nothing))
+            bars.append(Bar(f"{way}: {ratio}, at most {TIMES_CHANCE}", verdict.tells_nothing))
         else:
-            bars.append(Bar(f"{way}, naive: {bar}, above {TIMES_CHANCE}", not verdict.tells_nothing))
+            bars.append(Bar(f"{way}, naive: {ratio}, above {TIMES_CHANCE}", not verdict.tells_nothing))
     for bar in bars:
         say(str(bar))
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from unfold.sites import UnfoldAdminSite
 from cardshop.common.fresh_code import has_fresh_code
 from cardshop.operations.acting_in import choose_shop
 from cardshop.operations.dashboard import figures
+from cardshop.operations.first_steps import first_steps
 from cardshop.operations.operations_page import operations_numbers, operations_page
 from cardshop.operations.second_factor import (
     CodeForm,
@@ -75,6 +76,7 @@ class CardshopAdminSite(UnfoldAdminSite):
             path("enrol/", self.enrol_page, name="enrol"),
             path("shop/", self.admin_view(choose_shop), name="choose_shop"),
             path("welcome/<uidb64>/<token>/", self.welcome_page, name="welcome"),
+            path("first-steps/", self.admin_view(first_steps), name="first_steps"),
             path("operations/", self.admin_view(operations_page), name="operations"),
             path("operations/numbers/", self.admin_view(operations_numbers), name="operations_numbers"),
             *super().get_urls(),

@@ -23,6 +23,7 @@ from cardshop.common.money import display
 from cardshop.common.shop_scope import within
 from cardshop.common.templatetags.shopfront import localized
 from cardshop.operations.charts import bars
+from cardshop.operations.first_steps import still_to_do
 from cardshop.reports import reading
 from cardshop.reports.counting import day_of
 from cardshop.reports.reading import Profit, Sales
@@ -50,13 +51,14 @@ def shops_of(request: HttpRequest) -> QuerySet[Shop]:
 
 def figures(request: HttpRequest) -> dict[str, Any]:
     """What this person may see of one of their shops: the first, or the one that `?shop=` names."""
+    first = {"first_steps": still_to_do(request)}
     shops = list(shops_of(request))
     shop = next((each for each in shops if str(each.pk) == request.GET.get("shop")), next(iter(shops), None))
     if shop is None:
-        return {"shop": None}
+        return {"shop": None, **first}
     now = db_now()
     with reading.one_moment():
-        return {"shops": shops if len(shops) > 1 else [], "shop": shop, **_seen(request, shop, now)}
+        return {"shops": shops if len(shops) > 1 else [], "shop": shop, **first, **_seen(request, shop, now)}
 
 
 def _seen(request: HttpRequest, shop: Shop, now: datetime) -> dict[str, Any]:

@@ -60,9 +60,8 @@ class Profit:
 
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """All that is read inside is of the same moment: what is rolled up, and what is not yet.
-
-    In a transaction of the caller's the moments are those of its isolation level.
+    """All that is read inside is of the same moment: what is rolled up, and what is not yet. Inside somebody
+    else's transaction it is as they began it.
     """
     if connection.in_atomic_block:
         yield

@@ -48,6 +48,17 @@ class Shop(models.Model):
         return self.name
 
 
+class FirstSteps(models.Model):
+    """What somebody said while setting the shop up; all other steps show in what there is."""
+
+    shop = models.OneToOneField(Shop, on_delete=models.CASCADE, related_name="first_steps")
+    mail_arrived_at = models.DateTimeField(null=True)
+    dismissed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"first steps of {self.shop}"
+
+
 class Role(models.TextChoices):
     """What each may do stands in `cardshop.shops.roles`."""
 

@@ -13,7 +13,7 @@ from tests.staff import logged_in, make_boss, make_clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUERIES = 28  # eight of them of the admin itself
+QUERIES = 30  # eight of them of the admin itself
 
 
 def sell(variant, *, ago=timedelta(), quantity=1):

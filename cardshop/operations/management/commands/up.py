@@ -35,9 +35,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         compile_translations()
         call_command("collectstatic", verbosity=0, interactive=False)
-        self.tell("preparing the demo shop")
-        login = ensure_admin()  # before `demo`, which would create the account and keep the password
-        call_command("demo", verbosity=0)
+        login = None if os.environ.get("DEMO") == "no" else self.prepare_demo()
 
         self.stdout.write(f"\n  Shop             http://127.0.0.1:{port}/")
         self.stdout.write(f"  Administration   http://127.0.0.1:{port}/admin/")
@@ -51,6 +49,12 @@ class Command(BaseCommand):
         connections.close_all()
         forget_counts(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         run_procfile()
+
+    def prepare_demo(self) -> tuple[str, str] | None:
+        self.tell("preparing the demo shop")
+        login = ensure_admin()  # before `demo`, which would create the account and keep the password
+        call_command("demo", verbosity=0)
+        return login
 
     def tell(self, message: str) -> None:
         self.stderr.write(f"cardshop: {message}", style_func=str)
