@@ -93,7 +93,7 @@ bench-routing: $(DEV) ## which channel first? routers on simulated channels (ten
 COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)
 
-pictures: $(DEV) ## a fresh installation to its first sale in a real browser; its pictures, in docs/pictures (two minutes)
+pictures: $(DEV) ## a fresh installation to its first sale in a real browser; its pictures, in docs/pictures (three minutes)
 	@PYTHONPATH=. $(PY) docs/pictures/take.py
 
 lock: $(RUNTIME) ## pin requirements*.in anew in requirements*.txt (ARGS="--upgrade" takes newer versions)
