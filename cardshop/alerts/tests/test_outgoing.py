@@ -65,14 +65,20 @@ def test_of_several_addresses_one_that_is_private_is_enough(monkeypatch):
     assert tried == []
 
 
+def _forget_clients() -> None:
+    for private in (False, True):
+        outgoing._client(private).close()
+    outgoing._client.cache_clear()
+
+
 def test_control_without_the_guard_the_name_leads_into_this_machine(services, monkeypatch):
     """The same call, when nobody looks at the addresses: it is heard."""
-    outgoing._client.cache_clear()
+    _forget_clients()
     monkeypatch.setattr(outgoing, "_require_public", lambda address: None)
     monkeypatch.setattr(outgoing, "require_callable", lambda url, private: None)
     assert call(services.url.replace("127.0.0.1", "localhost") + "/hook").is_yes
     assert len(services.heard) == 1
-    outgoing._client.cache_clear()
+    _forget_clients()
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(services):
