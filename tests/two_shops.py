@@ -18,7 +18,7 @@ from cardshop.alerts.models import Alert, Destination, Message, Notice
 from cardshop.common.clock import db_now
 from cardshop.common.shop_scope import OPERATORS, shop_path_of
 from cardshop.outbox.models import OutboxMessage
-from cardshop.shops.models import Role, Shop
+from cardshop.shops.models import FirstSteps, Role, Shop
 from inventory.models import (
     Category,
     KeyAccess,
@@ -72,6 +72,7 @@ def fill(mark: str) -> Shop:
     shop = make_shop(mark, name=f"{mark}-shop", name_en=f"{mark}-store", contact_email=f"help@{mark}.example")
     make_member(shop, Role.OWNER)
     make_member(shop, Role.VIEWER)
+    FirstSteps.objects.create(shop=shop)
     category = Category.objects.create(shop=shop, slug=f"{mark}-cards", name=f"{mark}-category")
     variant = make_variant(shop=shop, code=f"{mark}-coins", keys=5)
     Product.objects.update_or_create(
