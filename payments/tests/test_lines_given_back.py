@@ -179,7 +179,7 @@ def test_nobody_is_asked_for_keys_that_were_found_while_the_other_line_goes_back
     ask(order.items.last())
     deliver()
 
-    subject._put_before_person(order.pk, db_now())
+    subject._put_before_person(order.pk, SHORT_OF_KEYS, db_now())
 
     assert (status(order), order.attention) == ("paid", "")
 
