@@ -40,7 +40,7 @@ def buyers_addresses() -> list[str]:
     assert len(known) > 25
     served = [route for route in known if route not in WITHOUT_DATABASE + NOT_FOUND]
     plain = [re.sub(r"<\w+:\w+>", "0123456789abcdef" * 4, route) for route in served]
-    pages = [path for path in plain if not path.startswith(("api/", "pay/", "media/"))]
+    pages = [path for path in plain if not path.startswith(("api/", "pay/", "media/", "robots", "sitemap"))]
     return [f"/{path}" for path in plain] + [f"/en/{path}" for path in pages]
 
 
