@@ -12,6 +12,7 @@ from cardshop.common.crypto import Keyring, keyring
 from cardshop.operations import rotation
 from cardshop.operations.rotation import Rotated, rotate
 from cardshop.operations.sealed_values import COLUMNS, counts_by_key, findings
+from inventory.models import CardKey, IndexKey
 from inventory.picking import pick_keys
 from orders.models import Order
 from orders.selectors import revealed_keys
@@ -58,7 +59,9 @@ def test_nobody_notices_a_rotation(under_the_old_key, settings, monkeypatch):
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert set(Order.objects.values_list("status", "attention")) == {("delivered", "")}
     settings.CARD_KEY_KEK = f"new:{NEW}"
-    assert [set(counts_by_key(column)) for column in COLUMNS] == [{"new"}] * len(COLUMNS)
+    stand_under = {column.model: set(counts_by_key(column)) for column in COLUMNS}
+    assert [stand_under[model] for model in (CardKey, IndexKey, PaymentChannel)] == [{"new"}] * 3
+    assert set().union(*stand_under.values()) == {"new"}
     assert list(findings()) == []
     assert sum(len(keys) for order in orders for _, keys in revealed_keys(order)) == 120
     assert broken_invariants() == []
@@ -79,7 +82,8 @@ def enter_a_credential_while_it_is_rewrapped(settings, monkeypatch) -> str:
 
     monkeypatch.setattr(rotation, "_swap", swap_too_late)
     let_the_new_key_seal(settings)
-    rotate(COLUMNS[-1], keyring(), tell=lambda so_far: None)
+    (credentials,) = (column for column in COLUMNS if column.model is PaymentChannel)
+    rotate(credentials, keyring(), tell=lambda so_far: None)
     return PaymentChannel.objects.get(pk=channel.pk).secret
 
 
