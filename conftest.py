@@ -13,6 +13,13 @@ pytest_plugins = ["payments.tests.providers", "payments.tests.refunder"]
 # mostly wait, and may run beside it.
 WHOLE = ("tests/browser/", "tests/faults/test_soak.py")
 BESIDE = ("tests/gateway/",)
+# What is left for the one that ends first, lest it wait for the other.
+LAST = (
+    "tests/faults/test_rabbitmq.py",
+    "tests/embedded/",
+    "tests/test_channels_live.py",
+    "tests/race/test_endings.py",
+)
 # Django writes these when it migrates; no test does.
 WRITTEN_BY_MIGRATING = {"auth_permission", "django_content_type"}
 
@@ -34,8 +41,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Last of all, when the other processes have nothing more to do."""
-    items.sort(key=lambda item: (item.nodeid.startswith(BESIDE), item.nodeid.startswith(WHOLE)))
+    """What runs the whole shop comes when nearly everything else is done, the longer part first."""
+    items.sort(key=lambda item: [item.nodeid.startswith(some) for some in (LAST, BESIDE, WHOLE)])
 
 
 @cache

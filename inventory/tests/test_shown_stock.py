@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 PAGES = ["/en/", "/en/p/coins/", "/en/buy/coins/", "/en/search/?q=coins", "/api/v1/products/"]
 SHOWN = [*PAGES, "/api/v1/products/coins/"]
-PASSING = {"X-Request-Id", "X-Accel-Expires"}
+PASSING = {"X-Request-Id", "X-Accel-Expires", "Expires"}
 # Nothing else on these pages is called so.
 COUNT = 8_317
 FEW = 7

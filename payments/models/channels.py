@@ -12,8 +12,9 @@ from cardshop.common.crypto import CannotOpen, keyring
 class PaymentChannel(models.Model):
     """A configured way to pay. `driver` names the code that speaks to the provider (`payments.gateways`).
 
-    The secret is sealed; `secret` opens it for the driver and nobody else. `provider_key` is the
-    provider's public key, where it signs with one; `options` are the driver's other settings.
+    The secret is sealed; `secret` opens it for the driver and nobody else. A driver that speaks to no
+    provider has none. `provider_key` is the provider's public key, where it signs with one; `options` are
+    the driver's other settings.
 
     Of one payment the provider keeps `fee_basis_points` hundredths of a percent and `fee_fixed_minor`. Of the
     channels of a method, a pinned one goes before all others while it works.
@@ -40,7 +41,7 @@ class PaymentChannel(models.Model):
     merchant_id = models.CharField(_("merchant id"), max_length=120)
     provider_key = models.TextField(_("public key of the provider"), max_length=2000, blank=True)
     options = models.JSONField(default=dict, blank=True, editable=False)
-    sealed_secret = models.BinaryField(editable=False)
+    sealed_secret = models.BinaryField(editable=False, null=True)
     is_enabled = models.BooleanField(_("enabled"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     is_pinned = models.BooleanField(_("pinned"), default=False)
@@ -89,6 +90,8 @@ class PaymentChannel(models.Model):
     @property
     def secret(self) -> str:
         """The credential in clear. Raises CannotOpen."""
+        if self.sealed_secret is None:
+            raise CannotOpen("it has no secret")
         return keyring().open(bytes(self.sealed_secret), self.secret_context).decode()
 
     def seal_secret(self, secret: str) -> None:

@@ -16,7 +16,7 @@ from inventory.models import Variant
 from orders.admission.sales import ensure_sale, resume_sale
 User.objects.filter(username="watcher").delete()
 User.objects.create_superuser("watcher", "watcher@example.org", "{PASSWORD}")
-variant = Variant.objects.order_by("pk").last()
+variant = Variant.objects.get(code="liuli-crystals-1980")
 Variant.objects.filter(pk=variant.pk).update(selling="queued")
 sale = ensure_sale(variant)
 resume_sale(sale)

@@ -147,7 +147,7 @@ def test_beat_reaches_rabbitmq_again_and_without_the_second_try_it_never_would(
 
 def test_the_doctor_finds_queues_that_nobody_reads(celery: Celery, rabbitmq: RabbitMQ):
     assert diagnosis() == (
-        "Nobody reads these queues: background, celery, isolated, mail, polling, providers."  # one is there
+        "Nobody reads these queues: celery, background, isolated, mail, polling, providers."  # one is there
     )
 
 

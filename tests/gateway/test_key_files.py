@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.gateway.wire import answers, request
 from tests.gateways import Gateway
 
 CANARY = b"CANARY-IN-A-FILE"
@@ -74,7 +75,5 @@ def test_a_large_file_is_imported_and_no_file_has_a_key_in_clear(gateway, mercha
 
 def test_elsewhere_and_beyond_its_limit_it_is_refused_unread(gateway):
     for page, megabytes in (("/admin/login/", 9), (IMPORT, 258)):
-        with gateway.client() as client:
-            length = {"Content-Length": str(megabytes * 1024 * 1024)}
-            answer = client.post(page, content=iter([b"a"]), headers=length)
-            assert answer.status_code == 413
+        length = f"Content-Length: {megabytes * 1024 * 1024}"
+        assert answers(gateway, request(f"POST {page}", length, "Connection: close")) == [413]

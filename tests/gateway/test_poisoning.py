@@ -307,7 +307,7 @@ PATHS = [
     "/en/p/{}/?evil=%0a#evil",
     "/en/p/{}/#evil",
 ]
-A_LINE_FEED_MAY_FOLLOW = replacing(r"?\z", "?$")
+A_LINE_FEED_MAY_FOLLOW = replacing(r"\z", "$")
 
 
 def asked_for(gateway: Gateway, path: str) -> list[int]:

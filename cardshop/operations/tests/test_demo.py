@@ -9,6 +9,7 @@ from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
 from PIL import Image
 
+from cardshop.operations import sealed_values
 from cardshop.operations.demo import ensure_admin, seed
 from cardshop.operations.demo_goods import CATEGORIES, PRODUCTS
 from cardshop.operations.demo_pictures import HEIGHT, WIDTH, cover
@@ -42,6 +43,7 @@ def test_seeding_twice_changes_nothing_the_second_time():
 
     assert counts() == first
     assert Variant.objects.get(code="liuli-crystals-60").price_minor == 777
+    assert list(sealed_values.findings()) == []
 
 
 @pytest.mark.django_db(transaction=True)
