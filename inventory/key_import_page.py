@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import filesizeformat
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -103,7 +102,7 @@ class KeyImportForm(forms.Form):
         super().__init__(*args, **kwargs)
         offered: Any = self.fields["variant"]
         offered.queryset = variants
-        size = {"size": filesizeformat(settings.IMPORT_FILE_LIMIT)}
+        size = {"size": f"{settings.IMPORT_FILE_LIMIT // 1024**2} MB"}
         self.fields["file"].help_text = _("TXT or CSV, in UTF-8 or GB18030, at most %(size)s.") % size
 
     def clean_file(self) -> SealedUpload | None:
@@ -115,7 +114,7 @@ class KeyImportForm(forms.Form):
         if isinstance(file.spooled, Blank):
             raise forms.ValidationError(ImportFailure.EMPTY.label)
         if isinstance(file.spooled, TooLarge):
-            size = {"size": filesizeformat(settings.IMPORT_FILE_LIMIT)}
+            size = {"size": f"{settings.IMPORT_FILE_LIMIT // 1024**2} MB"}
             raise forms.ValidationError(
                 _("The file is larger than %(size)s. Split it, and import the parts one after the other.")
                 % size

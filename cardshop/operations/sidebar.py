@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.operations.acting_in import own_membership, own_memberships
+from orders.fulfilling_admin import waiting_badge
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -43,7 +44,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                     "icon": "edit_note",
                     "link": reverse_lazy("admin:orders_orderitem_changelist"),
                     "permission": _may("orders.view_order"),
-                    "badge": "orders.fulfilling_admin.waiting_badge",
+                    # Named by a text, it would be there for none as well, and empty.
+                    "badge": waiting_badge(request),
                 },
             ]
         },

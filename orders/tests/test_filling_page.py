@@ -1,5 +1,7 @@
 """The merchant's pages of what is filled in by hand, its stock, and the text for every buyer."""
 
+import re
+
 import pytest
 
 from cardshop.common.clock import db_now
@@ -64,6 +66,16 @@ def test_what_waits_is_listed_the_most_urgent_first_and_counted(boss, django_ass
     today = boss.get("/admin/").content.decode()
     assert "To be filled in" in today
     assert "none is overdue" in today
+
+
+def test_the_sidebar_counts_what_waits_and_says_nothing_of_nothing(boss):
+    def counted() -> list[str]:
+        _, _, entry = boss.get("/admin/").content.decode().partition(f'href="{LIST}"')
+        return re.findall(r"<span[^>]*bg-red-100[^>]*>\s*(\S*)\s*</span>", entry.partition("</a>")[0])
+
+    assert counted() == []
+    paid()
+    assert counted() == ["1"]
 
 
 def test_what_is_overdue_says_so(boss):
