@@ -3,6 +3,7 @@
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
+from django.views.decorators.cache import never_cache
 from drf_spectacular.views import SpectacularAPIView
 
 from cardshop.operations.api_docs import api_docs
@@ -45,7 +46,7 @@ urlpatterns = [
     path("metrics", metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include(buyer_api)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", never_cache(SpectacularAPIView.as_view()), name="schema"),
     path("api/docs/", api_docs, name="api_docs"),
     path("pay/notify/<slug:channel_slug>/", notify, name="notify"),
     path("pay/return/<slug:out_trade_no>/", pay_return, name="pay_return"),

@@ -2,6 +2,7 @@
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
@@ -23,6 +24,7 @@ LONGEST_HEADER = 2000  # characters
 COME_AGAIN = "5"  # seconds
 
 
+@never_cache
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def notify(request: HttpRequest, channel_slug: str) -> HttpResponse:

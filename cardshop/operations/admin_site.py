@@ -55,7 +55,8 @@ class CardshopAdminSite(UnfoldAdminSite):
         return bool(AdminSite.has_permission(self, request))
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
-        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+        # Django would let browsers keep the pages of the password.
+        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable=False)
 
         @wraps(guarded)
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -46,6 +46,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "cardshop.traffic.middleware.PagePolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cardshop.traffic.middleware.LanguageMiddleware",
     "cardshop.traffic.middleware.BodyLimitMiddleware",
     "cardshop.traffic.staff.StaffSessionMiddleware",
@@ -55,7 +56,6 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "cardshop.shops.middleware.MembershipMiddleware",
     "cardshop.traffic.staff.StaffMessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cardshop.shops.middleware.ShopMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
