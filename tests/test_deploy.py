@@ -182,6 +182,51 @@ def test_what_answers_has_its_health_looked_at():
     assert looked_at == {"web", "hot", "gateway", "database", "cache", "admission", "broker"}
 
 
+def test_services_name_what_there_is_and_wait_for_what_can_be_waited_for():
+    """As `docker compose config` would say it."""
+    mounted = [
+        volume.partition(":")[0]
+        for each in services().values()
+        for volume in each.get("volumes", [])
+        if not volume.startswith((".", "/"))
+    ]
+    attached = [name for each in services().values() for name in each.get("networks", [])]
+    waits = [
+        (name, awaited, condition["condition"])
+        for name, each in services().items()
+        if isinstance(each.get("depends_on"), dict)
+        for awaited, condition in each["depends_on"].items()
+    ]
+
+    assert set(mounted) == compose()["volumes"].keys()
+    assert set(attached) == compose()["networks"].keys()
+    assert {awaited for _name, awaited, _condition in waits} <= services().keys()
+    for name, awaited, condition in waits:
+        if condition == "service_healthy":
+            assert "healthcheck" in services()[awaited], (name, awaited)
+        else:
+            assert services()[awaited]["restart"] == "no", (name, awaited)  # it comes to an end
+
+
+def test_what_has_to_be_kept_is_on_a_volume():
+    """All else of a container is gone with it: orders, lines, pictures, backups and certificates are not."""
+    kept = {
+        "database": "/var/lib/postgresql",
+        "admission": "/data",
+        "broker": "/var/lib/rabbitmq",
+        "tls": "/data",
+        "backup": "/srv/backups",
+        **dict.fromkeys(procfile().keys() | {"manage"}, "/srv/media"),
+    }
+
+    for name, place in kept.items():
+        assert place in [volume.split(":")[1] for volume in services()[name]["volumes"]], name
+    # Only who makes backups may change them; who tells of their age, or restores one, has to see them.
+    assert "backups:/srv/backups" in services()["backup"]["volumes"]
+    for name in ("worker", "manage"):
+        assert "backups:/srv/backups:ro" in services()[name]["volumes"]
+
+
 def test_the_gateway_has_the_address_that_is_trusted():
     gateway = services()["gateway"]["networks"]
 

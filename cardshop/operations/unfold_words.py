@@ -9,6 +9,7 @@ WORDS = (
     _("Click to cancel"),
     _("Click to download"),
     _("Dark"),
+    _("Date"),
     _("Filters"),
     _("From"),
     _("General"),

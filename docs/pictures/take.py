@@ -1,4 +1,5 @@
-"""`make pictures`: a fresh installation, through the first steps to a first sale, as merchant and as buyer.
+"""`make pictures`: a fresh installation, through the first steps to a first sale, as merchant and as buyer;
+then some daily work, and the eve of a rush.
 
 Everything is real: the shop with its workers, the sandbox as provider, a browser. What it looks like on the
 way is kept beside this file, and the program fails where anything does not work, or any page complains.
@@ -10,8 +11,10 @@ import shutil
 import sys
 import tempfile
 from contextlib import suppress
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from PIL import Image
 from playwright.sync_api import (
@@ -158,6 +161,65 @@ def see_it(merchant: Person, shop: RunningShop) -> None:
     merchant.look("9-today-phone")
 
 
+def work_a_day(merchant: Person, shop: RunningShop) -> None:
+    """A refund that a second person has to approve, and a batch whose keys are bad."""
+    page = merchant.page
+    page.set_viewport_size(WIDE)
+    # On its page the box takes a one-time code, which this merchant has no telephone for.
+    ticked = "from cardshop.shops.models import Shop; Shop.objects.update(refunds_need_two=True)"
+    assert shop.manage("shell", "--command", ticked).returncode == 0
+    page.goto(f"{shop.url}/admin/orders/order/")
+    page.locator("#result_list a[href$='/change/']").first.click()
+    page.locator("details:has(#refund-form) summary").click()
+    page.locator("#refund-form input[name=reason]").fill("买错了，尚未使用")
+    merchant.look("10-work-order")
+    page.locator("#refund-form button[type=submit]").click()
+    page.goto(f"{shop.url}/admin/orders/order/attention/")
+    expect(page.locator("#attention form")).to_have_count(2)
+    merchant.look("11-needs-you")
+    page.goto(f"{shop.url}/admin/inventory/keybatch/")
+    page.locator("#result_list a[href$='/change/']").first.click()
+    page.locator("details:has(#bad-batch-form) summary").click()
+    merchant.look("12-bad-batch")
+
+
+def announce_a_rush(merchant: Person, buyer: Person, shop: RunningShop, link: str) -> None:
+    """The same keys, through a line that opens tomorrow, for which somebody registers."""
+    page = merchant.page
+    page.goto(f"{shop.url}/admin/inventory/variant/")
+    page.locator("#result_list a[href$='/change/']").first.click()
+    page.locator("select[name=selling]").select_option("queued")
+    page.locator("[name=_save]").click()
+    for _ in range(60):  # the allocator gives it a sale
+        page.goto(f"{shop.url}/admin/orders/sale/")
+        if page.locator("#result_list a[href$='/change/']").count():
+            break
+        page.wait_for_timeout(500)
+    page.locator("#result_list a[href$='/change/']").first.click()
+    today = datetime.now(ZoneInfo("Asia/Shanghai")).date()  # where days begin in the shop
+    for name, day in {"registration_opens_at": today, "opens_at": today + timedelta(days=1)}.items():
+        page.locator(f"input[name={name}_0]").fill(day.isoformat())
+        page.locator(f"input[name={name}_1]").fill("00:00:00" if day == today else "20:00:00")
+    merchant.look("13-sale")
+    page.locator("[name=_save]").click()
+
+    buyer.page.wait_for_timeout(3000)  # until the gate and the pages know
+    buyer.page.goto(link)
+    buyer.page.locator('a[href*="/buy/"]').first.click()
+    buyer.page.locator("input[name=contact_email]").fill("wang@example.com")
+    buyer.page.locator("form[action*='/buy/'] button[type=submit]").click()
+    expect(buyer.page.locator("[data-state=registered]")).to_be_visible(timeout=SOON)
+    buyer.look("14-registered")
+
+    page.goto(f"{shop.url}/admin/orders/sale/")
+    page.locator("a[href$='/live/']").first.click()
+    expect(page.locator("[data-figure=registered] .live-value")).to_have_text("1")
+    merchant.look("15-sale-live")
+    page.goto(f"{shop.url}/admin/operations/")
+    page.wait_for_timeout(12_000)  # rates are made of two looks
+    merchant.look("16-right-now")
+
+
 def main() -> int:
     if CHROMIUM is None:
         print("No Chromium on this machine (apt install chromium).", file=sys.stderr)
@@ -168,13 +230,15 @@ def main() -> int:
         RunningShop(Path(var), environment={"DEMO": "no"}) as shop,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        merchant = Person(browser.new_context(viewport=WIDE, locale="zh-CN"))
+        merchant = Person(browser.new_context(viewport=WIDE, locale="zh-CN", timezone_id="Asia/Shanghai"))
         buyer = Person(browser.new_context(viewport=NARROW, locale="zh-CN", is_mobile=True, has_touch=True))
         set_up(merchant, shop)
         link = merchant.page.locator("[data-step=sale] a").get_attribute("href")
         assert link
         buy(buyer, link)
         see_it(merchant, shop)
+        work_a_day(merchant, shop)
+        announce_a_rush(merchant, buyer, shop, link)
         browser.close()
         found = shop.manage("verify")
         assert found.returncode == 0, found.stdout
