@@ -104,6 +104,7 @@ def production(of_production: dict[str, Any]) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _stands_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """How all stands is read in a transaction of its own, which there is none of inside of another."""
+    monkeypatch.setattr(standing, "_last", None)  # and put back: this is nobody else's standing
     monkeypatch.setattr(standing, "_read", lambda: standing.Standing(has_postgresql=True, has_redis=True))
 
 
@@ -250,7 +251,7 @@ def test_pages_and_answers_for_buyers(shop, production):
             found += faults(buyer.get(f"/en{path}"))
 
     assert found == [], "\n".join(found)
-    assert {200, 302, 400, 404, 405, 415} <= told
+    assert {200, 302, 400, 404, 405, 415} <= told < set(range(500))
 
 
 def test_pages_of_the_administration(staff):
