@@ -92,9 +92,9 @@ class DestinationAdmin(MerchantAdmin):
         return ["driver_name", "failing_since", "last_error", *(["shop"] if obj else [])]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """For who runs the only shop, all there is."""
-        shop = None if request.user.is_superuser else Shop.objects.order_by("pk").first()
-        return {"shop": shop, **super().get_changeform_initial_data(request)}
+        """For who runs the installation, all there is: workers, work given up and backups are no shop's."""
+        given = super().get_changeform_initial_data(request)
+        return given if "shop" in request.GET or not request.user.is_superuser else {**given, "shop": None}
 
     @admin.display(description=gettext_lazy("sent by"))
     def driver_name(self, destination: Destination) -> str:

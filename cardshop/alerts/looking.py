@@ -7,13 +7,13 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db.models import Count, F, Min, Q
-from redis import RedisError
+from django.db.models import Count, F, Min, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from cardshop.alerts.models import Destination, Kind
 from cardshop.outbox.heartbeats import last_seen
 from cardshop.outbox.models import OutboxMessage
-from inventory.models import BatchState, KeyBatch, Stock
+from inventory.models import BatchState, KeyBatch, Selling, Stock, Variant
 from orders.admission.gate import connect
 from orders.models import Order
 from payments.gateways import left_alone
@@ -23,7 +23,7 @@ from payments.states import RefundStatus
 
 logger = structlog.get_logger(__name__)
 
-MOST = 200  # of one kind of rows: who has so many to see to knows
+MOST = 200  # of one kind of rows in a shop: who has so many to see to knows
 SILENT_FOR = timedelta(minutes=3)  # that nobody takes work which is due
 NEWS_FOR = timedelta(hours=6)  # from its beginning, that an import is news
 
@@ -42,31 +42,39 @@ Look = Callable[[datetime], Iterator[Seen]]
 
 
 def look_at_all(now: datetime) -> tuple[set[Seen], set[Kind]]:
-    """All that is the matter, and the kinds that could be looked at."""
+    """All that is the matter, and the kinds that could be looked at. What fails keeps nothing else from
+    being told.
+    """
     seen: set[Seen] = set()
     kinds: set[Kind] = set()
     for look, of_these in LOOKS.items():
         try:
             seen |= set(look(now))
-        except RedisError as error:
-            logger.warning("cannot look", kinds=[str(kind) for kind in of_these], error=type(error).__name__)
+        except Exception:
+            logger.exception("cannot look", kinds=[str(kind) for kind in of_these])
         else:
             kinds |= of_these
     return seen, kinds
 
 
 def _what_needs_a_person(now: datetime) -> Iterator[Seen]:
-    for order in Order.objects.exclude(attention="").order_by("pk")[:MOST]:
+    for order in _first_of_each_shop(Order.objects.exclude(attention="")):
         yield _waits("order", order, order.number, order.attention)
-    receipts = Receipt.objects.filter(WAITS_FOR_PERSON).select_related("channel").order_by("pk")
-    for receipt in receipts[:MOST]:
+    for receipt in _first_of_each_shop(Receipt.objects.filter(WAITS_FOR_PERSON).select_related("channel")):
         yield _waits("receipt", receipt, str(receipt.channel), receipt.attention)
-    refunds = Refund.objects.filter(WAITS_FOR_PERSON | Q(status=RefundStatus.AWAITED)).order_by("pk")
-    for refund in refunds[:MOST]:
+    refunds = Refund.objects.filter(WAITS_FOR_PERSON | Q(status=RefundStatus.AWAITED))
+    for refund in _first_of_each_shop(refunds):
         yield _waits("refund", refund, refund.out_refund_no, refund.attention)
-    statements = Statement.objects.filter(WAITS_FOR_PERSON).select_related("channel").order_by("pk")
-    for statement in statements[:MOST]:
+    statements = Statement.objects.filter(WAITS_FOR_PERSON).select_related("channel")
+    for statement in _first_of_each_shop(statements):
         yield _waits("statement", statement, str(statement), statement.attention)
+
+
+def _first_of_each_shop(rows: QuerySet[Any], order: str = "pk") -> QuerySet[Any]:
+    """MOST of each: the trouble of one shop must not hide that of another."""
+    place = Window(RowNumber(), partition_by="shop", order_by=order)
+    first: QuerySet[Any] = rows.annotate(place=place).filter(place__lte=MOST).order_by(order)
+    return first
 
 
 def _waits(what: str, row: Any, name: str, why: str) -> Seen:
@@ -108,7 +116,7 @@ def _imports_that_have_ended(now: datetime) -> Iterator[Seen]:
         state__in=[BatchState.DONE, BatchState.FAILED],
         imported_at__gte=now - NEWS_FOR,
     )
-    for batch in recent.select_related("variant__product").order_by("-pk")[:MOST]:
+    for batch in _first_of_each_shop(recent.select_related("variant__product"), "-pk"):
         about = {
             "name": str(batch.variant),
             "is_done": batch.state == BatchState.DONE,
@@ -140,10 +148,17 @@ def _workers_that_are_silent(now: datetime) -> Iterator[Seen]:
         about = {"name": task, "count": count, "minutes": _minutes(now - since)}
         yield Seen(Kind.WORKERS, None, f"task {task}", about)
     seen_at = last_seen()
-    for queue in settings.CELERY_TASK_QUEUES:
-        if queue.name in seen_at and seen_at[queue.name] < now - SILENT_FOR:
-            about = {"name": queue.name, "minutes": _minutes(now - seen_at[queue.name])}
-            yield Seen(Kind.WORKERS, None, f"queue {queue.name}", about)
+    for name in [*(queue.name for queue in settings.CELERY_TASK_QUEUES), *_allocators_needed()]:
+        if name in seen_at and seen_at[name] < now - SILENT_FOR:
+            about = {"name": name, "minutes": _minutes(now - seen_at[name])}
+            yield Seen(Kind.WORKERS, None, f"queue {name}", about)
+
+
+def _allocators_needed() -> list[str]:
+    """Without them nobody gets anything who clicks into a line."""
+    lines = Variant.objects.filter(selling=Selling.QUEUED, is_active=True).order_by("is_isolated")
+    isolated = lines.values_list("is_isolated", flat=True).distinct()
+    return ["allocate_isolated" if each else "allocate" for each in isolated]
 
 
 def _minutes(duration: timedelta) -> int:

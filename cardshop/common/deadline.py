@@ -120,7 +120,7 @@ class _Stream(httpcore.NetworkStream):
 def _addresses(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long
         raise httpcore.ConnectError(str(error)) from error
     return [str(where[0]) for *_, where in found]
 

@@ -19,6 +19,8 @@ from cardshop.common.errors import DomainError
 
 ANSWER_BYTES = 64 * 1024
 _NAT64 = IPv6Network("64:ff9b::/96")
+# All that has been given out of IPv6. Outside of it lie more ways to stand for an IPv4 address.
+_UNICAST = IPv6Network("2000::/3")
 
 
 class NotAllowed(DomainError):
@@ -84,8 +86,9 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str], seconds: float, p
 def is_public(address: str) -> bool:
     """Whether it is on the internet; so must be an IPv4 address that an IPv6 one stands for."""
     parsed = ip_address(address.partition("%")[0])
-    inner = _inside(parsed)
-    return _is_global(parsed) and (inner is None or _is_global(inner))
+    if inner := _inside(parsed):
+        return _is_global(inner)
+    return _is_global(parsed) and (isinstance(parsed, IPv4Address) or parsed in _UNICAST)
 
 
 def _is_global(address: IPv4Address | IPv6Address) -> bool:

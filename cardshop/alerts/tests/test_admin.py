@@ -1,5 +1,7 @@
 """The merchant's pages of alerts: credentials go in and never come out, and a test says how it went."""
 
+import re
+
 import pytest
 
 from cardshop.alerts.models import Destination
@@ -38,6 +40,8 @@ def test_it_is_chosen_what_sends_and_then_entered(services):
     assert "driver=wecom" in boss.get(f"{PAGE}add/").content.decode()
     page = boss.get(f"{PAGE}add/?driver=telegram").content.decode()
     assert "https://api.telegram.org" in page
+
+    assert re.search(r'<select name="shop"[^>]*>\s*<option value="" selected', page)  # all there is
 
     boss.post(f"{PAGE}add/?driver=telegram", telegram(services))
 

@@ -20,6 +20,7 @@ def call(url, *, private=False, seconds=5.0):
         *["100.64.0.1", "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.2.1", "::1", "::", "fe80::1"],
         *["fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1"],
         *["64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::", "2002:a00:1::1"],
+        *["::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::7f00:1", "fec0::1"],
     ],
 )
 def test_these_are_not_on_the_internet(address):
@@ -97,6 +98,12 @@ def test_who_never_answers_is_left_in_time(services):
 def test_an_endless_answer_is_read_up_to_a_limit(services):
     answer = call(f"{services.url}/endless", private=True)
     assert len(answer.body) == outgoing.ANSWER_BYTES
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example"])
+def test_a_name_that_cannot_be_one_is_no_answer(host):
+    with pytest.raises(NoAnswer):
+        call(f"https://{host}/hook")
 
 
 def test_nobody_there_is_told_without_the_address():

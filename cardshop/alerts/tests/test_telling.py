@@ -4,14 +4,16 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from cardshop.alerts.looking import Seen, look_at_all
+from cardshop.alerts import looking
+from cardshop.alerts.looking import LOOKS, Seen, look_at_all
 from cardshop.alerts.models import Alert, Destination, Kind, Message, Notice
 from cardshop.alerts.sending import send_messages
 from cardshop.alerts.telling import CALM, is_quiet, tell, write_messages
 from cardshop.alerts.tests.test_sending import make_destination
 from cardshop.common.clock import db_now
+from cardshop.outbox.heartbeats import show_life
 from cardshop.outbox.models import OutboxMessage
-from inventory.models import Stock
+from inventory.models import Selling, Stock
 from orders.models import Order
 from tests.factories import make_order, make_shop, make_variant, the_shop
 
@@ -216,6 +218,47 @@ def test_what_is_the_matter_is_seen_in_the_rows(line):
         (Kind.GIVEN_UP, "orders.mail_turn"),
     }
     assert Kind.CHANNEL in kinds
+
+
+def test_the_trouble_of_one_shop_hides_nothing_of_another(line, monkeypatch):
+    monkeypatch.setattr(looking, "MOST", 1)
+    mine = [make_order(make_variant(keys=1)) for _ in range(2)]
+    theirs = make_order(make_variant(keys=1, shop=make_shop("other")))
+    Order.objects.update(attention="paid twice")
+
+    seen, _kinds = look_at_all(db_now())
+
+    assert {each.subject for each in seen if each.kind == Kind.ATTENTION} == {
+        f"order {mine[0].pk}",
+        f"order {theirs.pk}",
+    }
+
+
+def test_what_cannot_be_looked_at_keeps_nothing_else_from_being_told(line, monkeypatch):
+    def cannot(now):
+        raise PermissionError(13, "as for a backup that root has made")
+
+    monkeypatch.delitem(LOOKS, looking._imports_that_have_ended)
+    monkeypatch.setitem(LOOKS, cannot, {Kind.IMPORT})
+    order = make_order(make_variant(keys=1))
+    Order.objects.filter(pk=order.pk).update(attention="paid twice")
+
+    seen, kinds = look_at_all(db_now())
+
+    assert f"order {order.pk}" in {each.subject for each in seen}
+    assert Kind.ATTENTION in kinds
+    assert Kind.IMPORT not in kinds
+
+
+def test_who_serves_a_line_and_is_silent_is_told_of(line):
+    now = db_now()
+    for name in ("mail", "allocate", "allocate_isolated"):
+        show_life(name, now=now - 5 * MINUTE)
+    make_variant(selling=Selling.QUEUED)
+
+    seen, _kinds = look_at_all(now)
+
+    assert {each.about["name"] for each in seen if each.kind == Kind.WORKERS} == {"mail", "allocate"}
 
 
 def test_an_import_is_news_once():
