@@ -143,6 +143,25 @@ def test_without_enough_keys_it_halts_and_goes_on_when_some_have_come(sold):
     assert broken_invariants() == []
 
 
+def test_whom_no_new_keys_are_left_for_can_be_refunded_instead(sold, refunder):
+    batch, variant, orders = sold
+    stock_up(variant, 1)
+    recall(batch, "replace")
+    with pytest.raises(RecallUnderWay):
+        recall(batch, "refund")
+    recall_keys()
+
+    recall(batch, "refund")
+    recall_keys()
+    send_refunds()
+
+    recalled = KeyRecall.objects.order_by("pk").values_list("way", "status", "done")
+    assert list(recalled) == [("replace", "ended", 1), ("refund", "ended", 2)]
+    assert sorted(refunder.refunds.values()) == [990, 1980]
+    assert orders[0].items.get().status == "delivered"
+    assert broken_invariants() == []
+
+
 def test_broken_off_anywhere_it_is_taken_up_again_and_nobody_is_helped_twice(sold, monkeypatch, refunder):
     batch, _variant, _orders = sold
 
