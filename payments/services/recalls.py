@@ -217,8 +217,9 @@ def _refund(recall: KeyRecall, item: OrderItem, now: datetime) -> None:
             now=now,
             still=lambda: slots.count() == bad,
         )
-    is_ours = (refund.requested_by, refund.reason) == (recall.asked_by, recall.reason)
-    if refund.status == RefundStatus.AWAITED and recall.approved_by and is_ours:
+    if (refund.requested_by, refund.reason) != (recall.asked_by, recall.reason):
+        raise NotRefundable  # somebody else's, which may still be declined
+    if refund.status == RefundStatus.AWAITED and recall.approved_by:
         approve_refund(refund, actor=recall.approved_by, now=now)
 
 
