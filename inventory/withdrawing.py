@@ -13,7 +13,8 @@ from django.utils.timezone import localdate
 from cardshop.common.locks import lock_rows
 from cardshop.outbox.services import promise
 from cardshop.traffic.display_cache import forget_on_commit
-from inventory.models import KeyBatch, Stock, VoidBecause
+from inventory.imports.running import break_off
+from inventory.models import ImportFailure, KeyBatch, Stock, VoidBecause
 from inventory.stock.supply import count_out
 
 logger = structlog.get_logger(__name__)
@@ -49,7 +50,11 @@ def void_expired_keys(now: datetime) -> int:
 
 
 def void_free_keys(batch: KeyBatch, now: datetime) -> int:
-    """Take all keys of the batch out of stock that nobody has; returns how many. Repeating is a no-op."""
+    """Take all keys of the batch out of stock that nobody has; returns how many. Repeating is a no-op.
+
+    If it is still being imported, that ends here: what came in later would be for sale.
+    """
+    break_off(batch, ImportFailure.WITHDRAWN)
     return _void_all(batch.variant_id, OF_BATCH, VoidBecause.WITHDRAWN, now=now, batch=batch.pk)
 
 

@@ -28,6 +28,7 @@ _DROPPED_WHOLE = {
     *("script", "style", "template", "title", "svg", "math", "noscript"),
     *("iframe", "object", "embed", "textarea", "select"),
 }
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)  # as Markdown has them; Python reads no more than 4,300 digits
 _OUR_PICTURE = re.compile(r"/media/products/[-\w]+\.(?:png|jpe?g|webp)", re.ASCII)
 
 
@@ -113,7 +114,7 @@ class _Reader(HTMLParser):
         elif tag in ("td", "th"):
             self._parts.append("  ")
         elif tag == "a" and self._address:
-            if self._address.removeprefix("mailto:") not in self._parts[-1]:
+            if not self._parts or self._address.removeprefix("mailto:") not in self._parts[-1]:
                 self._parts.append(f" ({self._address})")
             self._address = ""
 
@@ -135,4 +136,4 @@ class _Reader(HTMLParser):
 
 
 def _whole_number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else 1
+    return int(text) if text and _NUMBER.fullmatch(text) else 1

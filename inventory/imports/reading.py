@@ -95,6 +95,8 @@ class Table:
         if layout == Layout.BARE_CSV:
             return cls(",", 0)
         for first in lines:
+            if first.text is not None and not first.text.strip():
+                continue  # else the headings behind it would be taken for a key
             delimiter = next((each for each in _DELIMITERS if each in (first.text or "")), ",")
             for names, read in _rows(chain([first], lines), delimiter):
                 found = [name.strip().casefold() for name in names or []]

@@ -119,12 +119,22 @@ def import_for_a_while(batch_id: int) -> bool:
             if time.monotonic() - began > RUN:
                 return False
     except CannotOpen:
-        _fail(upload, ImportFailure.CANNOT_OPEN)
+        break_off(upload.batch, ImportFailure.CANNOT_OPEN)
     except NoSuchColumn:
-        _fail(upload, ImportFailure.NO_COLUMN)
+        break_off(upload.batch, ImportFailure.NO_COLUMN)
     except NotByKeys:
-        _fail(upload, ImportFailure.NOT_BY_KEYS)
+        break_off(upload.batch, ImportFailure.NOT_BY_KEYS)
     return True
+
+
+@transaction.atomic(durable=True)
+def break_off(batch: KeyBatch, why: ImportFailure) -> None:
+    """No more of the batch is imported. What is stored stays. The upload is of no more use, and must not lie
+    about. Nothing happens where the import has ended.
+    """
+    (batches,) = lock_rows(KeyBatch.objects.filter(pk=batch.pk, state__in=IN_PROGRESS))
+    if batches:
+        _end(batch, BatchState.FAILED, why)
 
 
 def _chunks(upload: KeyUpload, lines_before: int) -> Iterator[Chunk]:
@@ -179,7 +189,7 @@ def _import_chunk(upload: KeyUpload, batch: KeyBatch, chunk: Chunk) -> bool:
         refused=F("refused") + len(stored.left_out) - duplicates,
     )
     if chunk.is_last:
-        _end(upload, BatchState.DONE)
+        _end(batch, BatchState.DONE)
         nothing = counted.filter(imported=0, duplicates=0, refused=0)
         nothing.update(state=BatchState.FAILED, failure=ImportFailure.EMPTY)
     else:
@@ -201,15 +211,7 @@ def _name_lines(batch: KeyBatch, stored: Stored) -> None:
     )
 
 
-@transaction.atomic(durable=True)
-def _fail(upload: KeyUpload, failure: ImportFailure) -> None:
-    """What is stored stays. The upload is of no more use, and must not lie about."""
-    (batches,) = lock_rows(KeyBatch.objects.filter(upload=upload, state__in=IN_PROGRESS))
-    if batches:
-        _end(upload, BatchState.FAILED, failure)
-
-
-def _end(upload: KeyUpload, state: BatchState, failure: ImportFailure | str = "") -> None:
+def _end(batch: KeyBatch, state: BatchState, failure: ImportFailure | str = "") -> None:
     """In the caller's transaction, which holds the batch."""
-    KeyBatch.objects.filter(upload=upload).update(state=state, failure=failure)
-    KeyUpload.objects.filter(pk=upload.pk).delete()
+    KeyBatch.objects.filter(pk=batch.pk).update(state=state, failure=failure)
+    KeyUpload.objects.filter(batch=batch).delete()

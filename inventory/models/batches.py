@@ -34,6 +34,7 @@ class ImportFailure(models.TextChoices):
     NO_COLUMN = "no_column", _("There is no column with this heading.")
     EMPTY = "empty", _("There was not a single key in it.")
     NOT_BY_KEYS = "not_by_keys", _("The buyers of this variant get something else than keys.")
+    WITHDRAWN = "withdrawn", _("The batch was taken out of sale before all of it was imported.")
 
 
 class KeyBatch(models.Model):

@@ -50,6 +50,7 @@ def test_a_column_of_a_csv_with_its_last_day(tmp_path):
         (b"CANARY\0", [], "not a text file"),
         ("key\nCANARY\n", ["--column", "other"], "no column with this heading"),
         ("key\n", ["--csv"], "not a single key"),
+        ("CANARY\n", ["--expires", "2020-01-31"], "a day that is over"),
     ],
 )
 def test_what_cannot_be_imported_is_said_and_leaves_no_upload(tmp_path, content, arguments, said):

@@ -94,6 +94,13 @@ def test_the_headings_tell_what_separates_columns(delimiter):
     assert [row.text for row in rows(data, heading="NOTE")] == ["x"]
 
 
+def test_blank_lines_before_the_headings_are_no_headings():
+    data = "\ufeff\r\n \n卡密,备注\nAAA,x\n".encode()
+
+    assert [(row.number, row.text) for row in rows(data)] == [(4, "AAA")]
+    assert [row.text for row in rows(data, heading="备注")] == ["x"]
+
+
 def test_without_headings_only_a_comma_does():
     read = rows(b"AAA;1,x\nBBB\t2,y\n", layout=Layout.BARE_CSV)
 

@@ -11,6 +11,7 @@ from inventory.card_keys import reveal
 from inventory.imports import import_keys, running
 from inventory.imports.reading import NoSuchColumn
 from inventory.models import CardKey, KeyBatch, KeyUpload, LeftOutLine
+from inventory.withdrawing import void_free_keys
 from tests.factories import NOON, counters, make_shop, make_variant
 from tests.race.racing import broken_invariants
 from tests.uploads import imported, left_out, let_workers_work, upload
@@ -150,3 +151,20 @@ def test_looking_keys_up_and_picking_them_reads_an_index():
         cursor.execute("RESET enable_seqscan")
     assert "cardkey_by_expiry" in plan
     assert "Sort" not in plan
+
+
+def test_of_a_batch_that_is_taken_out_of_sale_no_more_comes_in(monkeypatch):
+    monkeypatch.setattr(running, "RUN", 0)  # a chunk and no more
+    variant = make_variant()
+    batch = upload(variant, "\n".join(f"K{number}" for number in range(10)))
+    assert not running.import_for_a_while(batch.pk)
+    assert counters(variant) == (3, 3, 0)
+
+    void_free_keys(batch, NOON)
+    let_workers_work()
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.failure, batch.imported) == ("failed", "withdrawn", 3)
+    assert counters(variant) == (0, 0, 0)
+    assert not KeyUpload.objects.exists()
+    assert broken_invariants() == []

@@ -18,8 +18,10 @@ from orders.states import HoldStatus, ItemStatus, TicketStatus
 def change_kind(variant: Variant, to: Fulfilment, *, within_hours: int | None = None) -> None:
     """Change what buyers get; its stock begins with nothing. `within_hours` is the promise, if one is made.
 
-    Whoever claims takes the Stock's lock, so nobody can hold a unit of the kind that was. Raises KindIsFixed.
+    Whoever claims or adds takes the Stock's lock, so nobody can hold a unit of the kind that was, and no key
+    can come in meanwhile, be it the first. Raises KindIsFixed.
     """
+    Stock.objects.get_or_create(variant=variant, pool=Stock.PUBLIC, defaults={"shop_id": variant.shop_id})
     lock_rows(Stock.objects.filter(variant=variant))
     if why_not := why_kind_is_fixed(variant):
         raise KindIsFixed(why_not)

@@ -78,6 +78,7 @@ def replace_keys(item: OrderItem, *, bad: Collection[int], reason: str, actor: s
     CardKey.objects.filter(pk__in=[slot.card_key_id for slot in old]).update(
         status=CardKeyStatus.VOID, void_because=VoidBecause.REPLACED
     )
+    Order.objects.filter(pk=order.pk).update(delivered_at=now)
     note(order, reason=f"{REPLACED}: {reason}"[:200], actor=actor, now=now)
     promise("orders.mail_replacement", [order.pk], shop_id=order.shop_id, now=now)
     return len(old)

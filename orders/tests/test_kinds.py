@@ -1,9 +1,10 @@
 """Changing what buyers get of a variant: not while anybody counts on it, and the books stay right."""
 
 import pytest
+from django.db import transaction
 
 from cardshop.common.clock import db_now
-from inventory.models import Fulfilment, Variant
+from inventory.models import Fulfilment, Stock, Variant
 from inventory.setting import change_text, set_free
 from orders.errors import KindIsFixed
 from orders.models import Ticket
@@ -93,6 +94,16 @@ def test_from_one_kind_to_the_next_and_the_books_are_right():
 
     assert counters(variant) == (9, 9, 9)
     assert broken_invariants() == []
+
+
+def test_where_no_stock_was_yet_its_row_is_there_to_hold_whoever_imports_meanwhile():
+    variant = make_variant()
+    Stock.objects.all().delete()
+
+    with transaction.atomic():
+        change_kind(variant, REUSABLE)
+        # From here to the commit, who wants to add keys waits for this row, and finds the new kind then.
+        assert Stock.objects.filter(variant=variant, pool=Stock.PUBLIC).exists()
 
 
 def test_a_save_by_who_read_it_before_does_not_change_it_back():

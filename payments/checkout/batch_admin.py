@@ -204,13 +204,15 @@ def _standing(batch: KeyBatch) -> dict[str, Any]:
     )
     labels = dict(CardKeyStatus.choices)
     recall = KeyRecall.objects.filter(batch=batch).first()
+    is_live = recall is not None and recall.status in (RecallStatus.AWAITED, RecallStatus.RUNNING)
     return {
         "key_counts": [(labels[status], counts.get(status, 0)) for status in CardKeyStatus.values],
         "has_free": bool(counts.get(CardKeyStatus.AVAILABLE)),
         "recall": recall,
         "recall_share": 100 * (recall.done + recall.failed) // recall.lines if recall and recall.lines else 0,
         "recall_halted": in_words(recall.halted) if recall else "",
-        "is_live": recall is not None and recall.status in (RecallStatus.AWAITED, RecallStatus.RUNNING),
+        "is_live": is_live,
+        "may_recall": not is_live or bool(recall and recall.halted),
     }
 
 

@@ -70,7 +70,8 @@ def lines_with_keys_of(batch: KeyBatch) -> QuerySet[OrderItem]:
 def recall_batch(batch: KeyBatch, way: str, *, reason: str, actor: str, now: datetime) -> KeyRecall:
     """Ask for it. Where the shop wants two for refunds, a second person has to let it go.
 
-    Raises NotImported, NobodyHasAny, RecallUnderWay.
+    One that has halted ends with that: who gets no new keys can get the money. Raises NotImported,
+    NobodyHasAny, RecallUnderWay.
     """
     if batch.origin != KeyBatch.Origin.IMPORTED:
         raise NotImported
@@ -79,6 +80,7 @@ def recall_batch(batch: KeyBatch, way: str, *, reason: str, actor: str, now: dat
     needs_two = way == RecallWay.REFUND and batch.shop.refunds_need_two
     try:
         with transaction.atomic(durable=True):
+            _halted(KeyRecall.objects.filter(batch=batch)).update(status=RecallStatus.ENDED, ended_at=now)
             recall = KeyRecall.objects.create(
                 shop_id=batch.shop_id,
                 batch=batch,
@@ -115,10 +117,13 @@ def decline_recall(recall: KeyRecall, *, actor: str, now: datetime) -> None:
 @transaction.atomic(durable=True)
 def go_on_with(recall: KeyRecall, *, now: datetime) -> None:
     """What made it halt has been seen to. Raises NotAwaited."""
-    halted = KeyRecall.objects.filter(pk=recall.pk, status=RecallStatus.RUNNING).exclude(halted="")
-    if not halted.update(halted=""):
+    if not _halted(KeyRecall.objects.filter(pk=recall.pk)).update(halted=""):
         raise NotAwaited
     promise("payments.recall_keys", [recall.pk], shop_id=recall.shop_id, now=now)
+
+
+def _halted(recalls: QuerySet[KeyRecall]) -> QuerySet[KeyRecall]:
+    return recalls.filter(status=RecallStatus.RUNNING).exclude(halted="")
 
 
 def _decide(recall: KeyRecall, **changes: object) -> None:
@@ -212,8 +217,9 @@ def _refund(recall: KeyRecall, item: OrderItem, now: datetime) -> None:
             now=now,
             still=lambda: slots.count() == bad,
         )
-    is_ours = (refund.requested_by, refund.reason) == (recall.asked_by, recall.reason)
-    if refund.status == RefundStatus.AWAITED and recall.approved_by and is_ours:
+    if (refund.requested_by, refund.reason) != (recall.asked_by, recall.reason):
+        raise NotRefundable  # somebody else's, which may still be declined
+    if refund.status == RefundStatus.AWAITED and recall.approved_by:
         approve_refund(refund, actor=recall.approved_by, now=now)
 
 

@@ -17,6 +17,7 @@ from cardshop.common.locks import lock_rows
 from cardshop.common.money import display
 from cardshop.outbox.services import promise
 from orders.models import Order, OrderItem
+from orders.services import fulfilling
 from orders.services.giving_back import begin_giving_back
 from orders.services.replacing import REPLACED
 from orders.services.transitions import ask_for_attention, note
@@ -251,7 +252,9 @@ def _was_delivered_meanwhile(order: Order, refund: Refund) -> bool:
         at=refund.requested_at, actor=refund.requested_by, reason__startswith=ASKED_FOR
     )
     delivered = order.events.filter(
-        Q(before=OrderStatus.PAID, after=OrderStatus.DELIVERED) | Q(reason__startswith=REPLACED)
+        Q(before=OrderStatus.PAID, after=OrderStatus.DELIVERED)
+        | Q(reason__startswith=REPLACED)
+        | Q(reason__in=[fulfilling.PARTLY_FILLED_IN, fulfilling.REPLACED])
     )
     return delivered.filter(pk__gt=asked.values("pk")[:1]).exists()
 

@@ -80,6 +80,7 @@ def test_all_buyers_get_new_keys_and_a_mail(sold):
     batch, variant, orders = sold
     before = [keys_of(order) for order in orders]
     fresh = stock_up(variant, 6)
+    asked_at = db_now()
 
     recall(batch, "replace")
     recall_keys()
@@ -93,6 +94,7 @@ def test_all_buyers_get_new_keys_and_a_mail(sold):
         ("void", "withdrawn"),
     }
     assert counters(variant) == (6, 6, 4)
+    assert Order.objects.filter(delivered_at__gt=asked_at).count() == 3  # they may complain anew
     assert [sent.to for sent in mail.outbox] == [[order.contact_email] for order in orders]
     assert not any(key in sent.body for sent in mail.outbox for key in fresh)
     assert broken_invariants() == []
@@ -140,6 +142,25 @@ def test_without_enough_keys_it_halts_and_goes_on_when_some_have_come(sold):
 
     assert at_its_end(batch) == ("ended", 3, 0)
     assert not DeliveredKey.objects.filter(card_key__batch=batch, replaced_by=None).exists()
+    assert broken_invariants() == []
+
+
+def test_whom_no_new_keys_are_left_for_can_be_refunded_instead(sold, refunder):
+    batch, variant, orders = sold
+    stock_up(variant, 1)
+    recall(batch, "replace")
+    with pytest.raises(RecallUnderWay):
+        recall(batch, "refund")
+    recall_keys()
+
+    recall(batch, "refund")
+    recall_keys()
+    send_refunds()
+
+    recalled = KeyRecall.objects.order_by("pk").values_list("way", "status", "done")
+    assert list(recalled) == [("replace", "ended", 1), ("refund", "ended", 2)]
+    assert sorted(refunder.refunds.values()) == [990, 1980]
+    assert orders[0].items.get().status == "delivered"
     assert broken_invariants() == []
 
 
@@ -208,6 +229,23 @@ def test_where_the_shop_wants_two_the_second_approves_the_whole_of_it(sold, refu
     by_both = Refund.objects.filter(status="done", requested_by="clerk", approved_by="boss")
     assert by_both.count() == Refund.objects.count() == 3
     assert len(refunder.refunds) == 3
+
+
+def test_somebody_elses_refund_that_still_waits_is_not_taken_for_help(sold, refunder):
+    batch, _variant, (order, *_) = sold
+    Shop.objects.update(refunds_need_two=True)
+    batch.refresh_from_db()
+    receipt = order.payment.attempts.get().receipts.get()
+    asked = {"amount_minor": 990, "item": order.items.get(), "reason": "asked by mail"}
+    request_refund(receipt, **asked, actor="mei", now=db_now())
+
+    approve_recall(recall(batch, "refund", actor="clerk"), actor="boss", now=db_now())
+    recall_keys()
+    send_refunds()
+
+    order.refresh_from_db()
+    assert (at_its_end(batch), order.attention) == (("ended", 2, 1), NO_REFUND)
+    assert len(refunder.refunds) == 2
 
 
 def test_declined_it_does_not_happen(sold):

@@ -6,8 +6,9 @@ import pytest
 
 from cardshop.common.clock import db_now
 from inventory import stock
-from orders.models import Order, OrderItem, Reservation
+from orders.models import DeliveredKey, Order, OrderItem, Reservation
 from orders.services.delivery import deliver_orders
+from orders.services.fulfilling import fill_in, replace
 from orders.states import OrderStatus
 from orders.tasks import deliver
 from payments.gateways.base import Ability, GatewayError, GatewayRefused, NotAsked, RefundState
@@ -40,6 +41,7 @@ from payments.tests.refunder import refunding_channel
 from tests.factories import (
     counters,
     make_attempt,
+    make_by_hand,
     make_order,
     make_variant,
     paid_evidence,
@@ -51,9 +53,9 @@ from tests.race.racing import broken_invariants
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("refunder")]
 
 
-def bought(*, keys=1, quantity=1, delivered=False, **money):
+def bought(variant=None, *, keys=1, quantity=1, delivered=False, **money):
     """A paid order, and the receipt of its money."""
-    order = make_order(make_variant(keys=keys), quantity=quantity)
+    order = make_order(variant or make_variant(keys=keys), quantity=quantity)
     attempt = make_attempt(order, refunding_channel())
     receipt = settle_evidence(attempt.channel, paid_evidence(attempt, **money))
     if delivered:
@@ -272,6 +274,25 @@ def test_what_was_delivered_meanwhile_is_seen_even_if_the_clocks_disagree(refund
 
     with pytest.raises(NotRefundable):
         approve_refund(refund, actor="mei", now=db_now())
+
+
+def test_what_was_filled_in_or_replaced_by_hand_meanwhile_is_not_let_go(refunder):
+    type(the_shop()).objects.update(refunds_need_two=True)
+    order, receipt = bought(make_by_hand(), quantity=2)
+    refund = ask(receipt, item=line(order), actor="lin")
+    fill_in(order, {(line(order).pk, 0): "first"}, actor="wu", now=db_now())
+    with pytest.raises(NotRefundable):
+        approve_refund(refund, actor="mei", now=db_now())
+
+    decline_refund(refund, actor="mei", now=db_now())
+    fill_in(order, {(line(order).pk, 1): "wrong"}, actor="wu", now=db_now())
+    again = ask(receipt, item=line(order), actor="lin", reason="one of them is wrong")
+    replace(DeliveredKey.objects.get(slot=1), "right", actor="wu", now=db_now())
+    with pytest.raises(NotRefundable):
+        approve_refund(again, actor="mei", now=db_now())
+    send_refunds_task()
+
+    assert (state_of(again), line(order).status, refunder.asked) == ("awaited", "delivered", [])
 
 
 # What comes of it

@@ -171,3 +171,15 @@ def test_a_mail_has_lists_and_addresses_as_text():
         "Redeem\n\n1. Open the site (https://a.example/x?a=1&b=2)\n2. Enter it at once\n\n"
         "- never share it\n- https://b.example\n\na < b"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ('<a href="https://a.example">', "(https://a.example)"),
+        (f'<ol start="{"9" * 5000}"><li>first</li></ol>', "1. first"),
+    ],
+    ids=["a link with nothing before or in it", "a number longer than Python reads"],
+)
+def test_odd_html_keeps_no_mail_from_being_written(source, text):
+    assert plain_text(source) == text

@@ -7,6 +7,7 @@ from datetime import date
 from typing import BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.timezone import localdate
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
@@ -46,6 +47,8 @@ class Command(BaseCommand):
         note: str,
         **options: object,
     ) -> None:
+        if expires and expires < localdate():
+            raise CommandError("--expires names a day that is over: nobody could be given these keys.")
         terms = Terms(
             variant=_variant(variant, shop),
             imported_by="import_keys",
