@@ -67,17 +67,24 @@ def due(now: datetime) -> Iterator[Due]:
 def prune(now: datetime, *, run: float = RUN, clock: Callable[[], float] = time.monotonic) -> dict[str, int]:
     """Forget what is due, for `run` seconds; returns by rule how many rows.
 
-    Each batch is a transaction. Two at once wait for each other's batches, and do each row once.
+    Each batch is a transaction. Two at once wait for each other's batches, and do each row once. A rule that
+    fails keeps no other from being followed: afterwards an ExceptionGroup of what failed is raised.
     """
     until = clock() + run
     forgotten: dict[str, int] = {}
+    failures = []
     for each in due(now):
-        for batch in in_batches(each.rows):
-            with transaction.atomic():
-                count = each.retention.forget(batch)
-            forgotten[each.retention.name] = forgotten.get(each.retention.name, 0) + count
-            if clock() >= until:
-                break
+        try:
+            for batch in in_batches(each.rows):
+                with transaction.atomic():
+                    count = each.retention.forget(batch)
+                forgotten[each.retention.name] = forgotten.get(each.retention.name, 0) + count
+                if clock() >= until:
+                    break
+        except Exception as error:  # noqa: BLE001  whatever it is, the others go on
+            failures.append(error)
     if forgotten:
         logger.info("forgotten", rows=sum(forgotten.values()))
+    if failures:
+        raise ExceptionGroup("some rules of retention failed", failures)
     return forgotten

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
@@ -408,6 +409,21 @@ def five_old_orders(monkeypatch) -> list[Order]:
     monkeypatch.setattr(rules, "BATCH", 2)
     variant = make_variant(keys=5)
     return [completed(variant) for _ in range(5)]
+
+
+def test_a_rule_that_fails_keeps_no_other_from_being_followed(monkeypatch):
+    def fail(rows):
+        raise ZeroDivisionError
+
+    broken_rule = replace(RETENTIONS[0], find=lambda moment: Session.objects.all(), forget=fail)
+    monkeypatch.setattr("cardshop.operations.retention.RETENTIONS", [broken_rule, *RETENTIONS])
+    Session.objects.create(session_key="k", session_data="", expire_date=db_now() - LONG_AGO)
+
+    with pytest.raises(ExceptionGroup) as failed:
+        prune(db_now())
+
+    assert [type(error) for error in failed.value.exceptions] == [ZeroDivisionError]
+    assert not Session.objects.exists()
 
 
 def test_a_run_ends_in_time_and_the_next_goes_on(five_old_orders):
