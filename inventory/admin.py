@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -346,8 +347,9 @@ class KeyBatchAdmin(ReadOnlyAdmin):
         if not self.has_undo_permission(request):
             raise PermissionDenied
         try:
-            if begin_undo(batch, now=db_now()):
-                self.log_change(request, batch, gettext("Undone."))
+            with transaction.atomic(durable=True):
+                if begin_undo(batch, now=db_now()):
+                    self.log_change(request, batch, gettext("Undone."))
         except NothingToUndo as refused:
             messages.warning(request, str(refused))
         return redirect("admin:inventory_keybatch_change", pk)

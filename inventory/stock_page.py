@@ -71,11 +71,10 @@ def stock_page(request: HttpRequest, model_admin: ModelAdmin, variant: Variant) 
     form = StockForm(request.POST or None, initial=initial, variant=variant, has_text=has_text(variant))
     if request.method == "POST" and form.is_valid():
         try:
-            _save(request, variant, form.cleaned_data)
+            _save(request, model_admin, variant, form.cleaned_data)
         except DomainError as refused:
             form.add_error("text" if "text" in form.fields else None, str(refused))
         else:
-            model_admin.log_change(request, variant, _("Stock set."))
             messages.success(request, _("It is saved."))
             return redirect("admin:inventory_variant_change", variant.pk)
     context: dict[str, Any] = {
@@ -88,7 +87,10 @@ def stock_page(request: HttpRequest, model_admin: ModelAdmin, variant: Variant) 
 
 @sensitive_variables()
 @transaction.atomic
-def _save(request: HttpRequest, variant: Variant, said: dict[str, Any]) -> None:
+def _save(request: HttpRequest, model_admin: ModelAdmin, variant: Variant, said: dict[str, Any]) -> None:
+    told = _("Stock set: %s") % (_("unlimited") if said["is_unlimited"] else said["free"])
     if (text := said.get("text") or "").strip():
         change_text(variant, text, changed_by=request.user.get_username(), now=db_now())
+        told += " · " + _("what every buyer gets: changed")
     set_free(variant, None if said["is_unlimited"] else said["free"])
+    model_admin.log_change(request, variant, told)

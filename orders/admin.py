@@ -1,10 +1,12 @@
 """The merchant's pages of sales: their terms and waves, a live view with its buttons, and who waits."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -215,26 +217,32 @@ class SaleAdmin(ShownToBuyers):
 
     def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         sale = self._sale(request, pk, to_change=True)
-        if pause_sale(sale):
-            self.log_change(request, sale, _("Paused."))
+        if self._done(request, sale, pause_sale, _("Paused.")):
             messages.success(request, _("The sale is paused: nobody gets anything new. Paying goes on."))
         return redirect("admin:orders_sale_live", pk)
 
     def resume_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         sale = self._sale(request, pk, to_change=True)
-        if resume_sale(sale):
-            self.log_change(request, sale, _("Goes on."))
+        if self._done(request, sale, resume_sale, _("Goes on.")):
             messages.success(request, _("The sale goes on."))
         return redirect("admin:orders_sale_live", pk)
+
+    @transaction.atomic
+    def _done(self, request: HttpRequest, sale: Sale, act: Callable[[Sale], bool], said: str) -> bool:
+        if won := act(sale):
+            self.log_change(request, sale, said)
+        return won
 
     def release_view(self, request: HttpRequest, pk: int, wave_pk: int) -> HttpResponse:
         sale = self._sale(request, pk, to_change=True)
         wave = get_object_or_404(Wave, pk=wave_pk, sale=sale)
-        count = release_wave(wave, now=db_now())
+        with transaction.atomic():
+            count = release_wave(wave, now=db_now())
+            if count is not None:
+                self.log_change(request, sale, _("Wave released: %s") % f"{count}/{wave.quantity}")
         if count is None:
             messages.warning(request, _("This wave has been released already."))
         else:
-            self.log_change(request, sale, _("Wave released: %s") % f"{count}/{wave.quantity}")
             level = messages.SUCCESS if count == wave.quantity else messages.WARNING
             told = ngettext("%(count)d unit released.", "%(count)d units released.", count) % {"count": count}
             if count < wave.quantity:

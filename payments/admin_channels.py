@@ -148,6 +148,7 @@ class ChannelPages(ToldAdmin, GuardedDeleteAdmin):
         return self.record(request, obj, [driver, *message], action=ADDITION)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        self.note_deletions(request, queryset)
         return [
             self.record(
                 request,

@@ -155,6 +155,12 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         return {field_name(setting) for setting in self.driver.settings if setting.is_secret}
 
     @property
+    def has_new_secret(self) -> bool:
+        """Or one less. What stays may be sealed anew all the same."""
+        removed = {removal_name(setting) for setting in self.driver.settings if can_be_removed(setting)}
+        return any(self.cleaned_data.get(name) for name in self.secret_fields | removed)
+
+    @property
     def decisive(self) -> set[str]:
         return self.identity | self.secret_fields
 

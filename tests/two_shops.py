@@ -15,6 +15,7 @@ from django.db.models import CharField, ForeignKey, Model, TextField
 from PIL import Image
 
 from cardshop.alerts.models import Alert, Destination, Message, Notice
+from cardshop.audit.models import AuditEntry
 from cardshop.common.clock import db_now
 from cardshop.common.shop_scope import OPERATORS, shop_path_of
 from cardshop.outbox.models import OutboxMessage
@@ -56,7 +57,7 @@ from tests.factories import (
 )
 from tests.staff import make_boss, make_member
 
-OURS = ("shops", "outbox", "inventory", "orders", "payments", "alerts")
+OURS = ("shops", "outbox", "inventory", "orders", "payments", "alerts", "audit")
 OF_THE_INSTALLATION = {"outbox.Heartbeat"}
 SHORTEST_NAME = 6  # what is shorter may be anything
 
@@ -213,6 +214,10 @@ def _fill_money(mark: str, variant: Variant) -> None:
         amount_minor=500, now=now, **said,
     )  # fmt: skip
     OutboxMessage.objects.filter(shop=shop).update(attention=f"{mark}-given-up")
+    AuditEntry.objects.create(
+        shop=shop, at=now, who=f"{mark}-doer", action="done", said=f"{mark}-deed",
+        of="inventory.product", of_id=variant.product_id, named=f"{mark}-done-to",
+    )  # fmt: skip
 
 
 def tell_history_of(rows: dict[type[Model], list[Model]], mark: str) -> None:

@@ -52,6 +52,11 @@ class DestinationForm(forms.ModelForm):  # type: ignore[type-arg]
             elif setting.name != "address":
                 self.initial[setting.name] = destination.options.get(setting.name, "")
 
+    @property
+    def has_new_secret(self) -> bool:
+        """What stays is sealed anew all the same."""
+        return bool(self.cleaned_data.get("secret"))
+
     @sensitive_variables()
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

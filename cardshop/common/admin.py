@@ -12,9 +12,10 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.admin import StackedInline, TabularInline
 
 from cardshop.common.admin_checks import MerchantAdminChecks
+from cardshop.common.audited import AuditedAdmin
 from cardshop.common.shop_scope import (
     OPERATORS,
     ScopedChoices,
@@ -25,7 +26,7 @@ from cardshop.common.shop_scope import (
 )
 
 
-class MerchantAdmin(ScopedChoices, ModelAdmin):
+class MerchantAdmin(ScopedChoices, AuditedAdmin):
     """The base of all our pages: whoever acts in a shop sees its rows and no others, and a list may be asked
     only what its own filters ask.
 

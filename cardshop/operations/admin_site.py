@@ -1,6 +1,6 @@
 """The merchant's admin: unfold's site behind a password and, where required, a TOTP code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -9,6 +9,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
@@ -20,6 +22,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.sites import UnfoldAdminSite
 
+from cardshop.audit.links import history_link
+from cardshop.audit.recording import record
+from cardshop.common.audit import Action, Deed, deed_on
+from cardshop.common.clock import db_now
 from cardshop.common.fresh_code import has_fresh_code
 from cardshop.operations.acting_in import choose_shop
 from cardshop.operations.dashboard import figures
@@ -69,6 +75,16 @@ class CardshopAdminSite(UnfoldAdminSite):
             return with_admin_policy(response)
 
         return inner
+
+    def write_down(self, request: HttpRequest, deeds: Iterable[Deed]) -> None:
+        """What whoever asks does, in the transaction of the deeds. Where `AuditedAdmin` ends, which may know
+        of no table.
+        """
+        address = request.META.get("REMOTE_ADDR") or None
+        record(deeds, who=request.user.get_username(), address=address, now=db_now())
+
+    def history_link(self, request: HttpRequest, row: Model) -> str:
+        return history_link(request, row)
 
     def get_urls(self) -> list[URLPattern]:
         return [
@@ -140,7 +156,11 @@ class CardshopAdminSite(UnfoldAdminSite):
         form = CodeForm(request.POST or None)
         device = pending_device(request) if request.method == "POST" else None
         if device and form.is_valid():
-            confirmed, problem = confirm_enrolment(device, form.cleaned_data["code"])
+            with transaction.atomic():
+                confirmed, problem = confirm_enrolment(device, form.cleaned_data["code"])
+                if confirmed:
+                    said = _("Two-step login set up.")
+                    self.write_down(request, [deed_on(confirmed.user, Action.DONE, shop_id=None, said=said)])
             if confirmed:
                 enter(request, confirmed)
                 return redirect(safe_next(request))

@@ -24,9 +24,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from cardshop.common.audit import Action, deed_on, deeds_between, values_of
 from cardshop.common.clock import db_now
 from cardshop.common.links import absolute_url
 from cardshop.common.money import CURRENCIES, MAX_MINOR, to_minor
+from cardshop.common.shop_scope import shop_id_of
 from cardshop.operations.demo_channels import connect_sandbox
 from cardshop.settings import env
 from cardshop.shops.models import FirstSteps, Shop
@@ -210,6 +212,8 @@ def _open_shop(request: HttpRequest, shop: Shop | None, form: Any) -> bool:
                 for field in Shop._meta.fields
                 if form.cleaned_data.get(field.name)
             ]
+            site: Any = admin.site
+            site.write_down(request, [deed_on(opened, Action.ADDED, shop_id=opened.pk)])
             record_changes(
                 opened,
                 changes,
@@ -299,6 +303,10 @@ def _list_product(request: HttpRequest, shop: Shop | None, form: Any) -> bool:
                 low_stock_at=LOW_AT,
             )
             Stock.objects.create(shop=shop, variant=variant)
+            for row in (product, variant):
+                site: Any = admin.site
+                deeds = deeds_between({}, {row.pk: (row, values_of(row))}, shop_of=shop_id_of)
+                site.write_down(request, deeds)
             forget_on_commit(shop.pk)
     return True
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse
@@ -38,8 +39,14 @@ class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         if self.needs_code(request):
             return ask_for_code(request)
-        changed: HttpResponse = super().user_change_password(request, id, form_url)
-        return changed
+        if request.method != "POST":
+            return self._password_page(request, id, form_url)
+        with self.noting(request, User.objects.filter(pk=unquote(id))):
+            return self._password_page(request, id, form_url)
+
+    def _password_page(self, request: HttpRequest, pk: str, form_url: str) -> HttpResponse:
+        page: HttpResponse = super().user_change_password(request, pk, form_url)
+        return page
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Whoever has done something stays: what they did is told under their name, and goes with it."""

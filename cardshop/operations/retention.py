@@ -13,6 +13,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import QuerySet
 
+from cardshop.audit.retention import RETENTIONS as OF_AUDIT
 from cardshop.common.retention import Retention, delete, in_batches
 from cardshop.outbox.retention import RETENTIONS as OF_OUTBOX
 from orders.services.retention import RETENTIONS as OF_ORDERS
@@ -39,6 +40,7 @@ RETENTIONS = [
     *OF_PAYMENTS,
     *OF_ORDERS,
     *OF_OUTBOX,
+    *OF_AUDIT,
     Retention("sessions of staff that have ended", "RETAIN_LOG_INS_DAYS", _sessions, delete),
     Retention("log-ins of staff", "RETAIN_LOG_INS_DAYS", _log_ins, delete),
     Retention("log-ins that failed", "RETAIN_LOG_INS_DAYS", _failed_log_ins, delete),

@@ -112,6 +112,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page(_("Where alerts go"), "notifications", "alerts.destination"),
                 _page(_("Alerts"), "notification_important", "alerts.alert"),
                 _page(_("Sent alerts"), "mark_email_read", "alerts.message"),
+                _page(_("Audit log"), "history", "audit.auditentry"),
                 _page(_("Outbox"), "outbox", "outbox.outboxmessage"),
                 _page(_("Accounts"), "manage_accounts", "auth.user", superuser=True),
                 _page(_("Groups"), "badge", "auth.group", superuser=True),

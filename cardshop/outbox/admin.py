@@ -47,7 +47,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
     def try_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
         """A whole new series of attempts; what is done stays done."""
         tasks = set(queryset.filter(done_at=None).values_list("task", flat=True))
-        with transaction.atomic():
+        with self.noting(request, queryset.filter(done_at=None)):
             again = queryset.filter(done_at=None).update(attention="", attempts=0, due_at=db_now())
             for task in sorted(tasks):
                 transaction.on_commit(lambda task=task: services.wake(task), robust=True)  # type: ignore[misc]

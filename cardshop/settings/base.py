@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "payments",
     "cardshop.reports",
     "cardshop.alerts",
+    "cardshop.audit",
 ]
 
 MIDDLEWARE = [
@@ -300,6 +301,7 @@ RETAIN_LINE_DAYS = env.number("RETAIN_LINE_DAYS", 30)
 RETAIN_NOTICES_DAYS = env.number("RETAIN_NOTICES_DAYS", 180)
 RETAIN_OUTBOX_DAYS = env.number("RETAIN_OUTBOX_DAYS", 30)
 RETAIN_LOG_INS_DAYS = env.number("RETAIN_LOG_INS_DAYS", 30)
+RETAIN_AUDIT_DAYS = env.number("RETAIN_AUDIT_DAYS", 730)
 
 EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = env.read("MAIL_FROM", "cardshop@localhost")

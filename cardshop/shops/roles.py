@@ -51,6 +51,7 @@ RIGHTS: dict[str, str] = {
     "alerts.alert":           "v       v       v       v       v",
     "alerts.message":         "v       v       -       -       -",
     "outbox.outboxmessage":   "vc      vc      -       -       -",
+    "audit.auditentry":       "v       -       -       -       -",
 }  # fmt: skip
 
 # Permissions of a model besides those four, such as "inventory.reveal_cardkey", with the roles that have it.

@@ -47,7 +47,7 @@ def begin_undo(batch: KeyBatch, *, now: datetime) -> bool:
     """
     if not can_undo(batch) or (batch.state not in _UNFINISHED and not _is_anything_free(batch)):
         raise NothingToUndo
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         others = KeyBatch.objects.filter(pk=batch.pk, origin=KeyBatch.Origin.IMPORTED)
         if won := others.exclude(state=BatchState.UNDOING).update(state=BatchState.UNDOING) == 1:
             KeyUpload.objects.filter(batch=batch).delete()

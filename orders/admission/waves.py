@@ -12,7 +12,7 @@ from inventory.releases import release_more
 from orders.models import Sale, Wave
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def release_wave(wave: Wave, *, now: datetime) -> int | None:
     """Open the wave's units for sale, as many of them as there are; None if somebody was faster.
 

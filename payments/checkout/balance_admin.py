@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
@@ -33,6 +34,7 @@ LISTED = 200
 @admin.register(Balance)
 class BalanceAdmin(MerchantAdmin):
     shop_path = "shop"
+    told_by_name = frozenset({"holder", "contact_email"})
     list_display = ["holder", "contact_email", "amount", "currency", "is_frozen", "opened_at"]
     list_filter = ["is_frozen", "currency", "shop"]
     search_fields = ["holder", "contact_email", "=entries__reason"]
@@ -138,11 +140,11 @@ class BalanceAdmin(MerchantAdmin):
         is_frozen = request.POST.get("frozen") == "yes"
         if not is_frozen and not has_fresh_code(request):
             return ask_for_code(request, back_to=_page_of(balance))
-        if set_frozen(balance, is_frozen):
-            said = (
-                _("It is frozen: nothing can be paid with it.") if is_frozen else _("It can be used again.")
-            )
-            self.log_change(request, balance, said)
+        said = _("It is frozen: nothing can be paid with it.") if is_frozen else _("It can be used again.")
+        with transaction.atomic():
+            if won := set_frozen(balance, is_frozen):
+                self.log_change(request, balance, said)
+        if won:
             messages.success(request, said)
         return _back_to(balance)
 
@@ -150,8 +152,9 @@ class BalanceAdmin(MerchantAdmin):
         balance = self._changeable(request, pk)
         if not has_fresh_code(request):
             return ask_for_code(request, back_to=_page_of(balance))
-        code = renew_code(balance)
-        self.log_change(request, balance, _("new code"))
+        with transaction.atomic(durable=True):
+            code = renew_code(balance)
+            self.log_change(request, balance, _("new code"))
         return self._show_code(request, balance, code)
 
     def _changeable(self, request: HttpRequest, pk: int) -> Balance:

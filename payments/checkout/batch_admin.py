@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -70,6 +71,7 @@ class SoldBatchAdmin(KeyBatchAdmin):
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def withdraw(self, request: HttpRequest, pk: int) -> HttpResponse:
+        @transaction.atomic
         def act(batch: KeyBatch, reason: str) -> None:
             promise("inventory.void_batch", [batch.pk], shop_id=batch.shop_id, now=db_now())
             self.log_change(request, batch, f"withdrawn: {reason}")

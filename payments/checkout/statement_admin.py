@@ -1,6 +1,7 @@
 """The merchant's page of daily statements: that they were read, and what came of it."""
 
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -41,6 +42,7 @@ class StatementAdmin(DealtWithAdmin):
     def waits(self, row: Statement) -> bool:
         return bool(row.attention) and row.resolved_at is None
 
+    @transaction.atomic
     def resolve(self, request: HttpRequest, row: Statement, *, why: str, what: str) -> None:
         resolve_statement(row, why=why, actor=request.user.get_username(), now=db_now())
         self.log_change(request, row, f"{in_words(DEALT_WITH)}: {what}")

@@ -112,7 +112,6 @@ def give_back(
     return entry
 
 
-@transaction.atomic(durable=True)
 def renew_code(balance: Balance) -> str:
     """A new code; the old one is worth nothing from now on."""
     code = new_code()

@@ -3,7 +3,11 @@
 from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from cardshop.audit.recording import record_command
+from cardshop.common.audit import deeds_between, standing
 
 
 class Command(BaseCommand):
@@ -13,7 +17,12 @@ class Command(BaseCommand):
         parser.add_argument("username")
 
     def handle(self, *args: object, username: str, **options: object) -> None:
-        gone, _ = TOTPDevice.objects.filter(user__username=username).delete()
+        devices = TOTPDevice.objects.filter(user__username=username)
+        with transaction.atomic():
+            record_command(
+                "forget_second_factor", deeds_between(standing(devices), {}, shop_of=lambda _: None)
+            )
+            gone, _ = devices.delete()
         if not gone:
             raise CommandError(f"{username} has no device")
         self.stdout.write(f"{username} logs in with the password alone now, until the next set-up")

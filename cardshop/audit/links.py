@@ -1,0 +1,12 @@
+"""The way from a row to what was done to it."""
+
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+def history_link(request: HttpRequest, row: Model) -> str:
+    """Empty for who may not see it."""
+    if not request.user.has_perm("audit.view_auditentry"):
+        return ""
+    return f"{reverse('admin:audit_auditentry_changelist')}?row={row._meta.label_lower}:{row.pk}"
