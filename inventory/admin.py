@@ -32,6 +32,7 @@ from inventory.access_admin import KeyAccessAdmin
 from inventory.admin_forms import BuyerFieldFormSet, PictureForm, ProductForm, VariantForm, VariantFormSet
 from inventory.asking_pages import MAY_REVEAL, WhyForm, reveal_view
 from inventory.batch_page import left_out_lines, progress_numbers, progress_of
+from inventory.bulk_actions import ListsMany, PricesMany
 from inventory.errors import CountedByKeys
 from inventory.expiry import expiry_in_words
 from inventory.imports.undoing import NothingToUndo, begin_undo
@@ -50,6 +51,7 @@ from inventory.models import (
     Variant,
 )
 from inventory.releases import release_more
+from inventory.row_forms import VariantRowForm
 from inventory.stock_page import stock_page
 
 __all__ = [
@@ -128,7 +130,7 @@ class PictureInline(MerchantTabularInline):
 
 
 @admin.register(Product)
-class ProductAdmin(ShownToBuyers, GuardedDeleteAdmin):
+class ProductAdmin(ListsMany, ShownToBuyers, GuardedDeleteAdmin):
     shop_path = "shop"
     form = ProductForm
     list_display = ["name", "category", "shop", "is_listed", "position"]
@@ -162,22 +164,26 @@ class BuyerFieldInline(MerchantTabularInline):
 
 
 @admin.register(Variant)
-class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
+class VariantAdmin(ShowsPrice, PricesMany, ShownToBuyers, GuardedDeleteAdmin):
     shop_path = "shop"
     form = VariantForm
+    list_form = VariantRowForm
     list_display = [
         "name",
         "product",
+        "price_minor",
+        "is_active",
+        "per_buyer_limit",
+        "position",
+        "free",
+        "claimed",
+        "open_stock",
+        "total",
         "code",
-        "price",
         "fulfilment",
         "selling",
-        "total",
-        "open_stock",
-        "claimed",
-        "free",
-        "is_active",
     ]
+    list_editable = ["price_minor", "is_active", "per_buyer_limit", "position"]
     list_filter = ["is_active", "fulfilment", "selling", "shop"]
     list_select_related = ["product"]
     search_fields = ["code", "name", "name_en", "product__name", "product__name_en"]
@@ -199,6 +205,13 @@ class VariantAdmin(ShowsPrice, ShownToBuyers, GuardedDeleteAdmin):
         ("total", "open_stock"),
         ("claimed", "free"),
     ]
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Who only looks is shown prices as people read them."""
+        columns = list(super().get_list_display(request))
+        if self.has_change_permission(request):
+            return columns
+        return ["price" if column == "price_minor" else column for column in columns]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["total", "open_stock", "claimed", "free", *(["product"] if obj else [])]

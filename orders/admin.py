@@ -346,7 +346,7 @@ class SoldVariantAdmin(VariantAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Variant, form: Any, change: bool) -> None:
-        if change and obj.fulfilment != form.initial["fulfilment"]:
+        if change and obj.fulfilment != form.initial.get("fulfilment", obj.fulfilment):
             change_kind(obj, Fulfilment(obj.fulfilment), within_hours=obj.fulfil_within_hours)
         super().save_model(request, obj, form, change)
         if obj.selling == Selling.QUEUED:

@@ -23,7 +23,7 @@ from payments.ledger.entries import open_balance
 from payments.models import Balance, PaymentChannel
 from tests.factories import make_channel, make_shop, make_variant, the_shop
 from tests.lines import make_sale
-from tests.staff import confirmed, logged_in, make_boss, make_device, make_member
+from tests.staff import PASSWORD, confirmed, logged_in, make_boss, make_device, make_member
 
 pytestmark = pytest.mark.django_db
 
@@ -169,6 +169,14 @@ def test_rights_and_passwords_of_accounts_are_told_without_the_password(boss):
     assert password == ("changed", "auth.user", {"password": (None, None)})
     assert User.objects.get(pk=clerk.pk).password not in whole_log()
     assert CANARY not in whole_log()
+
+
+def test_ones_own_password_is_told_as_changed(owner):
+    new = {"new_password1": CANARY, "new_password2": CANARY}
+    assert owner.post("/admin/password_change/", {"old_password": "wrong", **new}).status_code == 200
+    assert told() == []
+    assert owner.post("/admin/password_change/", {"old_password": PASSWORD, **new}).status_code == 302
+    assert told() == [("changed", "auth.user", {"password": (None, None)})]
 
 
 # Secrets

@@ -13,6 +13,7 @@ from orders import views
 from orders.admission.sales import pause_sale, resume_sale
 from orders.admission.waves import release_wave
 from orders.models import Sale, Wave
+from tests.edited_lists import shown_of
 from tests.factories import make_order, make_shop, make_variant, stock_up
 from tests.lines import make_sale
 from tests.staff import logged_in, make_boss
@@ -118,6 +119,7 @@ def unlist(coins):
         "form-INITIAL_FORMS": 1,
         "form-0-id": coins.product_id,
         "form-0-position": 0,
+        **shown_of(coins.product, "is_listed", "position"),
         "_save": "",
     }
     assert boss.post("/admin/inventory/product/", form).status_code == 302

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,32 +17,38 @@ from cardshop.common.admin import ReadOnlyAdmin
 from cardshop.common.shop_scope import within
 
 LISTED = 4  # changes in a line of the list
+LOOKED_THROUGH = 2000  # entries
 LINK = "font-semibold text-primary-600 dark:text-primary-500"
 
 
-class PersonFilter(admin.SimpleListFilter):
+class RecentFilter(admin.SimpleListFilter):
+    """Offers what occurs in the newest entries, and what is chosen: to look through all of them would take
+    longer with each.
+    """
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        newest = within(request, AuditEntry.objects.order_by("-pk"))
+        found = {*newest.values_list(str(self.parameter_name), flat=True)[:LOOKED_THROUGH], self.value()}
+        return sorted((value, self.in_words(value)) for value in found if value)
+
+    def in_words(self, value: str) -> str:
+        return value
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class PersonFilter(RecentFilter):
     title = gettext_lazy("person")
     parameter_name = "who"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = within(request, AuditEntry.objects.order_by("who")).values_list("who", flat=True).distinct()
-        return [(name, name) for name in names]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(who=self.value()) if self.value() else queryset
-
-
-class KindFilter(admin.SimpleListFilter):
+class KindFilter(RecentFilter):
     title = gettext_lazy("kind")
     parameter_name = "of"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        entries = within(request, AuditEntry.objects.order_by("of"))
-        labels = entries.values_list("of", flat=True).distinct()
-        return [(label, kind_of(AuditEntry(of=label))) for label in labels]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(of=self.value()) if self.value() else queryset
+    def in_words(self, value: str) -> str:
+        return kind_of(AuditEntry(of=value))
 
 
 class RowFilter(admin.SimpleListFilter):
@@ -65,13 +72,17 @@ class RowFilter(admin.SimpleListFilter):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     shop_path = "shop"
-    list_display = ["at", "who", "action", "what", "told", "address"]
+    list_display = ["moment", "who", "action", "what", "told", "address"]
     list_filter = [PersonFilter, "action", KindFilter, "at", "shop", RowFilter]
     search_fields = ["=who", "named", "said", "=of_id", "=address"]
     search_help_text = gettext_lazy("Person, what it was done to, number or address")
-    fields = ["at", "who", "address", "action", "what", "said", "all_changes", "shop"]
-    readonly_fields = ["what", "all_changes"]
+    fields = ["moment", "who", "address", "action", "what", "said", "all_changes", "shop"]
+    readonly_fields = ["moment", "what", "all_changes"]
     show_full_result_count = False
+
+    @admin.display(description=gettext_lazy("at"), ordering="at")
+    def moment(self, entry: AuditEntry) -> str:
+        return f"{localtime(entry.at):%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description=gettext_lazy("to what"))
     def what(self, entry: AuditEntry) -> str:

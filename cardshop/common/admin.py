@@ -16,6 +16,7 @@ from unfold.admin import StackedInline, TabularInline
 
 from cardshop.common.admin_checks import MerchantAdminChecks
 from cardshop.common.audited import AuditedAdmin
+from cardshop.common.edited_lists import EditedListAdmin
 from cardshop.common.shop_scope import (
     OPERATORS,
     ScopedChoices,
@@ -26,7 +27,7 @@ from cardshop.common.shop_scope import (
 )
 
 
-class MerchantAdmin(ScopedChoices, AuditedAdmin):
+class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
     """The base of all our pages: whoever acts in a shop sees its rows and no others, and a list may be asked
     only what its own filters ask.
 

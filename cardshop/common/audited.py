@@ -91,7 +91,7 @@ class AuditedAdmin(ModelAdmin):
 
     def response_action(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
         """Django deletes what is selected outside of any transaction."""
-        if request.POST.get("action") != "delete_selected":
+        if not _deletes(request):
             return super().response_action(request, queryset, *args, **kwargs)
         with transaction.atomic():
             return super().response_action(request, queryset, *args, **kwargs)
@@ -108,6 +108,13 @@ class AuditedAdmin(ModelAdmin):
     def _row_of(self, form: Any) -> models.QuerySet[Any]:
         rows: models.QuerySet[Any] = self.model._base_manager.filter(pk=form.instance.pk)
         return rows
+
+
+def _deletes(request: HttpRequest) -> bool:
+    """There may be two choices of an action on a page; `index` says whose button was pressed."""
+    chosen, index = request.POST.getlist("action"), request.POST.get("index", "0")
+    at = int(index) if index in ("0", "1") else 0
+    return chosen[at : at + 1] == ["delete_selected"]
 
 
 def _many(form: Any) -> list[str]:

@@ -21,6 +21,10 @@ LOCK_ORDER = [
     "inventory.Stock",
     "orders.Ticket",
     "inventory.CardKey",
+    "inventory.Category",
+    "inventory.Product",
+    "inventory.Variant",
+    "payments.PaymentChannel",
 ]
 
 

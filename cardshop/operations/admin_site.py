@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin import AdminSite
+from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.db.models import Model
@@ -103,6 +104,18 @@ class CardshopAdminSite(UnfoldAdminSite):
         if request.method == "GET" and self.knows_password(request) and (page := missing_step(request)):
             return redirect_to_login(safe_next(request), reverse(page))
         return with_admin_policy(super().login(request, extra_context))
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One's own."""
+        with transaction.atomic():
+            page: HttpResponse = super().password_change(request, extra_context)
+            if request.method == "POST" and page.status_code == 302:
+                user = cast(User, request.user)
+                deed = deed_on(user, Action.CHANGED, shop_id=None, changes=[{"field": "password"}])
+                self.write_down(request, [deed])
+        return page
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         page: TemplateResponse = super().index(request, {**(extra_context or {}), **figures(request)})

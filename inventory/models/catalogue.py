@@ -152,7 +152,7 @@ class Variant(models.Model):
     code = models.SlugField(_("code"), max_length=60)
     name = models.CharField(_("name"), max_length=80)
     name_en = models.CharField(_("name in English"), max_length=80, blank=True)
-    price_minor = models.BigIntegerField(_("price in minor units"), validators=[MinValueValidator(1)])
+    price_minor = models.BigIntegerField(_("price"), validators=[MinValueValidator(1)])
     currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES, default="CNY")
     min_quantity = models.PositiveSmallIntegerField(_("least per order"), default=1)
     max_quantity = models.PositiveSmallIntegerField(_("most per order"), default=10)

@@ -15,6 +15,7 @@ from payments.gateways.rsa import new_key, public_of
 from payments.models import PaymentChannel
 from payments.tasks import mail_channel_changes
 from payments.tests.channel_forms import CHANNELS, THEIRS, add_address, channel_form, form_of
+from tests.edited_lists import shown_of
 from tests.factories import SECRET, make_channel, make_shop
 from tests.staff import confirmed, make_boss, make_clerk, make_member
 
@@ -116,6 +117,7 @@ def test_a_deleted_channel_is_told_after_it_is_gone(boss, channel):
 
 def list_form(channel, *, enabled):
     rows = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "_save": "Save", "form-0-id": channel.pk}
+    rows |= shown_of(channel, "is_enabled", "position")
     return {**rows, "form-0-position": 0, **({"form-0-is_enabled": "on"} if enabled else {})}
 
 

@@ -12,6 +12,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from cardshop.common.clock import db_now
 from payments.models import PaymentChannel
 from payments.tests.channel_forms import CHANNELS, add_address, channel_form
+from tests.edited_lists import shown_of
 from tests.factories import make_channel, make_shop
 from tests.staff import PASSWORD, code_of, confirmed, let_code_age, logged_in, make_boss, make_clerk
 
@@ -49,7 +50,8 @@ def wrong_code():
 
 def list_form(channel, **changes):
     rows = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "_save": "Save"}
-    return {**rows, "form-0-id": channel.pk, "form-0-position": channel.position, **changes}
+    shown = shown_of(channel, "is_enabled", "position")
+    return {**rows, **shown, "form-0-id": channel.pk, "form-0-position": channel.position, **changes}
 
 
 def addresses(channel):
@@ -190,6 +192,7 @@ def test_switching_on_in_the_list_takes_a_code_and_the_rest_does_not(open_sessio
     assert (channel.is_enabled, channel.position) == (False, 7)
 
     open_session.post(CONFIRM, {"code": next_code()})
+    switched_on = list_form(channel, **{"form-0-is_enabled": "on", "form-0-position": 9})
     assert open_session.post(CHANNELS, switched_on).status_code == 302
     channel.refresh_from_db()
     assert (channel.is_enabled, channel.position) == (True, 9)
