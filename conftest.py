@@ -51,7 +51,7 @@ def _emptying() -> str:
 
     tables = {*connection.introspection.django_table_names()} - WRITTEN_BY_MIGRATING
     deletions = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in sorted(tables)]
-    # Accesses to keys are deleted by nobody else.
+    # Accesses to keys, and the audit log, are deleted by nobody else.
     return "; ".join(["SET LOCAL cardshop.pruning = 'on'", *deletions])
 
 

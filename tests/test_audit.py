@@ -162,6 +162,7 @@ def test_rights_and_passwords_of_accounts_are_told_without_the_password(boss):
     assert answer.status_code == 302, answer.content.decode()
     passwords = {"usable_password": "true", "password1": CANARY, "password2": CANARY}
     assert boss.post(f"{page}/password/", passwords).status_code == 302
+    assert boss.post("/admin/auth/user/nobody/password/", passwords).status_code == 404
 
     rights, password = told()[-2:]
     assert rights[2]["groups"] == ([], ["night shift"])
@@ -390,6 +391,16 @@ def test_the_log_is_for_owners_and_can_be_searched_and_filtered(owner):
     for question in ("who=lin", "q=lin", "of=shops.shop&who=lin", "action__exact=done&who=lin"):
         page = owner.get(f"{LOG}?{question}").content.decode()
         assert ("of lin" in page, "of wang" in page, "of nobody" in page) == (True, False, False), question
+    for hostile in (
+        "who=%00",
+        "of=%00",
+        "row=%00:1",
+        "row=:",
+        "row=no.model:x",
+        "q=%00",
+        f"who={'x' * 5000}",
+    ):
+        assert owner.get(f"{LOG}?{hostile}").status_code in (200, 400), hostile
     entry = AuditEntry.objects.get(who="lin")
     assert owner.get(f"{LOG}{entry.pk}/change/").status_code == 200
     for page in ("add/", f"{entry.pk}/delete/"):

@@ -80,7 +80,7 @@ def values_of(row: models.Model, *, many: Iterable[str] = ()) -> Values:
     return values
 
 
-def standing(rows: models.QuerySet[Any], *, many: Iterable[str] = ()) -> Standing:
+def standing(rows: Iterable[models.Model], *, many: Iterable[str] = ()) -> Standing:
     return {row.pk: (row, values_of(row, many=many)) for row in rows}
 
 

@@ -84,7 +84,7 @@ class AuditedAdmin(ModelAdmin):
         self.note_deletions(request, queryset)
         return super().log_deletions(request, queryset)
 
-    def note_deletions(self, request: HttpRequest, rows: models.QuerySet[Any]) -> None:
+    def note_deletions(self, request: HttpRequest, rows: Iterable[models.Model]) -> None:
         """Before they go, in their transaction."""
         deeds = deeds_between(standing(rows), {}, shop_of=shop_id_of, by_name=self.told_by_name)
         self.note(request, deeds)

@@ -39,9 +39,10 @@ class PersonAdmin(SuperusersOnly, UserAdmin):  # type: ignore[type-arg]
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         if self.needs_code(request):
             return ask_for_code(request)
-        if request.method != "POST":
+        person = self.get_object(request, unquote(id))
+        if request.method != "POST" or person is None:
             return self._password_page(request, id, form_url)
-        with self.noting(request, User.objects.filter(pk=unquote(id))):
+        with self.noting(request, User.objects.filter(pk=person.pk)):
             return self._password_page(request, id, form_url)
 
     def _password_page(self, request: HttpRequest, pk: str, form_url: str) -> HttpResponse:
