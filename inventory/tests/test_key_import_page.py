@@ -147,7 +147,7 @@ def test_a_large_file_is_taken_here_and_more_than_the_limit_is_refused(boss, var
     settings.IMPORT_FILE_LIMIT = 1024 * 1024
     settings.IMPORT_BODY_LIMIT = 2 * 1024 * 1024
     page = send(boss, variant, file=b"CANARY\n" * (1024 * 1024 // 7 + 1))
-    assert "larger than 1.0" in page.content.decode()
+    assert "larger than 1 MB" in page.content.decode()
     assert send(boss, variant, file=filler).status_code == 413
     assert not KeyUpload.objects.exists()
 
