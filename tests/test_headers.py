@@ -213,6 +213,8 @@ def buyers_pages() -> dict[str, str]:
         "/api/v1/orders/<slug:token>/cancel/": f"{api}cancel/",
         "/api/v1/orders/<slug:token>/contact/": f"{api}contact/",
         "/api/v1/orders/<slug:token>/keys/": f"{api}keys/",
+        "/api/reseller/v1/account/": "/api/reseller/v1/account/",
+        "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
     }
 
 

@@ -45,6 +45,8 @@ from payments.models import (
     Statement,
     WebhookEvent,
 )
+from resellers.accounts import open_reseller
+from resellers.keys import make_key
 from tests.factories import (
     make_attempt,
     make_by_hand,
@@ -57,7 +59,7 @@ from tests.factories import (
 )
 from tests.staff import make_boss, make_member
 
-OURS = ("shops", "outbox", "inventory", "orders", "payments", "alerts", "audit")
+OURS = ("shops", "outbox", "inventory", "orders", "payments", "resellers", "alerts", "audit")
 OF_THE_INSTALLATION = {"outbox.Heartbeat"}
 SHORTEST_NAME = 6  # what is shorter may be anything
 
@@ -89,6 +91,7 @@ def fill(mark: str) -> Shop:
     _fill_money(mark, variant)
     _fill_keys(mark, variant)
     _fill_alerts(mark, shop)
+    _fill_resellers(mark, shop)
     for row in Order.objects.filter(shop=shop):
         ask_for_attention(row, f"{mark}-order-reason", now=now)
     return shop
@@ -154,6 +157,13 @@ def _fill_alerts(mark: str, shop: Shop) -> None:
         destination=destination, title=f"{mark}-title", text=f"{mark}-message", created_at=now
     )
     Notice.objects.create(destination=destination, alert=alert, due_at=now, message=message)
+
+
+def _fill_resellers(mark: str, shop: Shop) -> None:
+    reseller = open_reseller(
+        shop, name=f"{mark}-reseller", contact_email=f"partner@{mark}.example", now=db_now()
+    )
+    make_key(reseller, label=f"{mark}-program", proof="signed", scopes=["balance"], now=db_now())
 
 
 def _fill_money(mark: str, variant: Variant) -> None:

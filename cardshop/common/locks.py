@@ -12,6 +12,7 @@ LOCK_ORDER = [
     "inventory.KeyBatch",
     "inventory.IndexKey",
     "inventory.KeyUpload",
+    "resellers.ApiKey",
     "payments.Balance",
     "payments.Payment",
     "payments.PaymentAttempt",

@@ -10,8 +10,9 @@ from cardshop.common.sealed import SealedColumn
 from inventory.sealed import SEALED as INVENTORY
 from orders.sealed import SEALED as ORDERS
 from payments.sealed import SEALED as PAYMENTS
+from resellers.sealed import SEALED as RESELLERS
 
-COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS, *ALERTS]
+COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS, *RESELLERS, *ALERTS]
 SAMPLE = 200  # values of each column, half of them the oldest
 # Version, length and name: what a value begins with. Empty for what is no sealed value.
 HEAD = """CASE WHEN length({sealed}) >= 2 AND get_byte({sealed}, 0) = 1

@@ -104,6 +104,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         },
         {
+            "title": _("Resellers"),
+            "separator": True,
+            "items": [
+                _page(_("Resellers"), "handshake", "resellers.reseller"),
+                _page(_("API keys"), "vpn_key", "resellers.apikey"),
+            ],
+        },
+        {
             "title": _("Operations"),
             "separator": True,
             "items": [

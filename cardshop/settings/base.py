@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "inventory",
     "orders",
     "payments",
+    "resellers",
     "cardshop.reports",
     "cardshop.alerts",
     "cardshop.audit",
@@ -338,6 +339,9 @@ PASSWORDS_PER_ORDER = "5/h"
 # rush are answered in front of Django and not counted: the gate has its own limits.
 ACTIONS_PER_SECOND = 8
 ACTIONS_AT_ONCE = 200
+# What one API key of a reseller may ask, a second and at once.
+RESELLER_CALLS_PER_SECOND = 20
+RESELLER_CALLS_AT_ONCE = 100
 # Seconds that a request may wait for a thread while a queue stands, before it is refused; whoever pays or
 # collects keys never is. Nobody notices the first; the last is half of what our pages wait for an answer
 # (static/js/asking.js), so that whoever is let through still hears it. A click into the line comes before the

@@ -44,6 +44,9 @@ RIGHTS: dict[str, str] = {
     "payments.webhookevent":  "v       -       -       v       -",
     "payments.refusednotice": "v       -       -       v       -",
     "payments.paymentchannel":"vacd    v       -       v       -",
+    # Resellers: an API key spends their balance. To change one is to renew or revoke it.
+    "resellers.reseller":     "vac     v       v       v       v",
+    "resellers.apikey":       "vac     v       -       -       v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",

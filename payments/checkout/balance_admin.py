@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
@@ -150,6 +150,8 @@ class BalanceAdmin(MerchantAdmin):
 
     def new_code_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         balance = self._changeable(request, pk)
+        if not balance.code_digest:
+            raise Http404
         if not has_fresh_code(request):
             return ask_for_code(request, back_to=_page_of(balance))
         with transaction.atomic(durable=True):

@@ -50,6 +50,13 @@ def open_balance(
     return balance, code
 
 
+def open_account(*, shop_id: int, holder: str, contact_email: str, currency: str, now: datetime) -> Balance:
+    """A balance with nothing on it, that no code opens: whoever may spend it is known otherwise."""
+    return Balance.objects.create(
+        shop_id=shop_id, holder=holder, contact_email=contact_email, currency=currency, opened_at=now
+    )
+
+
 @transaction.atomic(durable=True)
 def credit(
     balance: Balance, *, amount_minor: int, reference: str = "", reason: str, actor: str, now: datetime

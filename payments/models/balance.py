@@ -13,8 +13,9 @@ K = EntryKind
 class Balance(models.Model):
     """What the shop owes a holder in goods. Whoever has the code may spend it, unless it is frozen.
 
-    Only a keyed digest of the code is kept. `amount_minor` is what the entries come to; it is changed with
-    them by `payments.ledger` and nowhere else.
+    Only a keyed digest of the code is kept; it is empty where no code opens the balance, as with a reseller's
+    account. `amount_minor` is what the entries come to; it is changed with them by `payments.ledger` and
+    nowhere else.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
@@ -22,7 +23,7 @@ class Balance(models.Model):
     contact_email = models.EmailField(_("contact e-mail"), blank=True)
     currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
     amount_minor = models.BigIntegerField(_("amount in minor units"), default=0)
-    code_digest = models.CharField(max_length=64, editable=False)
+    code_digest = models.CharField(max_length=64, blank=True, editable=False)
     is_frozen = models.BooleanField(_("frozen"), default=False)
     opened_at = models.DateTimeField(_("opened at"))
 
@@ -32,7 +33,11 @@ class Balance(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gte=0), name="balance_not_negative"),
-            models.UniqueConstraint(fields=["shop", "code_digest"], name="balance_code_once_per_shop"),
+            models.UniqueConstraint(
+                fields=["shop", "code_digest"],
+                condition=~Q(code_digest=""),
+                name="balance_code_once_per_shop",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""Partners who buy by program: their accounts, the keys that their programs call with, and the API."""

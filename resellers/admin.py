@@ -1,0 +1,171 @@
+"""The merchant's pages of resellers and of the keys that their programs call with. A secret is shown once."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from cardshop.common.admin import MerchantAdmin
+from cardshop.common.clock import db_now
+from cardshop.common.errors import DomainError
+from cardshop.common.fresh_code import ask_for_code, has_fresh_code
+from cardshop.common.money import display
+from cardshop.common.shop_scope import within
+from resellers.accounts import open_reseller
+from resellers.forms import ApiKeyForm
+from resellers.keys import BETWEEN, follow, make_key, revoke
+from resellers.models import ApiKey, Proof, Reseller
+
+
+@admin.register(Reseller)
+class ResellerAdmin(MerchantAdmin):
+    shop_path = "shop"
+    list_display = ["name", "contact_email", "amount", "is_suspended", "since"]
+    list_filter = ["is_suspended", "shop"]
+    list_select_related = ["balance"]
+    search_fields = ["name", "contact_email"]
+    fields = ["shop", ("name", "contact_email"), "is_suspended", "its_balance", "since"]
+    readonly_fields = ["its_balance", "since"]
+
+    @admin.display(description=gettext_lazy("balance"))
+    def amount(self, reseller: Reseller) -> str:
+        return display(reseller.balance.amount_minor, reseller.balance.currency)
+
+    @admin.display(description=gettext_lazy("balance"))
+    def its_balance(self, reseller: Reseller) -> str:
+        """With the way to its entries, and to where money is booked."""
+        if reseller._state.adding:
+            return "-"
+        address = reverse("admin:payments_balance_change", args=[reseller.balance_id])
+        return format_html('<a href="{}">{}</a>', address, self.amount(reseller))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Reseller, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        opened = open_reseller(obj.shop, name=obj.name, contact_email=obj.contact_email, now=db_now())
+        obj.pk, obj.balance, obj.since = opened.pk, opened.balance, opened.since
+        obj._state.adding = False
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(MerchantAdmin):
+    """Only made, followed by another, and revoked: what one may do is never changed under its program."""
+
+    shop_path = "reseller__shop"
+    list_display = ["label", "reseller", "name", "proof", "may", "expires_at", "revoked_at"]
+    list_filter = ["proof", "reseller"]
+    list_select_related = ["reseller"]
+    search_fields = ["label", "=name", "reseller__name"]
+    fields = [
+        ("reseller", "label"),
+        ("name", "proof"),
+        "may",
+        "networks",
+        ("created_at", "expires_at", "revoked_at"),
+    ]
+    readonly_fields = [
+        "reseller",
+        "label",
+        "name",
+        "proof",
+        "may",
+        "networks",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    ]
+    change_form_outer_before_template = "admin/resellers/key_forms.html"
+
+    @admin.display(description=gettext_lazy("may"))
+    def may(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {"follow": self.follow_view, "revoke": self.revoke_view}
+        ours = [
+            path(
+                f"<int:pk>/{name}/",
+                self.admin_site.admin_view(require_POST(view)),
+                name=f"resellers_apikey_{name}",
+            )
+            for name, view in views.items()
+        ]
+        return [*ours, *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Ends on the page with the secret."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not has_fresh_code(request):
+            return ask_for_code(request)
+        resellers = within(request, Reseller.objects.order_by("name"))
+        form = ApiKeyForm(request.POST or None, initial=request.GET.dict(), resellers=resellers)
+        if form.is_valid():
+            with transaction.atomic(durable=True):
+                key, secret = make_key(**form.cleaned_data, now=db_now())
+                self.log_addition(request, key, f"{key.reseller}: {', '.join(key.scopes)}")
+            return self._show_secret(request, key, secret)
+        context = {**self.admin_site.each_context(request), "title": _("A new API key"), "form": form}
+        return render(request, "admin/resellers/new_key.html", context)
+
+    def follow_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        key = self._changeable(request, pk)
+        if not has_fresh_code(request):
+            return ask_for_code(request, back_to=_page_of(key))
+        try:
+            with transaction.atomic(durable=True):
+                new, secret = follow(key, now=db_now())
+                self.log_change(request, key, f"→ {new.name}")
+                self.log_addition(request, new, f"{key.name} →")
+        except DomainError as refused:
+            messages.warning(request, str(refused))
+            return redirect(_page_of(key))
+        return self._show_secret(request, new, secret)
+
+    def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Takes no code: who has to stop something is in a hurry."""
+        key = self._changeable(request, pk)
+        said = _("It opens nothing any more.")
+        with transaction.atomic(durable=True):
+            if is_new := revoke(key, now=db_now()):
+                self.log_change(request, key, said)
+        if is_new:
+            messages.success(request, said)
+        return redirect(_page_of(key))
+
+    def _changeable(self, request: HttpRequest, pk: int) -> ApiKey:
+        key: ApiKey = self.row_or_404(request, pk)
+        if not self.has_change_permission(request, key):
+            raise PermissionDenied
+        return key
+
+    def _show_secret(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Secret of %s") % key.label,
+            "key": key,
+            "secret": secret if key.proof == Proof.SIGNED else f"{key.name}{BETWEEN}{secret}",
+            "page": _page_of(key),
+        }
+        response = render(request, "admin/resellers/secret.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _page_of(key: ApiKey) -> str:
+    return reverse("admin:resellers_apikey_change", args=[key.pk])

@@ -1,0 +1,85 @@
+"""Who is calling: by a signature, or by a key that is sent along for reading only."""
+
+import time
+from hmac import compare_digest
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from cardshop.common.clock import db_now
+from cardshop.common.crypto import CannotOpen
+from cardshop.shops.middleware import shop_of
+from cardshop.traffic.buckets import Bucket
+from resellers import signing
+from resellers.errors import NotFromThere, NotKnown, Replayed, StaleRequest, Suspended
+from resellers.keys import BETWEEN, digest_of, is_from_there, is_name
+from resellers.models import ApiKey, Proof
+
+# Of every nonce a bucket with one token, which comes back when the time of the request has long passed. Where
+# Redis cannot say, the request passes: its time is now, what it orders happens once for its Idempotency-Key,
+# and whoever could send it again has read its answer as well.
+_ONCE = Bucket("nonce", 1 / (2 * signing.WINDOW), 1)
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Raises NotKnown, StaleRequest, Replayed, NotFromThere and Suspended; nobody is let in unnamed."""
+
+    def authenticate(self, request: Request) -> tuple[None, ApiKey]:
+        http = request._request
+        scheme, _, credentials = http.headers.get("Authorization", "").partition(" ")
+        match scheme:
+            case signing.SCHEME:
+                key = _by_signature(http, credentials)
+            case signing.BEARER:
+                key = _by_secret(http, credentials)
+            case _:
+                raise NotKnown
+        if not is_from_there(key.networks, http.META["REMOTE_ADDR"]):
+            raise NotFromThere
+        if key.reseller.is_suspended:
+            raise Suspended
+        return None, key
+
+
+def _by_signature(request: HttpRequest, credentials: str) -> ApiKey:
+    said = signing.read(credentials)
+    key = _working(request, said.key, Proof.SIGNED) if said else None
+    if said is None or key is None or not _has_signed(key, said, request):
+        raise NotKnown
+    # What is said of time and nonce is believed now, and told to nobody who does not have the secret.
+    if abs(said.timestamp - time.time()) > signing.WINDOW:
+        raise StaleRequest
+    taken = _ONCE.take(f"{key.name}:{said.nonce}")
+    if taken is not None and not taken.allowed:
+        raise Replayed
+    return key
+
+
+def _has_signed(key: ApiKey, said: signing.Signature, request: HttpRequest) -> bool:
+    try:
+        secret = key.opened_secret()
+    except CannotOpen:
+        return False
+    method, path = str(request.method), request.get_full_path()
+    return signing.fits(said, secret, method=method, path=path, body=request.body)
+
+
+def _by_secret(request: HttpRequest, credentials: str) -> ApiKey:
+    name, _, secret = credentials.strip().partition(BETWEEN)
+    key = _working(request, name, Proof.BEARER)
+    if key is None or not compare_digest(key.secret_digest, digest_of(name, secret)):
+        raise NotKnown
+    return key
+
+
+def _working(request: HttpRequest, name: str, proof: Proof) -> ApiKey | None:
+    """The key of that name, if it works at the moment, in the shop that the request is for."""
+    if not is_name(name):
+        return None
+    key = (
+        ApiKey.objects.select_related("reseller__balance")
+        .filter(name=name, proof=proof, reseller__shop=shop_of(request))
+        .first()
+    )
+    return key if key and key.works_at(db_now()) else None

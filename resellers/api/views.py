@@ -1,0 +1,69 @@
+"""What all views of the API share: who calls, what for, how often, and one coat for every error."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.conf import settings
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cardshop.traffic.buckets import Bucket, Taken
+from cardshop.traffic.metrics import rate_limited
+from resellers.api.authentication import ApiKeyAuthentication
+from resellers.api.problems import problem_response
+from resellers.errors import ScopeMissing, TooManyRequests
+from resellers.models import ApiKey, Reseller
+
+CALLS = "calls"
+
+
+class HasScope(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Raises ScopeMissing."""
+        scope = cast(ResellerApiView, view).scope
+        if scope not in key_of(request).scopes:
+            raise ScopeMissing(scope)
+        return True
+
+
+class ResellerApiView(APIView):
+    """`scope` is what the key needs. Each key has a bucket of its own; without Redis nobody counts."""
+
+    authentication_classes = [ApiKeyAuthentication]
+    permission_classes = [HasScope]
+    scope = ""
+    _taken: Taken | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self._taken = calls().take(key_of(request).name)
+        if self._taken is not None and not self._taken.allowed:
+            rate_limited.labels(CALLS).inc()
+            raise TooManyRequests(self._taken.retry_after)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        if self._taken:
+            bucket = calls()
+            window = round(bucket.burst / bucket.per_second)
+            response["RateLimit-Policy"] = f'"{CALLS}";q={bucket.burst};w={window}'
+            response["RateLimit"] = f'"{CALLS}";r={self._taken.remaining};t={self._taken.full_in}'
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return problem_response
+
+
+def calls() -> Bucket:
+    return Bucket(CALLS, settings.RESELLER_CALLS_PER_SECOND, settings.RESELLER_CALLS_AT_ONCE)
+
+
+def key_of(request: Request) -> ApiKey:
+    """That the caller has shown."""
+    return cast(ApiKey, request.auth)
+
+
+def reseller_of(request: Request) -> Reseller:
+    return key_of(request).reseller

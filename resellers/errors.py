@@ -1,0 +1,59 @@
+"""What the API refuses before anybody asks what for."""
+
+from django.utils.translation import gettext_lazy as _
+
+from cardshop.common.errors import DomainError
+from resellers.signing import BEARER, SCHEME
+
+
+class NotKnown(DomainError):
+    """One answer whatever is wrong with the key: which keys there are is nobody's business."""
+
+    code = "not_authenticated"
+    http_status = 401
+    message = _("This key is not valid here, or the signature does not fit the request.")
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": f"{SCHEME}, {BEARER}"}
+
+
+class StaleRequest(NotKnown):
+    code = "stale_request"
+    message = _("The time of the request is not now: please check the clock of the program.")
+
+
+class Replayed(NotKnown):
+    code = "replayed"
+    message = _("A request with this nonce was here before. Each request needs one of its own.")
+
+
+class NotFromThere(DomainError):
+    code = "address_not_allowed"
+    http_status = 403
+    message = _("This key may not be used from this address.")
+
+
+class ScopeMissing(DomainError):
+    code = "scope_missing"
+    http_status = 403
+    message = _("This key may not do that.")
+
+    def __init__(self, scope: str) -> None:
+        self.extra = {"scope": scope}
+        super().__init__()
+
+
+class Suspended(DomainError):
+    code = "suspended"
+    http_status = 403
+    message = _("This account is suspended. Please ask the shop.")
+
+
+class TooManyRequests(DomainError):
+    code = "too_many_requests"
+    http_status = 429
+    message = _("That was too often. Please wait a while.")
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__()
