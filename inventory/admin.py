@@ -114,7 +114,8 @@ class VariantInline(ShowsPrice, MerchantStackedInline):
         ("price", "currency"),
         ("min_quantity", "max_quantity"),
         ("selling", "per_buyer_limit"),
-        ("on_sale_from", "on_sale_until"),
+        "on_sale_from",
+        "on_sale_until",
         ("is_active", "position"),
     ]
 
@@ -199,7 +200,8 @@ class VariantAdmin(ShowsPrice, PricesMany, ShownToBuyers, GuardedDeleteAdmin):
         ("fulfilment", "fulfil_within_hours"),
         "selling",
         ("is_isolated", "sells_in_waves"),
-        ("on_sale_from", "on_sale_until"),
+        "on_sale_from",
+        "on_sale_until",
         "low_stock_at",
         ("is_active", "position"),
         ("total", "open_stock"),
