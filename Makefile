@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-rotation bench-routing bench-silent bench-trickle soak soak-money lock pictures
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-rotation bench-routing bench-scale bench-silent bench-trickle soak soak-money lock pictures
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -92,6 +92,9 @@ bench-rotation: $(DEV) ## all keys are wrapped anew while 50 buyers come every s
 
 bench-routing: $(DEV) ## which channel first? routers on simulated channels (ten minutes; ARGS="--quick": one)
 	@$(PY) -m benchmarks.routing $(ARGS)
+
+bench-scale: $(DEV) ## every page with 10,000 orders and keys, and with a million (an hour; ARGS="--help")
+	@$(PY) -m benchmarks.scale $(ARGS)
 
 COMPILE = var/lock/bin/pip-compile --quiet --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(ARGS)

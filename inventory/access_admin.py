@@ -16,4 +16,3 @@ class KeyAccessAdmin(ReadOnlyAdmin):
     list_select_related = ["batch__variant__product", "card_key"]
     search_fields = ["=who", "=approved_by", "why"]
     fields = ["shop", "at", "who", "approved_by", "kind", "batch", "card_key", "count", "why", "address"]
-    show_full_result_count = False

@@ -395,7 +395,6 @@ class CardKeyAdmin(ReadOnlyAdmin):
     list_select_related = ["variant__product", "batch__variant__product"]
     fields = ["variant", "batch", ("status", "void_because"), "expires_on"]
     ordering = ["-pk"]
-    show_full_result_count = False
     change_form_outer_before_template = "admin/inventory/ask_for_key.html"
 
     def get_urls(self) -> list[URLPattern]:

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -143,11 +144,11 @@ class SaleAdmin(ShownToBuyers):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sale]:
         sales: QuerySet[Sale] = super().get_queryset(request)
-        return sales.select_related("variant__product")
+        return sales.select_related("variant__product").annotate(now=Now())
 
     @admin.display(description=gettext_lazy("state"))
-    def state(self, sale: Sale) -> str:
-        return state_of(sale, db_now())
+    def state(self, sale: Any) -> str:
+        return state_of(sale, sale.now)
 
     @admin.display(description=gettext_lazy("way of selling"), ordering="variant__selling")
     def selling(self, sale: Sale) -> str:
@@ -274,7 +275,7 @@ class TicketAdmin(ReadOnlyAdmin):
     list_filter = ["status", "shop", ("variant", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["variant__product"]
-    search_fields = ["contact_email"]
+    search_fields = ["=contact_email"]
     fields = [
         "variant",
         ("place", "quantity"),
@@ -283,7 +284,6 @@ class TicketAdmin(ReadOnlyAdmin):
         ("settled_at", "ended_at"),
     ]
     ordering = ["-pk"]
-    show_full_result_count = False
 
     @admin.display(description=gettext_lazy("reason"), ordering="reason")
     def why(self, ticket: Ticket) -> str:
@@ -297,10 +297,9 @@ class RegistrationAdmin(ReadOnlyAdmin):
     list_filter = [("sale", ShopAutocompleteFilter)]
     list_filter_submit = True
     list_select_related = ["sale__variant__product"]
-    search_fields = ["contact_email"]
+    search_fields = ["=contact_email"]
     fields = ["sale", "contact_email", "language", "quantity", "registered_at"]
     ordering = ["-pk"]
-    show_full_result_count = False
 
 
 class SoldProductAdmin(ProductAdmin):

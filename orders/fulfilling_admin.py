@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Model, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -12,7 +13,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cardshop.common.admin import ReadOnlyAdmin
-from cardshop.common.clock import db_now
 from cardshop.common.shop_scope import ShopAutocompleteFilter, within
 from orders.filling_page import filling_page
 from orders.models import Order, OrderItem
@@ -33,7 +33,6 @@ class ToFillInAdmin(ReadOnlyAdmin):
     search_fields = ["=order__number", "=order__contact_email"]
     search_help_text = gettext_lazy("Number or e-mail")
     ordering = ["due_at", "pk"]
-    show_full_result_count = False
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm("orders.view_order") and self.is_theirs(request, obj)
@@ -44,7 +43,7 @@ class ToFillInAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrderItem]:
         lines: QuerySet[OrderItem] = super().get_queryset(request)
         given = Count("delivered_keys", filter=Q(delivered_keys__replaced_by=None))
-        return lines.filter(WAITING).annotate(given=given)
+        return lines.filter(WAITING).annotate(given=given, is_overdue=Q(due_at__lt=Now()))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().changelist_view(request, {"title": _("To be filled in"), **(extra_context or {})})
@@ -66,8 +65,8 @@ class ToFillInAdmin(ReadOnlyAdmin):
         return line.order.contact_email
 
     @admin.display(description=gettext_lazy("due at"), ordering="due_at")
-    def due(self, line: OrderItem) -> Any:
-        if line.due_at is not None and line.due_at < db_now():
+    def due(self, line: Any) -> Any:
+        if line.is_overdue:
             return format_html('<strong class="text-red-600 dark:text-red-400">{}</strong>', _("overdue"))
         return line.due_at
 

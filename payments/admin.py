@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -80,7 +79,6 @@ class PaymentAdmin(ShowsAmount, ReadOnlyAdmin):
     search_fields = ["=order__number"]
     fields = ["shop", "order", "amount", "status", "created_at", "succeeded_at"]
     ordering = ["-pk"]
-    show_full_result_count = False
 
 
 @admin.register(PaymentAttempt)
@@ -102,7 +100,6 @@ class PaymentAttemptAdmin(ShowsAmount, ReadOnlyAdmin):
         "last_error",
     ]
     ordering = ["-pk"]
-    show_full_result_count = False
 
     @admin.display(description=_("order"))
     def order(self, attempt: PaymentAttempt) -> str:
@@ -115,8 +112,6 @@ class WaitingMoneyFilter(AttentionFilter):
 
 @admin.register(Receipt)
 class ReceiptAdmin(ShowsAmount, DealtWithAdmin):
-    """Those that need a person come first."""
-
     shop_path = "shop"
     list_display = ["provider_txn_id", "channel", "amount", "status", "received_at", "source", "why"]
     list_filter = [WaitingMoneyFilter, "status", "channel", "received_at"]
@@ -134,11 +129,6 @@ class ReceiptAdmin(ShowsAmount, DealtWithAdmin):
         "why",
         ("resolved_at", "resolved_by"),
     ]
-    ordering = [
-        Case(When(WAITS_FOR_PERSON, then=Value(0)), default=Value(1), output_field=IntegerField()).asc(),
-        "-pk",
-    ]
-    show_full_result_count = False
 
     @admin.display(description=_("needs attention because"), ordering="attention")
     def why(self, receipt: Receipt) -> str:
@@ -159,7 +149,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     list_filter = ["outcome", "channel", "received_at"]
     list_select_related = ["channel"]
     fields = ["shop", "channel", "received_at", "method", "query", "body", "digest", "outcome"]
-    show_full_result_count = False
 
     @admin.display(description=_("digest"))
     def short_digest(self, event: WebhookEvent) -> str:
@@ -173,7 +162,6 @@ class RefusedNoticeAdmin(ReadOnlyAdmin):
     list_filter = ["channel", "at"]
     list_select_related = ["channel"]
     fields = ["channel", "at", "why", "method", "size", "address", "digest"]
-    show_full_result_count = False
 
     @admin.display(description=_("digest"))
     def short_digest(self, notice: RefusedNotice) -> str:

@@ -146,7 +146,6 @@ class AlertAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "shop", "seen_at"]
     list_select_related = ["shop"]
     fields = ["what", "kind", "shop", "seen_at", "told_at", "ended_at"]
-    show_full_result_count = False
 
     @admin.display(description=gettext_lazy("what"))
     def what(self, alert: Alert) -> str:
@@ -160,4 +159,3 @@ class MessageAdmin(ReadOnlyAdmin):
     list_filter = ["status", "destination"]
     list_select_related = ["destination"]
     fields = ["destination", "title", "text", "status", "created_at", "ended_at", "attempts", "last_error"]
-    show_full_result_count = False

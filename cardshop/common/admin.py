@@ -1,8 +1,10 @@
-"""What the merchant's pages share: rows of one shop only, lists that answer their filters only, histories
-nobody edits, deletion that explains itself.
+"""What the merchant's pages share: rows of one shop only, lists that answer their filters only and cost the
+same however long they are, histories nobody edits, deletion that explains itself.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,12 +13,14 @@ from django.db import models
 from django.db.models import Q
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline, TabularInline
 
 from cardshop.common.admin_checks import MerchantAdminChecks
 from cardshop.common.audited import AuditedAdmin
 from cardshop.common.edited_lists import EditedListAdmin
+from cardshop.common.long_lists import MOST_LISTED, LongListPaginator, asked_whole
 from cardshop.common.shop_scope import (
     OPERATORS,
     ScopedChoices,
@@ -40,6 +44,8 @@ class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
 
     shop_path = ""
     checks_class = MerchantAdminChecks
+    paginator: type = LongListPaginator
+    show_full_result_count = False
 
     # Whose rows
 
@@ -94,10 +100,26 @@ class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
 
     # What may be asked
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        """Where all fields are asked for as a whole (`=`), each is asked by itself and through its index: one
+        OR over joined tables would read them all.
+        """
+        fields = self.get_search_fields(request)
+        if not search_term or not all(field.startswith("=") for field in fields):
+            found_as_usual: tuple[models.QuerySet[Any], bool] = super().get_search_results(
+                request, queryset, search_term
+            )
+            return found_as_usual
+        asked = [asked_whole(self.model, field.removeprefix("="), search_term.strip()) for field in fields]
+        by_field = [queryset.filter(one).order_by().values_list("pk") for one in asked if one is not None]
+        if not by_field:
+            return queryset.none(), False
+        found = by_field[0].union(*by_field[1:])[:MOST_LISTED]
+        return queryset.filter(pk__in=[pk for (pk,) in found]), False
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        if lookup in self._calendar_lookups():
-            # Django counts one on from these, and datetime ends with the year 9999.
-            return value.isascii() and value.isdigit() and 1 <= int(value[:5]) <= 9998
         # PostgreSQL's text cannot hold a NUL: asking for one would be a 500.
         return lookup in self._own_lookups(request) and "\0" not in value
 
@@ -110,10 +132,6 @@ class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
             else:
                 own |= _filter_lookups(self.model, entry if isinstance(entry, str) else entry[0])
         return own
-
-    def _calendar_lookups(self) -> set[str]:
-        parts = ("year", "month", "day") if self.date_hierarchy else ()
-        return {f"{self.date_hierarchy}__{part}" for part in parts}
 
 
 class MerchantTabularInline(ScopedChoices, TabularInline):
@@ -189,3 +207,36 @@ class AttentionFilter(admin.SimpleListFilter):
         if self.value() == "yes":
             return queryset.filter(self.waiting)
         return queryset.exclude(self.waiting) if self.value() == "no" else queryset
+
+
+class CalendarFilter(admin.SimpleListFilter):
+    """By month, and by day of the month that is chosen; MONTHS back. `field` is the moment that is meant.
+
+    Django's `date_hierarchy` would read every row to find out which months there are.
+    """
+
+    MONTHS = 24
+    title = _("date")
+    parameter_name = "date"
+    field = ""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        today = timezone.localdate()
+        newest = 12 * today.year + today.month - 1
+        months = [f"{at // 12}-{at % 12 + 1:02}" for at in range(newest, newest - self.MONTHS, -1)]
+        chosen = str(self.value())[:7]
+        return [(each, each) for month in months for each in (month, *_days_of(month, month == chosen))]
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        if self.value() not in dict(self.lookup_choices):
+            return queryset
+        year, month, *days = map(int, str(self.value()).split("-"))
+        first = date(year, month, *(days or [1]))
+        end = first + timedelta(days=1 if days else monthrange(year, month)[1])
+        begins, ends = (timezone.make_aware(datetime.combine(day, time.min)) for day in (first, end))
+        return queryset.filter(**{f"{self.field}__gte": begins, f"{self.field}__lt": ends})
+
+
+def _days_of(month: str, is_chosen: bool) -> list[str]:
+    year, number = map(int, month.split("-"))
+    return [f"{month}-{day:02}" for day in range(1, monthrange(year, number)[1] + 1)] if is_chosen else []

@@ -12,6 +12,7 @@ from unfold.decorators import action
 
 from cardshop.common.admin import AttentionFilter, ReadOnlyAdmin
 from cardshop.common.clock import db_now
+from cardshop.common.shop_scope import within
 from cardshop.outbox import services
 from cardshop.outbox.models import OutboxMessage
 
@@ -29,15 +30,28 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset
 
 
+class TaskFilter(admin.SimpleListFilter):
+    """What is still open of it: to name all tasks there ever were, every message would have to be read."""
+
+    title = _("open task")
+    parameter_name = "task"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        seen = within(request, OutboxMessage.objects.filter(done_at=None))
+        return [(task, task) for task in sorted(set(seen.values_list("task", flat=True).distinct()))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(task=self.value(), done_at=None) if self.value() else queryset
+
+
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
     shop_path = "shop"
     list_display = ["task", "subject_id", "created_at", "due_at", "attempts", "done_at", "attention"]
-    list_filter = [OpenFilter, AttentionFilter, "task"]
+    list_filter = [OpenFilter, AttentionFilter, TaskFilter]
     search_fields = ["=subject_id"]
     ordering = ["-pk"]
     fields = ["shop", "task", "subject_id", "created_at", "due_at", "attempts", "done_at", "attention"]
-    show_full_result_count = False
     actions = ["try_again"]
 
     def has_retry_permission(self, request: HttpRequest) -> bool:

@@ -90,7 +90,9 @@ class CardKey(models.Model):
                 fields=["variant", "expires_on", "id"],
                 name="cardkey_by_expiry",
                 condition=Q(status=CardKeyStatus.AVAILABLE),
-            )
+            ),
+            # Few among many: the list of them is asked for by the administration.
+            models.Index(fields=["id"], name="cardkey_void", condition=Q(status=CardKeyStatus.VOID)),
         ]
 
     def __str__(self) -> str:

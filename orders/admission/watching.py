@@ -16,8 +16,9 @@ COUNTS = """
     SELECT (SELECT count(*) FROM orders_ticket WHERE variant_id = %(variant)s AND status = 'waiting'),
            (SELECT count(*) FROM orders_registration WHERE sale_id = %(sale)s),
            count(*), count(*) FILTER (WHERE reservation.status = 'sold')
-    FROM orders_reservation AS reservation JOIN inventory_stock AS stock ON stock.id = reservation.stock_id
-    WHERE stock.variant_id = %(variant)s AND stock.pool = 'public'"""
+    FROM orders_orderitem AS item JOIN orders_reservation AS reservation ON reservation.item_id = item.id
+    JOIN inventory_stock AS stock ON stock.id = reservation.stock_id
+    WHERE item.variant_id = %(variant)s AND stock.pool = 'public'"""  # the index is that of the lines
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import secrets
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from orders.states import TicketStatus
@@ -179,6 +180,8 @@ class Ticket(models.Model):
                 name="ticket_waiting",
                 condition=Q(status=TicketStatus.WAITING),
             ),
+            # As `contact_email__iexact` asks.
+            models.Index(Upper("contact_email"), name="ticket_contact"),
         ]
 
     def __str__(self) -> str:

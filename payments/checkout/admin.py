@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from cardshop.common.admin import AttentionFilter
+from cardshop.common.admin import AttentionFilter, CalendarFilter
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.money import display
@@ -30,14 +30,18 @@ from payments.services.resolving import resolvable, resolve_order
 __all__ = ["BalanceAdmin", "KeyRecallAdmin", "OrderAdmin", "RefundAdmin", "SoldBatchAdmin", "StatementAdmin"]
 
 
+class PlacedFilter(CalendarFilter):
+    field = "placed_at"
+
+
 @admin.register(Order)
 class OrderAdmin(DealtWithAdmin):
     shop_path = "shop"
     list_display = ["number", "status", "total", "contact_email", "placed_at", "why"]
-    list_filter = [AttentionFilter, "status", "shop", "placed_at"]
+    list_filter = [AttentionFilter, "status", "shop", "placed_at", PlacedFilter]
     search_fields = [
         "=number",
-        "contact_email",
+        "=contact_email",
         "=payment__attempts__out_trade_no",
         "=payment__attempts__receipts__provider_txn_id",
     ]
@@ -50,8 +54,6 @@ class OrderAdmin(DealtWithAdmin):
         ("placed_at", "reserved_until"),
         "delivered_at",
     ]
-    show_full_result_count = False
-    date_hierarchy = "placed_at"
     change_form_outer_before_template = "admin/orders/actions.html"
     change_form_after_template = "admin/orders/story.html"
 

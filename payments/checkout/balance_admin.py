@@ -41,7 +41,6 @@ class BalanceAdmin(MerchantAdmin):
     search_help_text = gettext_lazy("Holder, e-mail, or the number of an order that was paid with it")
     fields = [("holder", "contact_email"), ("amount", "is_frozen"), ("shop", "opened_at")]
     readonly_fields = ["amount", "is_frozen", "shop", "opened_at"]
-    show_full_result_count = False
     change_form_outer_before_template = "admin/payments/balance_forms.html"
     change_form_after_template = "admin/orders/story.html"
 

@@ -1,5 +1,6 @@
 """An order as a merchant reads it: tables of lines, money and history, in a fixed number of queries."""
 
+from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -20,6 +21,7 @@ from payments.models import Payment, PaymentAttempt, Receipt, Refund, WebhookEve
 from payments.services.attempts import MOST_ATTEMPTS
 
 LISTED = 200
+REPEATED = timedelta(days=7)  # the longest that any provider repeats a notice for is three
 
 
 def sections(order: Order) -> list[dict[str, Any]]:
@@ -168,7 +170,8 @@ def _refunds(order: Order) -> dict[str, Any]:
 
 def _notices(order: Order, attempts: list[PaymentAttempt]) -> dict[str, Any]:
     """Notices name our number somewhere in their text; nothing else ties them to an order. They are looked
-    for by the last numbers only: each is a search through the text of every notice.
+    for by the last numbers only, and as long as providers repeat them: each is a search through the text of
+    every notice of that time.
     """
     attempts = attempts[-MOST_ATTEMPTS:]
     headers = [_("received at"), _("channel"), _("outcome")]
@@ -185,6 +188,7 @@ def _notices(order: Order, attempts: list[PaymentAttempt]) -> dict[str, Any]:
         named,
         channel__in={attempt.channel_id for attempt in attempts},
         received_at__gte=order.placed_at,
+        received_at__lt=attempts[-1].started_at + REPEATED,
     ).select_related("channel")
     rows = [
         [_moment(event.received_at), str(event.channel), event.get_outcome_display()]

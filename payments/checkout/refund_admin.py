@@ -156,7 +156,6 @@ class RefundAdmin(DealtWithAdmin):
         ("resolved_at", "resolved_by"),
     ]
     ordering = ["-pk"]
-    show_full_result_count = False
     change_form_outer_before_template = "admin/payments/refund.html"
 
     @admin.display(description=gettext_lazy("amount"), ordering="amount_minor")

@@ -33,7 +33,6 @@ class StatementAdmin(DealtWithAdmin):
         "last_error",
         ("resolved_at", "resolved_by"),
     ]
-    show_full_result_count = False
 
     @admin.display(description=_("needs attention because"), ordering="attention")
     def why(self, statement: Statement) -> str:

@@ -1,5 +1,6 @@
 """Payment (owed) → PaymentAttempt (one try) → Receipt (money as it came) → Refund; and daily Statements."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -46,6 +47,11 @@ class Payment(models.Model):
                 name="payment_succeeded",
                 condition=Q(succeeded_at__isnull=False),
             ),
+            # This and its likes: for the administration's lists, which are asked for the few among the many.
+            models.Index(
+                fields=["status"], name="payment_not_in", condition=~Q(status=PaymentStatus.SUCCEEDED)
+            ),
+            BrinIndex(fields=["created_at"], name="payment_created"),
         ]
 
     def __str__(self) -> str:
@@ -90,6 +96,9 @@ class PaymentAttempt(models.Model):
                 condition=Q(next_query_at__isnull=False),
             ),
             models.Index(fields=["started_at"], name="attempt_started"),
+            models.Index(
+                fields=["status"], name="attempt_not_paid", condition=~Q(status=AttemptStatus.SUCCEEDED)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -134,6 +143,10 @@ class Receipt(MayNeedAPerson):
             models.Index(
                 fields=["shop"], name="receipt_waits", condition=~Q(attention="") & Q(resolved_at=None)
             ),
+            models.Index(
+                fields=["status"], name="receipt_not_applied", condition=~Q(status=ReceiptStatus.APPLIED)
+            ),
+            BrinIndex(fields=["received_at"], name="receipt_received"),
         ]
 
     def __str__(self) -> str:
@@ -195,6 +208,7 @@ class Refund(MayNeedAPerson):
                 fields=["shop"], name="refund_waits", condition=~Q(attention="") & Q(resolved_at=None)
             ),
             models.Index(fields=["shop"], name="refund_awaited", condition=Q(status=RefundStatus.AWAITED)),
+            models.Index(fields=["status"], name="refund_status"),
         ]
 
     def __str__(self) -> str:

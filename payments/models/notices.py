@@ -1,6 +1,7 @@
 """What providers call us with: the inbox, and what was turned away."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from payments.models.channels import PaymentChannel
@@ -17,7 +18,10 @@ class WebhookEvent(models.Model):
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
-    channel = models.ForeignKey(PaymentChannel, on_delete=models.PROTECT, related_name="events")
+    # The unique constraint and the index begin with it.
+    channel = models.ForeignKey(
+        PaymentChannel, on_delete=models.PROTECT, related_name="events", db_index=False
+    )
     digest = models.CharField(max_length=64)
     method = models.CharField(max_length=8)
     query = models.TextField(_("query"), blank=True)
@@ -34,6 +38,13 @@ class WebhookEvent(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(fields=["channel", "digest"], name="event_once_per_digest"),
+        ]
+        # The page of an order looks through those of its days. The other is for the administration's list.
+        indexes = [
+            models.Index(fields=["channel", "received_at"], name="event_received"),
+            models.Index(
+                fields=["outcome"], name="event_not_applied", condition=~Q(outcome=EventOutcome.APPLIED)
+            ),
         ]
 
     def __str__(self) -> str:

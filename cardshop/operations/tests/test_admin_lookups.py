@@ -1,12 +1,14 @@
 """A list answers the questions of its own filters. Any other would spell out what it does not show."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import reverse
+from django.utils.timezone import localtime
 
 from cardshop.common.admin import MerchantAdmin
 from cardshop.common.clock import db_now
@@ -101,15 +103,13 @@ def test_filters_that_are_forms_work(boss):
 
 def test_the_calendar_leads_down_to_the_day(boss):
     order = make_order(make_variant(keys=1))
-    day = order.placed_at
-    asked = {"placed_at__year": day.year}
-    for more in ({}, {"placed_at__month": day.month}):
-        asked |= more
-        page = boss.get(ORDERS, asked)
-        assert page.status_code == 200
-        assert order.number in page.content.decode()
-    assert boss.get(ORDERS, {**asked, "placed_at__day": 1}).status_code == 200
-    assert order.number not in boss.get(ORDERS, {"placed_at__year": 2001}).content.decode()
+    day = localtime(order.placed_at).date()
+    before = day - timedelta(days=1)
+    for asked in (f"{day:%Y-%m}", f"{day}"):
+        page = boss.get(ORDERS, {"date": asked}).content.decode()
+        assert order.number in page
+        assert f"?date={day}" in page
+    assert order.number not in boss.get(ORDERS, {"date": f"{before}"}).content.decode()
 
 
 def test_the_links_of_the_first_page_work(boss):
@@ -142,15 +142,11 @@ def test_the_links_of_the_first_page_work(boss):
         "id__exact=x",
         "id__in=1,x",
         "pk__in=99999999999999999999",
-        "placed_at__year=0",
-        "placed_at__year=1",
-        "placed_at__year=9998",
-        "placed_at__year=9999",
-        "placed_at__year=99999999999",
-        "placed_at__year=x",
-        "placed_at__year=2026&placed_at__month=13",
-        "placed_at__year=2026&placed_at__month=2&placed_at__day=30",
-        "placed_at__month=13",
+        "date=x",
+        "date=2026-13",
+        "date=0000-00-00",
+        "date=%00",
+        "placed_at__year=2026",
         "placed_at__gte=x",
         "placed_at__gte=0001-01-01",
         "placed_at__gte=0001-01-01T00:00:00%2B14:00",
