@@ -11,6 +11,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 import benchmarks.ready  # noqa: F401  models come after it
+from cardshop.common.admin import CalendarFilter
 from cardshop.common.clock import db_now
 from cardshop.common.crypto import keyring
 from cardshop.common.ids import new_order_number
@@ -197,7 +198,8 @@ def _filtered(boss: Client, *, every_filter: bool) -> Iterator[tuple[str, Page]]
         changes = page.get_changelist_instance(request)
         path = _address(model, "changelist")
         for spec in changes.filter_specs:
-            for choice in spec.choices(changes):
+            every = 6 if isinstance(spec, CalendarFilter) else 1
+            for choice in list(spec.choices(changes))[::every]:
                 asked = choice.get("query_string", "?")
                 if asked != "?":
                     name = f"filter: {model._meta.verbose_name_plural}, {spec.title}: {choice['display']}"

@@ -84,7 +84,8 @@ class Order(models.Model):
             # As `contact_email__iexact` asks.
             models.Index(Upper("contact_email"), name="order_contact"),
             models.Index(fields=["shop"], name="order_attention", condition=~Q(attention="")),
-            # For the administration's list: a few that are being closed, among a million.
+            # For the administration's list: a month of all shops, and a few that are being closed.
+            models.Index(fields=["-placed_at"], name="order_placed"),
             models.Index(fields=["status"], name="order_status"),
         ]
 

@@ -46,6 +46,7 @@ class OrderAdmin(DealtWithAdmin):
         "=payment__attempts__receipts__provider_txn_id",
     ]
     search_help_text = _("Number, e-mail, our payment number, or the provider's")
+    ordering = ["-placed_at", "-pk"]  # by pk, a month of long ago would be looked for through all since
     fields = [
         "why",
         ("number", "status"),
