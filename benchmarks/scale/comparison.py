@@ -100,7 +100,8 @@ class _Asker:
 
 def _compare(name: str, few: _Asker, many: _Asker, samples: int) -> dict[str, Any]:
     for _ in range(WARM_UP):
-        few.ask(name), many.ask(name)
+        few.ask(name)
+        many.ask(name)
     asked = [(few.ask(name), many.ask(name)) for _ in range(samples)]
     of_few, of_many = zip(*asked, strict=True)
     slowest = max(of_many, key=lambda one: one.database).slowest
