@@ -14,7 +14,8 @@ class OutboxMessage(models.Model):
     it, if there was one.
     """
 
-    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    # `outbox_of_shop` begins with the shop.
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False)
     task = models.CharField(_("task"), max_length=60)
     subject_id = models.BigIntegerField(_("subject"))
     due_at = models.DateTimeField(_("due at"))
@@ -28,6 +29,7 @@ class OutboxMessage(models.Model):
         verbose_name = _("outbox message")
         verbose_name_plural = _("outbox messages")
         indexes = [
+            models.Index(fields=["shop", "id"], name="outbox_of_shop"),
             models.Index(
                 fields=["task", "due_at"],
                 name="outbox_open",

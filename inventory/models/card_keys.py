@@ -49,7 +49,8 @@ class CardKey(models.Model):
     batch's, so that one index finds the keys that expire first. What is void stays void.
     """
 
-    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    # `cardkey_of_shop` begins with the shop.
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False)
     variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="card_keys")
     batch = models.ForeignKey(KeyBatch, on_delete=models.PROTECT, related_name="card_keys")
     uid = models.UUIDField(default=uuid.uuid4, editable=False)
@@ -91,6 +92,7 @@ class CardKey(models.Model):
                 name="cardkey_by_expiry",
                 condition=Q(status=CardKeyStatus.AVAILABLE),
             ),
+            models.Index(fields=["shop", "id"], name="cardkey_of_shop"),
             # Few among many: the list of them is asked for by the administration.
             models.Index(fields=["id"], name="cardkey_void", condition=Q(status=CardKeyStatus.VOID)),
         ]

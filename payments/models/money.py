@@ -20,7 +20,8 @@ from payments.states import (
 class Payment(models.Model):
     """What is owed for one order. Exists from the first attempt on."""
 
-    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    # `payment_of_shop` begins with the shop.
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False)
     order = models.OneToOneField("orders.Order", on_delete=models.PROTECT)
     amount_minor = models.BigIntegerField(_("amount in minor units"))
     currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
@@ -47,6 +48,7 @@ class Payment(models.Model):
                 name="payment_succeeded",
                 condition=Q(succeeded_at__isnull=False),
             ),
+            models.Index(fields=["shop", "id"], name="payment_of_shop"),
             # This and its likes: for the administration's lists, which are asked for the few among the many.
             models.Index(
                 fields=["status"], name="payment_not_in", condition=~Q(status=PaymentStatus.SUCCEEDED)
@@ -113,7 +115,8 @@ class Receipt(MayNeedAPerson):
     stays even then: surplus money is never without one.
     """
 
-    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    # `receipt_of_shop` begins with the shop.
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False)
     channel = models.ForeignKey(PaymentChannel, on_delete=models.PROTECT, related_name="receipts")
     provider_txn_id = models.CharField(_("provider's number"), max_length=64)
     attempt = models.ForeignKey(PaymentAttempt, null=True, on_delete=models.PROTECT, related_name="receipts")
@@ -147,6 +150,7 @@ class Receipt(MayNeedAPerson):
                 fields=["status"], name="receipt_not_applied", condition=~Q(status=ReceiptStatus.APPLIED)
             ),
             BrinIndex(fields=["received_at"], name="receipt_received"),
+            models.Index(fields=["shop", "id"], name="receipt_of_shop"),
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,8 @@ class WebhookEvent(models.Model):
     Providers resend the same trade with another status, so the trade number is not its key.
     """
 
-    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT)
+    # `event_of_shop` begins with the shop.
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False)
     # The unique constraint and the index begin with it.
     channel = models.ForeignKey(
         PaymentChannel, on_delete=models.PROTECT, related_name="events", db_index=False
@@ -41,6 +42,7 @@ class WebhookEvent(models.Model):
         ]
         # The page of an order looks through those of its days. The other is for the administration's list.
         indexes = [
+            models.Index(fields=["shop", "id"], name="event_of_shop"),
             models.Index(fields=["channel", "received_at"], name="event_received"),
             models.Index(
                 fields=["outcome"], name="event_not_applied", condition=~Q(outcome=EventOutcome.APPLIED)
