@@ -48,6 +48,7 @@ LISTS = {
     "alerts.Alert": 10,
     "alerts.Destination": 10,
     "alerts.Message": 10,
+    "audit.AuditEntry": 12,
     "auth.Group": 9,
     "auth.User": 10,
     "inventory.CardKey": 9,
@@ -75,6 +76,8 @@ LISTS = {
     "payments.RefusedNotice": 10,
     "payments.Statement": 10,
     "payments.WebhookEvent": 10,
+    "resellers.ApiKey": 10,
+    "resellers.Reseller": 10,
     "shops.Membership": 10,
     "shops.Shop": 9,
 }

@@ -314,3 +314,8 @@ INSERT INTO django_admin_log (action_time, user_id, content_type_id, object_id, 
 SELECT placed_at, (SELECT min(id) FROM auth_user),
     (SELECT id FROM django_content_type WHERE app_label = 'orders' AND model = 'order'), n, n, 2, ''
 FROM scale_order WHERE n % 20 = 0 ORDER BY n
+
+-- what staff did, as the audit log tells it
+INSERT INTO audit_auditentry (shop_id, at, who, address, action, of, of_id, named, said, changes)
+SELECT shop_id, placed_at, 'clerk ' || n % 9, '203.0.113.7', 'changed', 'orders.order', n::text, n::text, '', '[]'
+FROM scale_order WHERE n % 20 = 0 ORDER BY n

@@ -78,7 +78,6 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_help_text = gettext_lazy("Person, what it was done to, number or address")
     fields = ["moment", "who", "address", "action", "what", "said", "all_changes", "shop"]
     readonly_fields = ["moment", "what", "all_changes"]
-    show_full_result_count = False
 
     @admin.display(description=gettext_lazy("at"), ordering="at")
     def moment(self, entry: AuditEntry) -> str:

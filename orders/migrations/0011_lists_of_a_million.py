@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0012_lists_of_a_million'),
+        ('inventory', '0013_price_name'),
         ('orders', '0010_delivered_at'),
         ('shops', '0006_first_steps'),
     ]

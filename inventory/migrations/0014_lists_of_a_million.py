@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0011_low_stock'),
+        ('inventory', '0013_price_name'),
         ('shops', '0006_first_steps'),
     ]
 

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('orders', '0011_lists_of_a_million'),
-        ('payments', '0012_figures'),
+        ('payments', '0014_balances_without_a_code'),
         ('shops', '0006_first_steps'),
     ]
 
