@@ -9,7 +9,7 @@ from django.conf import settings
 ALWAYS = ("/o/", "/pay/", "/line/", "/api/v1/orders/", "/static/", "/healthz", "/readyz", "/metrics")
 NEW_ORDERS = "/api/v1/orders/"
 TICKETS = "/api/v1/tickets/"
-BUYING = ("/buy/", "/orders/", "/api/v1/passes/", NEW_ORDERS, TICKETS)
+BUYING = ("/buy/", "/orders/", "/api/v1/passes/", "/api/reseller/", NEW_ORDERS, TICKETS)
 STAFF = "/admin/"
 
 

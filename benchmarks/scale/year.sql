@@ -85,9 +85,9 @@ FROM (SELECT *, n % (%(orders)s * 7 / 10) AS person FROM scale_order) AS numbere
 
 -- lines
 INSERT INTO orders_orderitem (id, order_id, variant_id, product_name, product_name_en, variant_name,
-    variant_name_en, unit_price_minor, quantity, status, owed, fulfil_within_hours, due_at)
+    variant_name_en, unit_price_minor, quantity, status, fulfil_within_hours, due_at)
 SELECT id, order_id, variant_id, product_name, '', variant_name, '', price, 1,
-    CASE WHEN status = 'refunded' THEN 'refunded' WHEN is_delivered THEN 'delivered' ELSE 'open' END, 0,
+    CASE WHEN status = 'refunded' THEN 'refunded' WHEN is_delivered THEN 'delivered' ELSE 'open' END,
     CASE WHEN by_hand THEN 12 END, CASE WHEN by_hand THEN placed_at + interval '12 hours' END
 FROM scale_line
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.errors import DomainError
+from cardshop.common.problems import CONTENT_TYPE, TOLD_SO, problem
 from cardshop.traffic.metrics import database_errors
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,11 @@ def error_page(
     response: HttpResponse
     if request.path_info.startswith("/api/"):
         fields = {field: [text]} if field else {}
-        response = JsonResponse({"code": code, "message": text, "fields": fields}, status=status)
+        if request.path_info.startswith(TOLD_SO):
+            said = problem(status, code, text, fields=fields)
+            response = JsonResponse(said, status=status, content_type=CONTENT_TYPE)
+        else:
+            response = JsonResponse({"code": code, "message": text, "fields": fields}, status=status)
     else:
         context = {
             "status": status,

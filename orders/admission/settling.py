@@ -42,9 +42,9 @@ INSERT_ORDERS = """
         FROM wanted ORDER BY place RETURNING id, ticket_id
     ), lines AS (
         INSERT INTO orders_orderitem (order_id, variant_id, product_name, product_name_en,
-            variant_name, variant_name_en, unit_price_minor, quantity, status, owed, fulfil_within_hours)
+            variant_name, variant_name_en, unit_price_minor, quantity, status, fulfil_within_hours)
         SELECT placed.id, %(variant)s, %(product_name)s, %(product_name_en)s,
-            %(variant_name)s, %(variant_name_en)s, %(price)s, quantity, 'open', 0, %(hours)s
+            %(variant_name)s, %(variant_name_en)s, %(price)s, quantity, 'open', %(hours)s
         FROM placed JOIN wanted USING (ticket_id) RETURNING id, quantity
     ), held AS (
         INSERT INTO orders_reservation (item_id, stock_id, quantity, status)

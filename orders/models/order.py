@@ -1,7 +1,7 @@
 """Order → OrderItem → Reservation and DeliveredKey, and the append-only history of it all."""
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
@@ -109,9 +109,6 @@ class OrderItem(models.Model):
     unit_price_minor = models.BigIntegerField(_("unit price in minor units"))
     quantity = models.PositiveIntegerField(_("quantity"))
     status = models.CharField(_("status"), max_length=10, choices=ItemStatus, default=ItemStatus.OPEN)
-    owed = models.PositiveIntegerField(
-        _("owed"), default=0, help_text=_("Units that must be served first from new keys.")
-    )
     fulfil_within_hours = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True, editable=False)
     answers = models.BinaryField(null=True, blank=True, editable=False)
@@ -122,7 +119,6 @@ class OrderItem(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(quantity__gte=1), name="item_quantity_positive"),
             models.CheckConstraint(condition=Q(status__in=ItemStatus.values), name="item_status_known"),
-            models.CheckConstraint(condition=Q(owed__lte=F("quantity")), name="item_owed_at_most_all"),
         ]
         indexes = [
             models.Index(

@@ -7,10 +7,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cardshop.common.problems import CONTENT_TYPE
 from payments.models import BalanceEntry
 from payments.states import EntryKind
 from resellers.api.pages import PageInput, on_page, page_asked_for
-from resellers.api.problems import CONTENT_TYPE, REFUSALS, Problem
+from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, reseller_of
 from resellers.models import Reseller, Scope
 

@@ -1,9 +1,5 @@
-"""One shape for every error: problem details by RFC 9457, with our stable codes.
+"""What views say when they refuse; all else below this address says so too (`cardshop.common.problems`)."""
 
-https://www.rfc-editor.org/rfc/rfc9457
-"""
-
-from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.utils import inline_serializer
@@ -11,8 +7,8 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from cardshop.common.api import error_response
+from cardshop.common.problems import CONTENT_TYPE, problem
 
-CONTENT_TYPE = "application/problem+json"
 Problem = inline_serializer(
     "Problem",
     {
@@ -38,13 +34,6 @@ def problem_response(exc: Exception, context: dict[str, Any]) -> Response | None
         return None
     said = dict(response.data)
     code, detail = said.pop("code"), said.pop("message")
-    response.data = {
-        "type": f"urn:cardshop:problem:{code}",
-        "title": HTTPStatus(response.status_code).phrase,
-        "status": response.status_code,
-        "code": code,
-        "detail": detail,
-        **said,
-    }
+    response.data = problem(response.status_code, code, detail, **said)
     response.content_type = CONTENT_TYPE
     return response

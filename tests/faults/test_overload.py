@@ -126,6 +126,7 @@ def test_every_address_has_its_priority():
 
     assert {path for path in shop if patience_of("GET", path) == 0.1} == browsing
     buying = {"/buy/", "/orders/", "/orders/mail/", "/api/v1/passes/", "/api/v1/orders/"}
+    buying |= {path for path in shop if path.startswith("/api/reseller/")}
     assert {path for path in shop if patience_of("GET", path) == 5.0} == buying
     assert {path for path in shop if patience_of("POST", path) == 2.0} == {"/api/v1/tickets/"}
     assert patience_of("GET", "/api/v1/tickets/coins/ticket/") == 5.0
