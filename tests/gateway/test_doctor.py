@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+from tests.gateway.wire import HIDDEN, answers
 from tests.gateways import Gateway
 from tests.stack import REPOSITORY
+from tests.web import wait_for
 
 WHOLE = {
     "database",
@@ -36,6 +38,9 @@ def findings(gateway: Gateway) -> dict[str, list[dict[str, str]]]:
 
 
 def test_the_running_whole_is_well(gateway: Gateway):
+    # Workers that have only just come are heard of when beat has woken them.
+    wait_for(lambda: [check["level"] for check in findings(gateway)["workers"]] == ["ok"], within=100)
+
     said = findings(gateway)
 
     assert {name: [check["level"] for check in said[name]] for name in WHOLE} == {
@@ -53,6 +58,7 @@ def test_what_is_wrong_with_the_gateway_is_said(gateway: Gateway):
     finally:
         configuration.write_text(written)
         maintenance.unlink()
+        wait_for(lambda: answers(gateway, HIDDEN) == [200])  # nginx looks for the file once a second
 
     assert said[:2] == [
         "The gateway is in maintenance: buyers are told to come back.",

@@ -87,6 +87,7 @@ def look_at_transactions() -> Iterator[Finding]:
             """SELECT count(*), max(clock_timestamp() - xact_start),
                       (array_agg(pid ORDER BY xact_start))[1]
                FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+                 AND datname = current_database()
                  AND xact_start < clock_timestamp() - make_interval(secs => %s)""",
             [LONG.total_seconds()],
         )
