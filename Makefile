@@ -87,7 +87,7 @@ bench-lookup: $(DEV) ## can a stranger tell by the clock whether an order is the
 bench-overload: $(DEV) ## five times the clicks that the shop can use, for a minute (ten minutes; ARGS="--help")
 	@$(PY) -m benchmarks.overload $(ARGS)
 
-bench-rotation: $(DEV) ## all keys are wrapped anew while 50 buyers come every second (four minutes; ARGS="--help")
+bench-rotation: $(DEV) ## all keys are wrapped anew while others buy: who notices? (three minutes; ARGS="--rate 50")
 	@$(PY) -m benchmarks.rotation $(ARGS)
 
 bench-routing: $(DEV) ## which channel first? routers on simulated channels (ten minutes; ARGS="--quick": one)

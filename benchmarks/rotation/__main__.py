@@ -63,28 +63,29 @@ class Rotation(Thread):
 def main() -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.rotation", description=__doc__)
     add = parser.add_argument
-    add("--rate", type=float, default=50.0, help="buyers a second")
+    add("--rate", type=float, default=8.0, help="buyers a second")
+    add("--one-pays-of", type=int, default=1, help="the others order and leave")
     add("--keys", type=int, default=100_000, help="that are wrapped anew")
     add("--seconds", type=float, default=20.0, help="of sale before the rotation, which it is compared with")
     options = parser.parse_args()
     shutil.rmtree(PLACE, ignore_errors=True)
-    return measure(options.rate, keys=options.keys, calm=options.seconds)
+    return measure(options.rate, options.one_pays_of, keys=options.keys, calm=options.seconds)
 
 
-def measure(rate: float, *, keys: int, calm: float) -> int:
+def measure(rate: float, one_pays_of: int, *, keys: int, calm: float) -> int:
     old, new = (f"{name}:{b64encode(os.urandom(32)).decode()}" for name in ("old", "new"))
     with _shop_under(old) as shop:
         _furnish(shop, keys)
     with _shop_under(f"{new},{old}") as shop:
-        say(f"{rate:.0f} buyers a second; after {calm:.0f} s the rotation begins")
+        say(f"{rate:.0f} buyers a second, one of {one_pays_of} pays; after {calm:.0f} s the rotation begins")
         rotation = Rotation(shop, after=calm)
         rotation.start()
-        buyers = asyncio.run(serve(shop, rate=rate, go_on=rotation.go_on))
+        buyers = asyncio.run(serve(shop, rate=rate, one_pays_of=one_pays_of, go_on=rotation.go_on))
         assert rotation.said is not None
         say((rotation.said.stdout + rotation.said.stderr).strip())
         checks = json.loads(shop.manage("verify", "--settled", "--json").stdout)
     with _shop_under(new) as shop:
-        later = asyncio.run(serve(shop, rate=rate / 5, go_on=lambda seconds: seconds < LAST))
+        later = asyncio.run(serve(shop, rate=2, one_pays_of=1, go_on=lambda seconds: seconds < LAST))
         checks_later = json.loads(shop.manage("verify", "--settled", "--json").stdout)
 
     phases = {
@@ -93,7 +94,12 @@ def measure(rate: float, *, keys: int, calm: float) -> int:
         "after": [buyer for buyer in buyers if rotation.ended <= buyer.came],
         "without the old key": later,
     }
-    rows = [{"phase": name, **_figures(some)} for name, some in phases.items()]
+    rows = [
+        {"phase": phase, "who": who, **_figures([buyer for buyer in some if buyer.pays == pays])}
+        for phase, some in phases.items()
+        for who, pays in (("pay", True), ("order and leave", False))
+        if any(buyer.pays == pays for buyer in some)
+    ]
     for row in rows:
         say(", ".join(f"{name} {value}" for name, value in row.items()))
     everybody = buyers + later
@@ -103,11 +109,12 @@ def measure(rate: float, *, keys: int, calm: float) -> int:
         for finding in findings:
             say(f"{name}: {finding}")
     received = [key for buyer in everybody for key in buyer.keys]
-    one_each = len(set(received)) == len(received) == len(everybody)
+    paying = sum(buyer.pays for buyer in everybody)
+    one_each = len(set(received)) == len(received) == paying
     took = rotation.ended - rotation.began
     bars = [
-        Bar(f"{len(everybody)} buyers each have one key of their own", one_each),
-        Bar("nobody met a failure", not any(buyer.trouble for buyer in everybody)),
+        Bar(f"{paying} who paid each have one key of their own", one_each),
+        Bar(f"none of {len(everybody)} buyers met a failure", not any(buyer.trouble for buyer in everybody)),
         Bar(f"{keys:,} keys were wrapped anew in {took:.0f} s", rotation.said.returncode == 0),
         Bar("verify --settled is clean", not any(checks.values())),
         Bar("and so it is without the old key", not any(checks_later.values())),
@@ -130,7 +137,7 @@ def _furnish(shop: RunningShop, count: int) -> None:
 
 
 def _figures(buyers: list[Buyer]) -> dict[str, Any]:
-    """Seconds from the click to the key, in the middle and of all but one in twenty."""
+    """Seconds from the click to the end, in the middle and of all but one in twenty."""
     took = sorted(buyer.took for buyer in buyers) or [0.0]
     return {
         "buyers": len(buyers),

@@ -1,4 +1,4 @@
-"""Buyers at fixed moments: each orders, pays at once, and collects the key."""
+"""Buyers at fixed moments: each orders and looks at it; some of them pay at once and collect the key."""
 
 import asyncio
 import time
@@ -18,17 +18,22 @@ AT_THE_PROVIDER = 2.0  # seconds
 
 @dataclass
 class Buyer:
-    """`came`: seconds since the first one. `took`: from the click to the key, less AT_THE_PROVIDER."""
+    """`came`: seconds since the first one. `took`: from the click to the order or, who pays, to the key, less
+    AT_THE_PROVIDER.
+    """
 
     number: int
     came: float
+    pays: bool
     took: float = 0.0
     keys: list[str] = field(default_factory=list)
     came_again: int = 0  # as a 503 asked for
     trouble: str = ""
 
 
-async def serve(shop: RunningShop, *, rate: float, go_on: Callable[[float], bool]) -> list[Buyer]:
+async def serve(
+    shop: RunningShop, *, rate: float, one_pays_of: int, go_on: Callable[[float], bool]
+) -> list[Buyer]:
     """An open loop: `rate` buyers a second while `go_on(seconds)`, whatever became of those before them."""
     limits = httpx.Limits(max_connections=600, max_keepalive_connections=200)
     async with httpx.AsyncClient(base_url=shop.url, timeout=PATIENCE, limits=limits, trust_env=False) as http:
@@ -36,7 +41,8 @@ async def serve(shop: RunningShop, *, rate: float, go_on: Callable[[float], bool
         lives, began = [], time.monotonic()
         while go_on(came := len(buyers) / rate):
             await asyncio.sleep(began + came - time.monotonic())
-            buyers.append(buyer := Buyer(len(buyers), came))
+            number = len(buyers)
+            buyers.append(buyer := Buyer(number, came, pays=number % one_pays_of == 0))
             lives.append(asyncio.create_task(_live(http, buyer, began + came)))
         await asyncio.gather(*lives)
     return buyers
@@ -47,7 +53,7 @@ async def _live(http: httpx.AsyncClient, buyer: Buyer, clicked: float) -> None:
         await _buy(http, buyer, clicked)
     except (httpx.HTTPError, TimeoutError) as error:
         buyer.trouble = f"{type(error).__name__}: {str(error)[:160]}"
-    buyer.took = time.monotonic() - clicked - AT_THE_PROVIDER
+    buyer.took = time.monotonic() - clicked - AT_THE_PROVIDER * buyer.pays
 
 
 async def _buy(http: httpx.AsyncClient, buyer: Buyer, clicked: float) -> None:
@@ -69,6 +75,9 @@ async def _buy(http: httpx.AsyncClient, buyer: Buyer, clicked: float) -> None:
     wanted = {"variant": GOODS, "quantity": 1, "contact_email": contact, **minted}
     placed = await ask("POST", "/api/v1/orders/", wanted)
     order = f"/api/v1/orders/{placed['token']}/"
+    if not buyer.pays:
+        await ask("GET", order)
+        return
     attempt = await ask("POST", f"{order}payments/", {"method": "alipay"})
     await asyncio.sleep(AT_THE_PROVIDER)
     await http.post(attempt["pay_url"], data={"action": "pay"})
