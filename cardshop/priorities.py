@@ -5,11 +5,13 @@ one has bought, then the rest.
 from django.conf import settings
 
 # Who is told no here has paid, is paying, or holds a place; or is a provider that says so. So are those whose
-# answer costs hardly more than a refusal (a static file), and who watches over us.
-ALWAYS = ("/o/", "/pay/", "/line/", "/api/v1/orders/", "/static/", "/healthz", "/readyz", "/metrics")
+# answer costs hardly more than a refusal (a ticket of the line, a static file), and who watches over us.
+ALWAYS = (
+    *("/o/", "/pay/", "/line/", "/api/v1/orders/", "/api/v1/tickets/", "/static/"),
+    *("/healthz", "/readyz", "/metrics"),
+)
 NEW_ORDERS = "/api/v1/orders/"
-TICKETS = "/api/v1/tickets/"
-BUYING = ("/buy/", "/orders/", "/api/v1/passes/", "/api/reseller/", NEW_ORDERS, TICKETS)
+BUYING = ("/buy/", "/orders/", "/api/v1/passes/", "/api/reseller/", NEW_ORDERS)
 STAFF = "/admin/"
 
 
@@ -18,8 +20,6 @@ def patience_of(method: str, path: str) -> float | None:
     path = path.removeprefix("/en")
     if path.startswith(ALWAYS) and path != NEW_ORDERS:
         return None
-    if path == TICKETS:
-        return settings.SHED_CLICKS_AFTER
     if path.startswith((*BUYING, STAFF)):
         return settings.SHED_BUYING_AFTER
     return settings.SHED_BROWSING_AFTER

@@ -35,7 +35,7 @@ _LOG = "gateway.log"
 _FOLDERS = ("refused", "temporary", "cache")
 _LONGEST_SOCKET = 107  # bytes of its path, unix(7)
 # Before Django, of all workers of nginx together (deploy/nginx/nginx.conf, Pools).
-_CLICKS_AT_ONCE, _LOOKS_AT_ONCE = 800, 800
+_CLICKS_AT_ONCE, _LOOKS_AT_ONCE = 1500, 1000
 # Connections take two files each, one to either side.
 _MOST_FILES = 65_536
 AGAIN_IN = 15  # seconds until a page that could not be had asks again by itself

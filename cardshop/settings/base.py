@@ -343,11 +343,9 @@ ACTIONS_AT_ONCE = 200
 RESELLER_CALLS_PER_SECOND = 20
 RESELLER_CALLS_AT_ONCE = 100
 # Seconds that a request may wait for a thread while a queue stands, before it is refused; whoever pays or
-# collects keys never is. Nobody notices the first; the last is half of what our pages wait for an answer
-# (static/js/asking.js), so that whoever is let through still hears it. A click into the line comes before the
-# looks at its ticket: taken in sooner than they are answered, it would only bring more of them.
+# collects keys never is. Nobody notices the first; the second is half of what our pages wait for an answer
+# (static/js/asking.js), so that whoever is let through still hears it.
 SHED_BROWSING_AFTER = 0.1
-SHED_CLICKS_AFTER = 2.0
 SHED_BUYING_AFTER = 5.0
 # Clicks per second on one variant from which on they have to bring a proof of work.
 PRESSURE_FROM = 3000

@@ -38,9 +38,6 @@ HARDLY = 0.01  # seconds; who waited no longer found a free thread
 STANDS_AFTER = 1.0  # seconds without such a one
 TOLD_EVERY = 10.0  # seconds, in the log
 
-# As the gateway says it: who clicked into a line need not fear that the click was taken (static/js/click.js).
-UNHEARD = ("X-Click", "unheard")
-
 Patience = Callable[[str, str], float | None]
 """Method and path to the seconds that such a request may have waited; None: it is always served."""
 
@@ -89,7 +86,7 @@ def _refuse(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
     path, again_in = environ["PATH_INFO"], try_again_in()
     if path.startswith("/api/"):
         language = language_accepted(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-        headers, body = [("Content-Type", JSON), ("Vary", "Accept-Language"), UNHEARD], _json(language)
+        headers, body = [("Content-Type", JSON), ("Vary", "Accept-Language")], _json(language)
     else:
         language = language_of_path(path)
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", _policy())]

@@ -2,4 +2,4 @@
 
 from cardshop.settings.test import *  # noqa: F403
 
-SHED_BROWSING_AFTER = SHED_CLICKS_AFTER = SHED_BUYING_AFTER = float("inf")
+SHED_BROWSING_AFTER = SHED_BUYING_AFTER = float("inf")

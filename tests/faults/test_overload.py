@@ -128,8 +128,6 @@ def test_every_address_has_its_priority():
     buying = {"/buy/", "/orders/", "/orders/mail/", "/api/v1/passes/", "/api/v1/orders/"}
     buying |= {path for path in shop if path.startswith("/api/reseller/")}
     assert {path for path in shop if patience_of("GET", path) == 5.0} == buying
-    assert {path for path in shop if patience_of("POST", path) == 2.0} == {"/api/v1/tickets/"}
-    assert patience_of("GET", "/api/v1/tickets/coins/ticket/") == 5.0
     for path in ("/o/token/pay/", "/en/o/token/", "/pay/notify/alipay/", "/api/v1/orders/token/keys/"):
         assert patience_of("POST", path) is None
 
@@ -180,10 +178,3 @@ def test_a_refusal_of_the_api_has_its_shape():
     assert '"code": "overloaded"' in body
     assert "are paying go first" in body
     assert headers["Content-Type"] == "application/json"
-
-
-@pytest.mark.usefixtures("pressed")
-def test_a_click_that_is_refused_was_certainly_not_taken():
-    _status, headers, _body = refused("/api/v1/tickets/", REQUEST_METHOD="POST")
-
-    assert headers["X-Click"] == "unheard"
