@@ -90,10 +90,13 @@ def revoke(key: ApiKey, *, now: datetime) -> bool:
 
 
 def is_from_there(networks: str, address: str) -> bool:
-    """Whether a key with these `networks` may be used from `address`."""
+    """Whether a key with these `networks` may be used from `address`, which nobody may have told."""
     lines = networks.split()
     if not lines:
         return True
-    caller = ip_address(address)
+    try:
+        caller = ip_address(address)
+    except ValueError:
+        return False
     caller = getattr(caller, "ipv4_mapped", None) or caller
     return any(caller in ip_network(line, strict=False) for line in lines)

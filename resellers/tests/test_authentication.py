@@ -141,6 +141,7 @@ def test_networks_scopes_suspension_end_and_revocation_are_heeded():
     assert program.call(ACCOUNT, **inside).status_code == 200
     assert program.call(ACCOUNT, REMOTE_ADDR="::ffff:203.0.113.9").status_code == 200
     assert refused(program.call(ACCOUNT, **outside)) == (403, "address_not_allowed")
+    assert refused(program.call(ACCOUNT, REMOTE_ADDR="")) == (403, "address_not_allowed")  # by a socket file
     ApiKey.objects.update(scopes=["catalogue"])
     answer = program.call(ACCOUNT, **inside)
     assert (*refused(answer), answer.json()["scope"]) == (403, "scope_missing", "balance")
