@@ -42,7 +42,7 @@ def asked_whole(model: type[models.Model], path: str, term: str) -> Q | None:
     if "\0" in term:
         return None
     if isinstance(field, models.IntegerField):
-        is_number = term.isascii() and term.isdecimal() and int(term[:20]) <= _LARGEST
+        is_number = term.isascii() and term.isdecimal() and len(term) < 20 and int(term) <= _LARGEST
         return Q(**{path: int(term)}) if is_number else None
     if isinstance(field, models.EmailField):
         return Q(**{f"{path}__iexact": term})

@@ -64,6 +64,6 @@ def test_a_message_is_found_by_the_number_of_what_it_is_about(boss):
 
     page = boss.get("/admin/outbox/outboxmessage/", {"q": order.pk}).content.decode()
     assert "orders.deliver" in page
-    for asked in (order.pk + 1, "9" * 30, "x", "²"):
+    for asked in (order.pk + 1, "9" * 30, "0" * 20 + "9" * 5000, "x", "²"):
         page = boss.get("/admin/outbox/outboxmessage/", {"q": asked}).content.decode()
         assert "orders.deliver" not in page.partition("result_list")[2], asked
