@@ -3,8 +3,8 @@
 import json
 import subprocess
 import sys
+import time
 
-from tests.gateway.wire import HIDDEN, answers
 from tests.gateways import Gateway
 from tests.stack import REPOSITORY
 from tests.web import wait_for
@@ -58,7 +58,7 @@ def test_what_is_wrong_with_the_gateway_is_said(gateway: Gateway):
     finally:
         configuration.write_text(written)
         maintenance.unlink()
-        wait_for(lambda: answers(gateway, HIDDEN) == [200])  # nginx looks for the file once a second
+        time.sleep(2.5)  # every worker of nginx looks for the file once a second
 
     assert said[:2] == [
         "The gateway is in maintenance: buyers are told to come back.",

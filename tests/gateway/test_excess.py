@@ -80,5 +80,10 @@ def test_control_with_few_connections_slow_clients_would_keep_everybody_out(chan
     small = changed(few_connections)
     assert is_answered(small)
 
-    with slow_clients(small):
-        assert not is_answered(small)
+    # Not always at once: nginx lets one in for a slow one that has said nothing yet.
+    with ExitStack() as waves:
+        for _ in range(10):
+            waves.enter_context(slow_clients(small))
+            if not is_answered(small):
+                return
+    pytest.fail("everybody was answered")
