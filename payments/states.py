@@ -69,3 +69,4 @@ class Source(models.TextChoices):
     POLL = "poll", _("query")
     CLOSING = "closing", _("query at closing")
     STATEMENT = "statement", _("statement")
+    LEDGER = "ledger", _("our own ledger")

@@ -22,7 +22,7 @@ from cardshop.common.shop_scope import within
 from resellers.accounts import open_reseller
 from resellers.forms import ApiKeyForm
 from resellers.keys import BETWEEN, follow, make_key, revoke
-from resellers.models import ApiKey, Proof, Reseller
+from resellers.models import ApiKey, Proof, Reseller, ResellerOrder
 
 
 @admin.register(Reseller)
@@ -165,6 +165,50 @@ class ApiKeyAdmin(MerchantAdmin):
         response = render(request, "admin/resellers/secret.html", context)
         response["Cache-Control"] = "no-store"
         return response
+
+
+@admin.register(ResellerOrder)
+class ResellerOrderAdmin(MerchantAdmin):
+    """What their programs asked for. What became of it is done on the order's own page."""
+
+    shop_path = "reseller__shop"
+    list_display = ["number", "reseller", "reference", "what", "status", "its_order", "asked_at"]
+    list_filter = ["status", "reseller"]
+    list_select_related = ["reseller", "order"]
+    search_fields = ["=number", "=reference"]
+    fields = [
+        ("reseller", "reference"),
+        ("number", "status"),
+        "what",
+        "why_not",
+        "its_order",
+        ("asked_at", "ended_at"),
+    ]
+    readonly_fields = ["what", "why_not", "its_order"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=gettext_lazy("asked for"))
+    def what(self, one: ResellerOrder) -> str:
+        return ", ".join(f"{line['quantity']} × {line['variant']}" for line in one.lines)
+
+    @admin.display(description=gettext_lazy("refused because"))
+    def why_not(self, one: ResellerOrder) -> str:
+        return str(one.problem.get("code", "")) or "-"
+
+    @admin.display(description=gettext_lazy("order"))
+    def its_order(self, one: ResellerOrder) -> str:
+        if one.order is None:
+            return "-"
+        address = reverse("admin:orders_order_change", args=[one.order.pk])
+        return format_html('<a href="{}">{}</a>', address, one.order.get_status_display())
 
 
 def _page_of(key: ApiKey) -> str:

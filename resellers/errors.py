@@ -57,3 +57,48 @@ class TooManyRequests(DomainError):
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__()
+
+
+class KeyMissing(DomainError):
+    code = "idempotency_key_missing"
+    http_status = 400
+    field = "Idempotency-Key"
+    message = _("Send an Idempotency-Key of 8 to 64 visible characters with whatever changes something.")
+
+
+class KeyReused(DomainError):
+    """Whoever gets this has a bug: the same key stands for something else already."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+    message = _("This Idempotency-Key came with another request before.")
+
+
+class BalanceTooLow(DomainError):
+    code = "not_enough_balance"
+    message = _("There is not enough on the account.")
+
+    def __init__(self, *, needed_minor: int, balance_minor: int) -> None:
+        self.extra = {"needed_minor": needed_minor, "balance_minor": balance_minor}
+        super().__init__()
+
+
+class PriceRose(DomainError):
+    code = "price_rose"
+    message = _("It costs more than you said it may.")
+
+    def __init__(self, *, total_minor: int) -> None:
+        self.extra = {"total_minor": total_minor}
+        super().__init__()
+
+
+class NotBuyable(DomainError):
+    """For this account. `variant` says which."""
+
+    code = "not_buyable"
+    message = _("This cannot be bought by program.")
+
+
+class NotCancellable(DomainError):
+    code = "not_cancellable"
+    message = _("This order has been filled already, or ended otherwise.")

@@ -25,6 +25,7 @@ from inventory.models import KeyBatch, ProductImage
 from orders.lookup.links import make_link
 from orders.models import Order, Ticket
 from payments.models import PaymentAttempt
+from resellers.models import ResellerOrder
 from tests.staff import confirmed, make_boss
 from tests.test_shops_apart import addresses
 from tests.two_shops import fill
@@ -173,6 +174,7 @@ def buyers_pages() -> dict[str, str]:
     attempt = PaymentAttempt.objects.get(payment__order=order)
     link = make_link(shop_id=order.shop_id, contact_email=order.contact_email, now=db_now())
     theirs, api = f"/o/{order.token}/", f"/api/v1/orders/{order.token}/"
+    asked = f"/api/reseller/v1/orders/{ResellerOrder.objects.get().number}/"
     line = f"{ticket.variant.code}/{ticket.ticket_id}/"
     return {
         "/healthz": "/healthz",
@@ -215,6 +217,10 @@ def buyers_pages() -> dict[str, str]:
         "/api/v1/orders/<slug:token>/keys/": f"{api}keys/",
         "/api/reseller/v1/account/": "/api/reseller/v1/account/",
         "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
+        "/api/reseller/v1/orders/": "/api/reseller/v1/orders/",
+        "/api/reseller/v1/orders/<slug:number>/": asked,
+        "/api/reseller/v1/orders/<slug:number>/keys/": f"{asked}keys/",
+        "/api/reseller/v1/orders/<slug:number>/cancel/": f"{asked}cancel/",
     }
 
 

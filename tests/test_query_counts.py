@@ -78,6 +78,7 @@ LISTS = {
     "payments.WebhookEvent": 10,
     "resellers.ApiKey": 10,
     "resellers.Reseller": 10,
+    "resellers.ResellerOrder": 10,
     "shops.Membership": 10,
     "shops.Shop": 9,
 }

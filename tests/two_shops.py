@@ -35,7 +35,7 @@ from inventory.models import (
 from orders.models import LookupPassword, LookupRequest, Order, Registration, Sale, Ticket, Wave
 from orders.services.delivery import deliver_orders
 from orders.services.transitions import ask_for_attention
-from payments.ledger.entries import open_balance
+from payments.ledger.entries import credit, open_balance
 from payments.models import (
     KeyRecall,
     PaymentChannel,
@@ -47,6 +47,7 @@ from payments.models import (
 )
 from resellers.accounts import open_reseller
 from resellers.keys import make_key
+from resellers.orders.asking import Asked, order_now
 from tests.factories import (
     make_attempt,
     make_by_hand,
@@ -91,7 +92,7 @@ def fill(mark: str) -> Shop:
     _fill_money(mark, variant)
     _fill_keys(mark, variant)
     _fill_alerts(mark, shop)
-    _fill_resellers(mark, shop)
+    _fill_resellers(mark, shop, variant)
     for row in Order.objects.filter(shop=shop):
         ask_for_attention(row, f"{mark}-order-reason", now=now)
     return shop
@@ -159,11 +160,21 @@ def _fill_alerts(mark: str, shop: Shop) -> None:
     Notice.objects.create(destination=destination, alert=alert, due_at=now, message=message)
 
 
-def _fill_resellers(mark: str, shop: Shop) -> None:
+def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
     reseller = open_reseller(
         shop, name=f"{mark}-reseller", contact_email=f"partner@{mark}.example", now=db_now()
     )
     make_key(reseller, label=f"{mark}-program", proof="signed", scopes=["balance"], now=db_now())
+    credit(
+        reseller.balance, amount_minor=1000, reason=f"{mark}-prepaid", actor=f"{mark}-cashier", now=db_now()
+    )
+    lines = [{"variant": variant.code, "quantity": 1}]
+    order_now(
+        Asked(
+            reseller=reseller, key=f"{mark}-key", digest="0", lines=lines, reference=f"{mark}-their-number"
+        ),
+        now=db_now(),
+    )
 
 
 def _fill_money(mark: str, variant: Variant) -> None:

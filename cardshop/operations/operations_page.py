@@ -51,6 +51,7 @@ TASKS = {
     "payments.cover_shortage": gettext_lazy("Making up for withdrawn keys"),
     "payments.send_refunds": gettext_lazy("Sending refunds"),
     "payments.mail_refund": gettext_lazy("Mailing about refunds"),
+    "resellers.fill_orders": gettext_lazy("Filling resellers' orders"),
     "payments.mail_channel_changes": gettext_lazy("Mailing about changed ways to pay"),
 }
 

@@ -47,6 +47,7 @@ RIGHTS: dict[str, str] = {
     # Resellers: an API key spends their balance. To change one is to renew or revoke it.
     "resellers.reseller":     "vac     v       v       v       v",
     "resellers.apikey":       "vac     v       -       -       v",
+    "resellers.resellerorder":"v       v       v       v       v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",

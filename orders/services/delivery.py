@@ -78,7 +78,11 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     lines = OrderItem.objects.filter(order__in=paid, status__in=[ItemStatus.OPEN, ItemStatus.REFUNDING])
     unsettled = list(lines.order_by("pk"))
     items = [item for item in unsettled if item.status == ItemStatus.OPEN and item.due_at is None]
-    damaged = _hand_over_with_care(items, now) if alone else _hand_over(items, now)
+    damaged = 0
+    if alone:
+        damaged = _hand_over_with_care(items, now)
+    else:
+        hand_over(items, now)
     OrderItem.objects.filter(pk__in=[item.pk for item in items]).update(status=ItemStatus.DELIVERED)
     # Should the refund of a line fail, that line is still to be delivered: until then its order stays paid.
     # So it does until a person has filled in what is theirs.
@@ -104,14 +108,14 @@ def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     )
 
 
-def _hand_over(items: list[OrderItem], now: datetime) -> int:
+def hand_over(items: list[OrderItem], now: datetime) -> None:
+    """Put keys into the slots of these lines. Raises ShortPick: the transaction has to roll back."""
     reusable = _reusable_keys(items)
     picked = {
         variant_id: pick_keys(variant_id=variant_id, quantity=quantity, now=now)
         for variant_id, quantity in sorted(_wanted(items, reusable).items())
     }
     _note_delivered(items, picked, reusable, now)
-    return 0
 
 
 def _hand_over_with_care(items: list[OrderItem], now: datetime) -> int:

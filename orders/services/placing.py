@@ -65,7 +65,7 @@ def place_order(
     variant = sellable(shop, variant_code, quantity)
     if variant.selling == Selling.QUEUED:
         raise SoldThroughLine
-    _require_on_sale(variant, now)
+    require_on_sale(variant, now)
     given = checked_answers(buyer_fields([variant])[variant.pk], answers)
     order = Order(
         shop=shop,
@@ -139,7 +139,8 @@ def sellable(shop: Shop, variant_code: str, quantity: int) -> Variant:
     return variant
 
 
-def _require_on_sale(variant: Variant, now: datetime) -> None:
+def require_on_sale(variant: Variant, now: datetime) -> None:
+    """Of what is sold directly. Raises NotOnSaleYet, NotOnSaleAnyMore."""
     if window := window_of(variant, now):
         if window.opens_at and window.is_to_come:
             raise NotOnSaleYet(window.opens_at, now)

@@ -97,21 +97,22 @@ class BalanceGateway(Lacking):
 
     def _payment(self, trade: Trade) -> BalanceEntry | None:
         payment = payment_called(trade.out_trade_no, shop_id=self.shop_id)
-        is_meant = payment and trade.provider_txn_id in ("", _number(payment))
+        is_meant = payment and trade.provider_txn_id in ("", transaction_number(payment))
         return payment if is_meant else None
 
 
 def _evidence(entry: BalanceEntry) -> Evidence:
     return Evidence(
         out_trade_no=entry.reference,
-        provider_txn_id=_number(entry),
+        provider_txn_id=transaction_number(entry),
         paid=True,
         amount_minor=-entry.amount_minor,
         currency=entry.balance.currency,
     )
 
 
-def _number(entry: BalanceEntry) -> str:
+def transaction_number(entry: BalanceEntry) -> str:
+    """What a provider would call it."""
     return f"B{entry.pk}"
 
 

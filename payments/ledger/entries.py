@@ -3,6 +3,9 @@
 Whatever has a `reference` happens once for it, however often it is asked for.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -16,6 +19,16 @@ from payments.errors import BalanceRefused, BookedBefore, NotEnoughBalance, Othe
 from payments.ledger.codes import digest_of, new_code
 from payments.models import Balance, BalanceEntry
 from payments.states import EntryKind
+
+
+@dataclass(frozen=True)
+class Debit:
+    """Money that a balance pays. `reference` makes it happen once, as everywhere."""
+
+    balance: Balance
+    amount_minor: int
+    reference: str
+    reason: str
 
 
 @transaction.atomic(durable=True)
@@ -100,6 +113,34 @@ def debit(
     return entry or BalanceEntry.objects.select_related("balance").get(
         kind=EntryKind.PAYMENT, reference=reference
     )
+
+
+@transaction.atomic(savepoint=False)
+def debit_all(debits: Sequence[Debit], *, now: datetime) -> list[BalanceEntry]:
+    """Pay from balances that the caller has locked, one after the other; keeps `amount_minor` up to date.
+
+    The CHECK refuses a balance that would become negative: the caller has looked.
+    """
+    entries = []
+    spent: Counter[int] = Counter()
+    for one in debits:
+        balance = one.balance
+        balance.amount_minor -= one.amount_minor
+        spent[balance.pk] += one.amount_minor
+        entries.append(
+            BalanceEntry(
+                balance=balance,
+                amount_minor=-one.amount_minor,
+                after_minor=balance.amount_minor,
+                kind=EntryKind.PAYMENT.value,
+                reference=one.reference,
+                reason=one.reason,
+                at=now,
+            )
+        )
+    for balance_id, amount_minor in sorted(spent.items()):
+        Balance.objects.filter(pk=balance_id).update(amount_minor=F("amount_minor") - amount_minor)
+    return BalanceEntry.objects.bulk_create(entries)
 
 
 @transaction.atomic(durable=True)

@@ -1,7 +1,7 @@
 """Pages by cursor: what comes after the last row that was seen, so nothing is missed or told twice."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 from rest_framework import serializers
@@ -30,9 +30,15 @@ class Page:
 
 def page_asked_for(request: Request) -> Page:
     """Raises ValidationError."""
-    asked = PageInput(data=request.query_params.dict())
+    return page_of(request, PageInput)[0]
+
+
+def page_of(request: Request, form: type[PageInput]) -> tuple[Page, dict[str, Any]]:
+    """The page, and what else was asked in the query. Raises ValidationError."""
+    asked = form(data=request.query_params.dict())
     asked.is_valid(raise_exception=True)
-    return Page(int(asked.validated_data["after"]), asked.validated_data["limit"])
+    said: dict[str, Any] = asked.validated_data
+    return Page(int(said["after"]), said["limit"]), said
 
 
 def on_page(rows: QuerySet[Row], page: Page) -> tuple[list[Row], str | None]:

@@ -1,8 +1,13 @@
 from django.urls import path
 
 from resellers.api.account import AccountApi, EntriesApi
+from resellers.api.orders import CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
 
 urlpatterns = [
     path("account/", AccountApi.as_view(), name="reseller_account"),
     path("account/entries/", EntriesApi.as_view(), name="reseller_entries"),
+    path("orders/", ResellerOrdersApi.as_view(), name="reseller_orders"),
+    path("orders/<slug:number>/", ResellerOrderApi.as_view(), name="reseller_order"),
+    path("orders/<slug:number>/keys/", OrderKeysApi.as_view(), name="reseller_order_keys"),
+    path("orders/<slug:number>/cancel/", CancelApi.as_view(), name="reseller_order_cancel"),
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -22,18 +22,22 @@ CALLS = "calls"
 class HasScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Raises ScopeMissing."""
-        scope = cast(ResellerApiView, view).scope
+        asked = cast(ResellerApiView, view)
+        scope = asked.scope if request.method in SAFE_METHODS else asked.scope_to_write
         if scope not in key_of(request).scopes:
             raise ScopeMissing(scope)
         return True
 
 
 class ResellerApiView(APIView):
-    """`scope` is what the key needs. Each key has a bucket of its own; without Redis nobody counts."""
+    """`scope` is what the key needs to look, `scope_to_write` for all else. Each key has a bucket of its own;
+    without Redis nobody counts.
+    """
 
     authentication_classes = [ApiKeyAuthentication]
     permission_classes = [HasScope]
     scope = ""
+    scope_to_write = ""
     _taken: Taken | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

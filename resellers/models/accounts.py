@@ -10,7 +10,10 @@ from cardshop.common.crypto import CannotOpen, keyring
 
 
 class Reseller(models.Model):
-    """A business that buys from one shop and pays from its balance there. Nobody else spends that balance."""
+    """A business that buys from one shop and pays from its balance there. Nobody else spends that balance.
+
+    `priced_since` is when it got the price list that it has, or lost the one it had; null: never.
+    """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
     name = models.CharField(_("name"), max_length=120)
@@ -18,6 +21,16 @@ class Reseller(models.Model):
     balance = models.OneToOneField(
         "payments.Balance", on_delete=models.PROTECT, related_name="reseller", editable=False
     )
+    price_list = models.ForeignKey(
+        "resellers.PriceList",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="resellers",
+        verbose_name=_("price list"),
+        help_text=_("Empty: they pay what everybody pays."),
+    )
+    priced_since = models.DateTimeField(_("prices since"), null=True, editable=False)
     is_suspended = models.BooleanField(
         _("suspended"), default=False, help_text=_("None of its keys opens anything meanwhile.")
     )
@@ -41,6 +54,7 @@ class Scope(models.TextChoices):
     ORDERS = "orders", _("see orders, without keys")
     BUY = "buy", _("buy and cancel")
     KEYS = "keys", _("read card keys")
+    WEBHOOKS = "webhooks", _("have events sent to an address")
 
 
 class Proof(models.TextChoices):

@@ -1,0 +1,279 @@
+"""Orders: asked for once under their key, answered with what was bought."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cardshop.common.api import StrictSerializer, WholeNumberField
+from cardshop.common.clock import db_now
+from cardshop.common.errors import NotHere
+from cardshop.common.problems import CONTENT_TYPE
+from orders.models import OrderItem
+from orders.selectors import RevealedKeys, revealed_keys
+from orders.states import ItemStatus, OrderStatus
+from resellers.api.idempotency import HEADER, digest_of, key_in
+from resellers.api.pages import PageInput, on_page, page_of
+from resellers.api.problems import REFUSALS, Problem
+from resellers.api.views import ResellerApiView, key_of, reseller_of
+from resellers.models import AskedStatus, ResellerOrder, Scope
+from resellers.orders.asking import Asked, cancel, order_later, order_now
+
+MOST_LINES = 50
+MOST_UNITS = 500  # keys in one order
+# More than that is filled by a worker, unless it is asked for at once in smaller orders.
+MOST_AT_ONCE = 100
+ASYNC = "respond-async"  # RFC 7240
+STATUSES = sorted(
+    {OrderStatus.PAID, OrderStatus.DELIVERED, OrderStatus.COMPLETED, OrderStatus.REFUNDED}
+    | {AskedStatus.ACCEPTED, AskedStatus.REFUSED, AskedStatus.CANCELLED}
+)
+
+
+class LineInput(StrictSerializer):
+    variant = serializers.SlugField(max_length=60)
+    quantity = WholeNumberField(min_value=1, max_value=MOST_UNITS)
+
+
+class ResellerOrderInput(StrictSerializer):
+    lines = LineInput(many=True, min_length=1, max_length=MOST_LINES)  # type: ignore[call-arg]
+    reference = serializers.RegexField(
+        r"^[^\x00-\x1f\x7f]*\Z",
+        max_length=64,
+        required=False,
+        default="",
+        help_text="Your own number for it.",
+    )
+    most_minor = WholeNumberField(
+        min_value=1,
+        max_value=10**15,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="What all of it may cost at most: refused, should prices have risen.",
+    )
+
+    def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({line["variant"] for line in lines}) < len(lines):
+            raise serializers.ValidationError(_("Name each variant once."))
+        if sum(line["quantity"] for line in lines) > MOST_UNITS:
+            raise serializers.ValidationError(_("At most %d keys in one order.") % MOST_UNITS)
+        return lines
+
+
+class LineOut(serializers.Serializer[OrderItem]):
+    variant = serializers.CharField(source="variant.code")
+    product_name = serializers.CharField()
+    variant_name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price_minor = serializers.IntegerField()
+    status = serializers.ChoiceField(ItemStatus.values)
+
+
+class LineWithKeysOut(LineOut):
+    keys = serializers.ListField(child=serializers.CharField(), help_text="Empty before delivery.")
+    unreadable = serializers.IntegerField(
+        help_text="Keys that could not be opened just now: the shop sees to them."
+    )
+
+
+class ResellerOrderOut(serializers.Serializer[ResellerOrder]):
+    number = serializers.CharField()
+    status = serializers.ChoiceField(
+        STATUSES, help_text="accepted: it will be filled; the rest is final or paid."
+    )
+    reference = serializers.CharField()
+    currency = serializers.CharField()
+    total_minor = serializers.IntegerField(allow_null=True, help_text="null: not filled yet, or never.")
+    asked_at = serializers.DateTimeField()
+    delivered_at = serializers.DateTimeField(allow_null=True)
+    problem = serializers.DictField(allow_null=True, help_text="Why it was refused: `code`, and more.")
+    lines = LineOut(many=True, help_text="A variant may stand in two of them.")
+
+
+class ResellerOrderWithKeysOut(ResellerOrderOut):
+    lines = LineWithKeysOut(many=True)
+
+
+class OrdersOut(serializers.Serializer[Any]):
+    orders = ResellerOrderOut(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Send it as `after`; null: there are no more.")
+
+
+class OrdersPageInput(PageInput):
+    reference = serializers.CharField(max_length=64, required=False, default="", help_text="Yours, exactly.")
+
+
+KEY = OpenApiParameter(
+    HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="8 to 64 visible characters of your own. The same key with the same body is the same order, "
+    "however often it is sent; it is kept for ever.",
+)
+PREFER = OpenApiParameter(
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description=f"`{ASYNC}`: accept it now, fill it with the next batch.",
+)
+EXAMPLE = OpenApiExample(
+    "Two variants",
+    value={
+        "lines": [{"variant": "steam-50", "quantity": 3}, {"variant": "steam-100", "quantity": 1}],
+        "reference": "2026-000123",
+        "most_minor": 25000,
+    },
+    request_only=True,
+)
+
+
+class ResellerOrdersApi(ResellerApiView):
+    scope = Scope.ORDERS
+    scope_to_write = Scope.BUY
+
+    @extend_schema(
+        operation_id="orders_list",
+        parameters=[OrdersPageInput],
+        responses={200: OrdersOut, (400, CONTENT_TYPE): Problem, **REFUSALS},
+    )
+    def get(self, request: Request) -> Response:
+        """Every order you have asked for, the oldest first."""
+        page, asked = page_of(request, OrdersPageInput)
+        mine = _orders_of(request)
+        if reference := asked["reference"]:
+            mine = mine.filter(reference=reference)
+        found, after = on_page(mine, page)
+        return Response({"orders": [_told(one) for one in found], "next": after})
+
+    @extend_schema(
+        operation_id="orders_create",
+        request=ResellerOrderInput,
+        parameters=[KEY, PREFER],
+        examples=[EXAMPLE],
+        responses={
+            201: ResellerOrderWithKeysOut,
+            202: ResellerOrderOut,
+            **{(status, CONTENT_TYPE): Problem for status in (400, 404, 409, 415, 422)},
+            **REFUSALS,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Buy from the balance: paid and delivered in one step, with the keys in the answer if your key may
+        read them. Or accepted with a 202, where it is large or you prefer it so.
+        """
+        asked, body = self._asked(request)
+        later = ASYNC in request.headers.get("Prefer", "") or _units(body) > MOST_AT_ONCE
+        one = (order_later if later else order_now)(asked, now=db_now())
+        if one.status != AskedStatus.PLACED:
+            return Response(_told(one), 202)
+        may_read = Scope.KEYS in key_of(request).scopes
+        return Response(_told(one, revealed_keys(one.order) if may_read and one.order else None), 201)
+
+    def _asked(self, request: Request) -> tuple[Asked, dict[str, Any]]:
+        key = key_in(request)
+        wanted = ResellerOrderInput(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        body: dict[str, Any] = wanted.validated_data
+        asked = Asked(
+            reseller=reseller_of(request),
+            key=key,
+            digest=digest_of(request, body),
+            lines=[dict(line) for line in body["lines"]],
+            reference=body["reference"],
+            most_minor=body["most_minor"],
+        )
+        return asked, body
+
+
+class ResellerOrderApi(ResellerApiView):
+    scope = Scope.ORDERS
+
+    @extend_schema(
+        operation_id="orders_retrieve",
+        responses={200: ResellerOrderOut, (404, CONTENT_TYPE): Problem, **REFUSALS},
+    )
+    def get(self, request: Request, number: str) -> Response:
+        """How it stands, without its keys."""
+        return Response(_told(_order_called(request, number)))
+
+
+class OrderKeysApi(ResellerApiView):
+    scope = Scope.KEYS
+
+    @extend_schema(
+        operation_id="orders_keys",
+        responses={200: ResellerOrderWithKeysOut, (404, CONTENT_TYPE): Problem, **REFUSALS},
+    )
+    def get(self, request: Request, number: str) -> Response:
+        """With the keys that were delivered; a replaced key has given way to the new one."""
+        one = _order_called(request, number)
+        return Response(_told(one, revealed_keys(one.order) if one.order else []))
+
+
+class CancelApi(ResellerApiView):
+    scope_to_write = Scope.BUY
+
+    @extend_schema(
+        operation_id="orders_cancel",
+        request=None,
+        responses={
+            200: ResellerOrderOut,
+            **{(status, CONTENT_TYPE): Problem for status in (404, 409)},
+            **REFUSALS,
+        },
+    )
+    def post(self, request: Request, number: str) -> Response:
+        """Of one that was accepted and not filled yet. Twice is as good as once, so this needs no
+        Idempotency-Key.
+        """
+        return Response(_told(cancel(_order_called(request, number), now=db_now())))
+
+
+def _orders_of(request: Request) -> QuerySet[ResellerOrder]:
+    mine = ResellerOrder.objects.filter(reseller=reseller_of(request))
+    return mine.select_related("order").prefetch_related("order__items__variant")
+
+
+def _order_called(request: Request, number: str) -> ResellerOrder:
+    if (one := _orders_of(request).filter(number=number).first()) is None:
+        raise NotHere
+    return one
+
+
+def _told(
+    one: ResellerOrder, keys: Sequence[tuple[OrderItem, RevealedKeys]] | None = None
+) -> dict[str, object]:
+    """`keys` are those in clear, for whoever may read them."""
+    order = one.order
+    lines: list[dict[str, Any]] = [dict(LineOut(item).data) for item in _lines(one)]
+    if keys is not None:
+        lines = [
+            {**LineOut(item).data, "keys": list(revealed), "unreadable": revealed.closed}
+            for item, revealed in keys
+        ]
+    return {
+        "number": one.number,
+        "status": order.status if order else one.status,
+        "reference": one.reference,
+        "currency": one.reseller.balance.currency,
+        "total_minor": order.total_minor if order else None,
+        "asked_at": one.asked_at,
+        "delivered_at": order.delivered_at if order else None,
+        "problem": one.problem or None,
+        "lines": lines,
+    }
+
+
+def _lines(one: ResellerOrder) -> list[OrderItem]:
+    return sorted(one.order.items.all(), key=lambda item: item.pk) if one.order else []
+
+
+def _units(body: dict[str, Any]) -> int:
+    return sum(line["quantity"] for line in body["lines"])

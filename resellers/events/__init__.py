@@ -1,0 +1,1 @@
+"""What programs are told has happened: written where it happens, read with a cursor that misses nothing."""

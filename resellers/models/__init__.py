@@ -1,0 +1,25 @@
+"""Who buys by program, with which keys, at what price; what they asked for, and where it is told."""
+
+from resellers.models.accounts import BEARER_SCOPES, ApiKey, Proof, Reseller, Scope
+from resellers.models.event import Event, EventKind, Told
+from resellers.models.orders import AskedStatus, ResellerOrder
+from resellers.models.prices import OnwardPrice, PriceList, PriceTier
+from resellers.models.webhook import WebhookDelivery, WebhookEndpoint
+
+__all__ = [
+    "BEARER_SCOPES",
+    "ApiKey",
+    "AskedStatus",
+    "Event",
+    "EventKind",
+    "OnwardPrice",
+    "PriceList",
+    "PriceTier",
+    "Proof",
+    "Reseller",
+    "ResellerOrder",
+    "Scope",
+    "Told",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+]

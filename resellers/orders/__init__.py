@@ -1,0 +1,1 @@
+"""Orders of resellers: asked for under a key that makes them happen once, and filled in batches."""
