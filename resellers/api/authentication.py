@@ -3,23 +3,33 @@
 import time
 from hmac import compare_digest
 
+from django.db import connection
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from cardshop.common.clock import db_now
 from cardshop.common.crypto import CannotOpen
+from cardshop.common.rows import columns, instance, width
 from cardshop.shops.middleware import shop_of
 from cardshop.traffic.buckets import Bucket
+from payments.models import Balance
 from resellers import signing
 from resellers.errors import NotFromThere, NotKnown, Replayed, StaleRequest, Suspended
 from resellers.keys import BETWEEN, digest_of, is_from_there, is_name
-from resellers.models import ApiKey, Proof
+from resellers.models import ApiKey, Proof, Reseller
 
 # Of every nonce a bucket with one token, which comes back when the time of the request has long passed. Where
 # Redis cannot say, the request passes: its time is now, what it orders happens once for its Idempotency-Key,
 # and whoever could send it again has read its answer as well.
 _ONCE = Bucket("nonce", 1 / (2 * signing.WINDOW), 1)
+
+_WORKING = f"""
+    SELECT {columns(ApiKey, "key")}, {columns(Reseller, "reseller")}, {columns(Balance, "balance")}
+    FROM resellers_apikey AS key
+    JOIN resellers_reseller AS reseller ON reseller.id = key.reseller_id
+    JOIN payments_balance AS balance ON balance.id = reseller.balance_id
+    WHERE key.name = %(name)s AND key.proof = %(proof)s AND reseller.shop_id = %(shop)s
+      AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > clock_timestamp())"""  # noqa: S608  columns of ours
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -77,9 +87,14 @@ def _working(request: HttpRequest, name: str, proof: Proof) -> ApiKey | None:
     """The key of that name, if it works at the moment, in the shop that the request is for."""
     if not is_name(name):
         return None
-    key = (
-        ApiKey.objects.select_related("reseller__balance")
-        .filter(name=name, proof=proof, reseller__shop=shop_of(request))
-        .first()
-    )
-    return key if key and key.works_at(db_now()) else None
+    shop = shop_of(request)
+    with connection.cursor() as cursor:
+        cursor.execute(_WORKING, {"name": name, "proof": proof, "shop": shop.pk})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    key = instance(ApiKey, row[: width(ApiKey)])
+    reseller = instance(Reseller, row[width(ApiKey) : width(ApiKey) + width(Reseller)])
+    reseller.balance = instance(Balance, row[width(ApiKey) + width(Reseller) :])
+    reseller.shop, key.reseller = shop, reseller
+    return key

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import connection, transaction
 
 from cardshop.common.errors import DomainError
 from cardshop.common.locks import lock_rows
@@ -17,10 +16,9 @@ from inventory.errors import OutOfStock
 from inventory.models import Selling, Stock, Variant
 from inventory.selectors import buyer_fields
 from orders.errors import NotForSale, SalePaused, SoldThroughLine
-from orders.models import Order, Sale, Ticket
+from orders.models import Order
 from orders.services.placing import require_on_sale
 from orders.services.selling_at_once import Line, sell_at_once
-from orders.states import TicketStatus
 from payments.models import Balance
 from payments.services.prepaying import account_channel, pay_from_balances
 from resellers.errors import BalanceTooLow, NotBuyable, PriceRose, Suspended
@@ -28,6 +26,15 @@ from resellers.models import AskedStatus, Reseller, ResellerOrder
 from resellers.pricing import Prices, prices_for
 
 BUYER = "reseller-"  # before the account's number, as the buyer_key of an order
+_KEPT = """
+    SELECT variant_id, is_paused FROM orders_sale AS sale
+    WHERE variant_id = ANY(%(variants)s) AND (is_paused OR EXISTS (
+        SELECT FROM orders_ticket WHERE variant_id = sale.variant_id AND status = 'waiting'))"""
+_PLACED = """
+    UPDATE resellers_resellerorder AS asked
+    SET order_id = placed.order_id, status = %(status)s, ended_at = %(now)s
+    FROM unnest(%(asked)s::bigint[], %(orders)s::bigint[]) AS placed (id, order_id)
+    WHERE asked.id = placed.id"""
 
 
 @transaction.atomic(savepoint=False)
@@ -176,10 +183,11 @@ def _buyable(variants: Mapping[str, Variant], code: str, reseller: Reseller, now
 def _kept_for_lines(variants: Iterable[Variant]) -> dict[int, type[DomainError]]:
     """Variants whose public stock is for whoever stands in line: they have what was set aside for them."""
     ids = [variant.pk for variant in variants]
-    waiting = Ticket.objects.filter(variant=OuterRef("variant"), status=TicketStatus.WAITING)
-    kept: dict[int, type[DomainError]] = {}
-    for sale in Sale.objects.filter(Q(is_paused=True) | Exists(waiting), variant__in=ids):
-        kept[sale.variant_id] = SalePaused if sale.is_paused else OutOfStock
+    with connection.cursor() as cursor:
+        cursor.execute(_KEPT, {"variants": ids})
+        kept: dict[int, type[DomainError]] = {
+            variant_id: SalePaused if is_paused else OutOfStock for variant_id, is_paused in cursor.fetchall()
+        }
     kept |= {variant.pk: SoldThroughLine for variant in variants if variant.selling == Selling.QUEUED}
     return kept
 
@@ -187,4 +195,13 @@ def _kept_for_lines(variants: Iterable[Variant]) -> dict[int, type[DomainError]]
 def _note_placed(placed: Sequence[tuple[ResellerOrder, Order]], now: datetime) -> None:
     for one, order in placed:
         one.order, one.status, one.ended_at = order, AskedStatus.PLACED, now
-    ResellerOrder.objects.bulk_update([one for one, _ in placed], ["order", "status", "ended_at"])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PLACED,
+            {
+                "asked": [one.pk for one, _ in placed],
+                "orders": [order.pk for _, order in placed],
+                "status": AskedStatus.PLACED.value,
+                "now": now,
+            },
+        )
