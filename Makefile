@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-rotation bench-routing bench-scale bench-silent bench-trickle soak soak-money lock pictures
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-resellers bench-rotation bench-routing bench-scale bench-silent bench-trickle soak soak-money lock pictures
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -86,6 +86,9 @@ bench-lookup: $(DEV) ## can a stranger tell by the clock whether an order is the
 
 bench-overload: $(DEV) ## five times the clicks that the shop can use, for a minute (ten minutes; ARGS="--help")
 	@$(PY) -m benchmarks.overload $(ARGS)
+
+bench-resellers: $(DEV) ## orders by program, beside pretix's in the same run (ARGS="--pretix VENV")
+	@$(PY) -m benchmarks.resellers $(ARGS)
 
 bench-rotation: $(DEV) ## all keys are wrapped anew while others buy: who notices? (three minutes; ARGS="--rate 50")
 	@$(PY) -m benchmarks.rotation $(ARGS)

@@ -1,5 +1,6 @@
 """Orders: asked for once under their key, answered with what was bought."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from cardshop.common.api import StrictSerializer, WholeNumberField
 from cardshop.common.clock import db_now
 from cardshop.common.errors import NotHere
 from cardshop.common.problems import CONTENT_TYPE
+from inventory.models import Variant
 from orders.models import OrderItem
-from orders.selectors import RevealedKeys, revealed_keys
+from orders.selectors import revealed_keys
 from orders.states import ItemStatus, OrderStatus
 from resellers.api.idempotency import HEADER, digest_of, key_in
 from resellers.api.pages import PageInput, on_page, page_of
@@ -150,7 +152,7 @@ class ResellerOrdersApi(ResellerApiView):
         if reference := asked["reference"]:
             mine = mine.filter(reference=reference)
         found, after = on_page(mine, page)
-        return Response({"orders": [_told(one) for one in found], "next": after})
+        return Response({"orders": _told_all(found), "next": after})
 
     @extend_schema(
         operation_id="orders_create",
@@ -172,9 +174,9 @@ class ResellerOrdersApi(ResellerApiView):
         later = ASYNC in request.headers.get("Prefer", "") or _units(body) > MOST_AT_ONCE
         one = (order_later if later else order_now)(asked, now=db_now())
         if one.status != AskedStatus.PLACED:
-            return Response(_told(one), 202)
+            return Response(_told(one, []), 202)
         may_read = Scope.KEYS in key_of(request).scopes
-        return Response(_told(one, revealed_keys(one.order) if may_read and one.order else None), 201)
+        return Response(_told_with_keys(one) if may_read else _told_all([one])[0], 201)
 
     def _asked(self, request: Request) -> tuple[Asked, dict[str, Any]]:
         key = key_in(request)
@@ -201,7 +203,7 @@ class ResellerOrderApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """How it stands, without its keys."""
-        return Response(_told(_order_called(request, number)))
+        return Response(_told_all([_order_called(request, number)])[0])
 
 
 class OrderKeysApi(ResellerApiView):
@@ -213,8 +215,7 @@ class OrderKeysApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """With the keys that were delivered; a replaced key has given way to the new one."""
-        one = _order_called(request, number)
-        return Response(_told(one, revealed_keys(one.order) if one.order else []))
+        return Response(_told_with_keys(_order_called(request, number)))
 
 
 class CancelApi(ResellerApiView):
@@ -233,12 +234,12 @@ class CancelApi(ResellerApiView):
         """Of one that was accepted and not filled yet. Twice is as good as once, so this needs no
         Idempotency-Key.
         """
-        return Response(_told(cancel(_order_called(request, number), now=db_now())))
+        return Response(_told(cancel(_order_called(request, number), now=db_now()), []))
 
 
 def _orders_of(request: Request) -> QuerySet[ResellerOrder]:
     mine = ResellerOrder.objects.filter(reseller=reseller_of(request))
-    return mine.select_related("order").prefetch_related("order__items__variant")
+    return mine.select_related("order", "reseller__balance")
 
 
 def _order_called(request: Request, number: str) -> ResellerOrder:
@@ -247,17 +248,30 @@ def _order_called(request: Request, number: str) -> ResellerOrder:
     return one
 
 
-def _told(
-    one: ResellerOrder, keys: Sequence[tuple[OrderItem, RevealedKeys]] | None = None
-) -> dict[str, object]:
-    """`keys` are those in clear, for whoever may read them."""
+def _told_all(asked: Sequence[ResellerOrder]) -> list[dict[str, object]]:
+    """Without their keys."""
+    lines: dict[int, list[dict[str, object]]] = defaultdict(list)
+    items = OrderItem.objects.filter(order__in=[one.order_id for one in asked if one.order_id])
+    for item in items.select_related("variant").order_by("pk"):
+        lines[item.order_id].append(_line(item, item.variant.code))
+    return [_told(one, lines[one.order_id] if one.order_id else []) for one in asked]
+
+
+def _told_with_keys(one: ResellerOrder) -> dict[str, object]:
+    revealed = revealed_keys(one.order) if one.order else []
+    variants = Variant.objects.filter(pk__in={item.variant_id for item, _ in revealed})
+    codes = dict(variants.values_list("pk", "code"))
+    return _told(
+        one,
+        [
+            {**_line(item, codes[item.variant_id]), "keys": list(keys), "unreadable": keys.closed}
+            for item, keys in revealed
+        ],
+    )
+
+
+def _told(one: ResellerOrder, lines: Sequence[dict[str, object]]) -> dict[str, object]:
     order = one.order
-    lines: list[dict[str, Any]] = [dict(LineOut(item).data) for item in _lines(one)]
-    if keys is not None:
-        lines = [
-            {**LineOut(item).data, "keys": list(revealed), "unreadable": revealed.closed}
-            for item, revealed in keys
-        ]
     return {
         "number": one.number,
         "status": order.status if order else one.status,
@@ -271,8 +285,15 @@ def _told(
     }
 
 
-def _lines(one: ResellerOrder) -> list[OrderItem]:
-    return sorted(one.order.items.all(), key=lambda item: item.pk) if one.order else []
+def _line(item: OrderItem, code: str) -> dict[str, object]:
+    return {
+        "variant": code,
+        "product_name": item.product_name,
+        "variant_name": item.variant_name,
+        "quantity": item.quantity,
+        "unit_price_minor": item.unit_price_minor,
+        "status": item.status,
+    }
 
 
 def _units(body: dict[str, Any]) -> int:

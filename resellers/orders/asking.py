@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from cardshop.common.errors import DomainError
 from cardshop.common.inserts import insert_new
@@ -17,8 +17,11 @@ from resellers.errors import KeyReused, NotCancellable
 from resellers.events.emitting import emit
 from resellers.models import AskedStatus, Event, EventKind, Reseller, ResellerOrder
 from resellers.orders.filling import fill
+from resellers.orders.together import Together
 
 UNITS_TOGETHER = 2000  # keys handed over in one transaction
+ORDERS_TOGETHER = 50  # at once: each has at most a hundred keys
+Outcome = ResellerOrder | Exception
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +39,49 @@ class Asked:
 def order_now(asked: Asked, *, now: datetime) -> ResellerOrder:
     """The order, paid and with its keys, in one transaction; the same one however often it is asked for.
 
-    Raises KeyReused, NotForSale, NotBuyable, NotOnSaleYet, NotOnSaleAnyMore, SoldThroughLine, SalePaused,
-    OutOfStock, PriceRose or BalanceTooLow, and leaves nothing behind.
+    What this process is asked for at the same moment goes into the same transaction. Raises KeyReused,
+    NotForSale, NotBuyable, NotOnSaleYet, NotOnSaleAnyMore, SoldThroughLine, SalePaused, OutOfStock,
+    PriceRose, BalanceTooLow or Suspended, and leaves nothing behind.
     """
+    return _ORDERS.do((asked, now))
+
+
+def _order_all(asked: Sequence[tuple[Asked, datetime]]) -> list[Outcome]:
+    now = max(moment for _, moment in asked)
+    outcomes: dict[int, Outcome] = {}
+    by_shop = sorted(enumerate(one for one, _ in asked), key=lambda each: each[1].reseller.shop_id)
+    for _shop, those in groupby(by_shop, key=lambda each: each[1].reseller.shop_id):
+        places, together = zip(*those, strict=True)
+        outcomes.update(zip(places, _order_of_one_shop(together, now), strict=True))
+    return [outcomes[place] for place in range(len(asked))]
+
+
+def _order_of_one_shop(asked: Sequence[Asked], now: datetime) -> Sequence[Outcome]:
     try:
-        return _order_now(asked, now, deliver=True)
-    except ShortPick:
-        # Other deliveries hold the keys, or some do not open: paid now, and the workers see to the keys.
-        return _order_now(asked, now, deliver=False)
+        try:
+            return _order_together(asked, now, deliver=True)
+        except ShortPick:
+            # Other deliveries hold the keys, or some do not open: paid now, and the workers see to the keys.
+            return _order_together(asked, now, deliver=False)
+    except Exception as error:  # noqa: BLE001  whatever is odd about one keeps no other from being served
+        if len(asked) == 1:
+            return [error]
+        return [outcome for one in asked for outcome in _order_of_one_shop([one], now)]
 
 
 @transaction.atomic(durable=True)
-def _order_now(asked: Asked, now: datetime, *, deliver: bool) -> ResellerOrder:
-    one, is_new = _enter(asked, now)
-    if is_new and (refused := fill([one], now=now, deliver=deliver)):
-        raise refused[one.pk]
-    return one
+def _order_together(asked: Sequence[Asked], now: datetime, *, deliver: bool) -> list[Outcome]:
+    rows, new = _enter(asked, now)
+    refused = fill(new, now=now, deliver=deliver) if new else {}
+    if refused:
+        ResellerOrder.objects.filter(pk__in=refused)._raw_delete(using=DEFAULT_DB_ALIAS)
+    return [
+        KeyReused() if row.request_digest != one.digest else refused.get(row.pk, row)
+        for one, row in zip(asked, rows, strict=True)
+    ]
+
+
+_ORDERS = Together(_order_all, most=ORDERS_TOGETHER)
 
 
 @transaction.atomic(durable=True)
@@ -60,8 +90,10 @@ def order_later(asked: Asked, *, now: datetime) -> ResellerOrder:
 
     Raises KeyReused.
     """
-    one, is_new = _enter(asked, now)
-    if is_new:
+    (one,), new = _enter([asked], now)
+    if one.request_digest != asked.digest:
+        raise KeyReused
+    if new:
         promise("resellers.fill_orders", [one.pk], shop_id=asked.reseller.shop_id, now=now)
     return one
 
@@ -121,28 +153,36 @@ def cancel(one: ResellerOrder, *, now: datetime) -> ResellerOrder:
     return locked
 
 
-def _enter(asked: Asked, now: datetime) -> tuple[ResellerOrder, bool]:
-    """The row of this key, and whether it is new. A twin waits here until the first has committed.
-
-    Raises KeyReused.
+def _enter(asked: Sequence[Asked], now: datetime) -> tuple[list[ResellerOrder], list[ResellerOrder]]:
+    """The row of each key, and those of them that are new. A twin elsewhere waits here until the first has
+    committed; one beside it gets the same row.
     """
-    draft = ResellerOrder(
-        reseller=asked.reseller,
-        idempotency_key=asked.key,
-        request_digest=asked.digest,
-        reference=asked.reference,
-        lines=list(asked.lines),
-        most_minor=asked.most_minor,
-        asked_at=now,
-    )
-    if insert_new([draft], unique=["reseller", "idempotency_key"]):
-        return draft, True
-    before = ResellerOrder.objects.select_related("order").get(
-        reseller=asked.reseller, idempotency_key=asked.key
-    )
-    if before.request_digest != asked.digest:
-        raise KeyReused
-    return before, False
+    drafts = [
+        ResellerOrder(
+            reseller=one.reseller,
+            idempotency_key=one.key,
+            request_digest=one.digest,
+            reference=one.reference,
+            lines=list(one.lines),
+            most_minor=one.most_minor,
+            asked_at=now,
+        )
+        for one in asked
+    ]
+    drafts.sort(key=_who_and_which)
+    new = insert_new(drafts, unique=["reseller", "idempotency_key"])
+    rows = {_who_and_which(row): row for row in new}
+    for one in asked:
+        key = one.reseller.pk, one.key
+        if key not in rows:
+            rows[key] = ResellerOrder.objects.select_related("order", "reseller__balance").get(
+                reseller=one.reseller, idempotency_key=one.key
+            )
+    return [rows[one.reseller.pk, one.key] for one in asked], sorted(new, key=lambda row: row.pk)
+
+
+def _who_and_which(row: ResellerOrder) -> tuple[int, str]:
+    return row.reseller_id, row.idempotency_key
 
 
 def _event(kind: str, one: ResellerOrder, now: datetime) -> Event:

@@ -45,6 +45,12 @@ def asked(reseller: Reseller, variant: Variant, key: str = "") -> Asked:
     return Asked(reseller=fresh, key=key or secrets.token_hex(8), digest="the same", lines=lines)
 
 
+def order_alone(one: Asked) -> object:
+    """As if every order came to a process of its own: in one, they are filled together."""
+    (outcome,) = asking._order_of_one_shop([one], db_now())
+    return outcome
+
+
 def kinds(outcomes: list[object]) -> dict[str, int]:
     names = [type(outcome).__name__ for outcome in outcomes]
     return {name: names.count(name) for name in set(names)}
@@ -56,7 +62,7 @@ def left_on(reseller: Reseller) -> int:
 
 def fifty_orders_from_money_for_twenty() -> tuple[Reseller, Variant, list[object]]:
     reseller, variant = with_money_for(20), make_variant(keys=60)
-    return reseller, variant, race(50, lambda: order_now(asked(reseller, variant), now=db_now()))
+    return reseller, variant, race(50, lambda: order_alone(asked(reseller, variant)))
 
 
 def test_of_fifty_orders_twenty_are_paid_and_the_account_is_at_nothing():
@@ -84,9 +90,7 @@ def test_control_without_locks_and_constraints_more_is_bought_than_was_paid_in(m
 
 def one_order_a_hundred_times() -> tuple[Reseller, list[object]]:
     reseller, variant = with_money_for(100), make_variant(keys=100)
-    return reseller, race(
-        100, lambda: order_now(asked(reseller, variant, key="the one and only"), now=db_now())
-    )
+    return reseller, race(100, lambda: order_alone(asked(reseller, variant, key="the one and only")))
 
 
 def test_sent_a_hundred_times_an_order_is_one_order_and_one_charge():
@@ -102,6 +106,19 @@ def test_control_without_its_key_it_is_charged_several_times(monkeypatch):
         reseller, _outcomes = one_order_a_hundred_times()
 
         assert left_on(reseller) < 99 * PRICE
+
+
+def test_in_one_process_they_go_together_and_the_account_is_at_nothing_all_the_same():
+    reseller, variant = with_money_for(20), make_variant(keys=60)
+    twice = [asked(reseller, variant, key=f"key number {n % 25}") for n in range(50)]
+
+    outcomes = race_all(*[partial(order_now, one, now=db_now()) for one in twice])
+
+    numbers = {outcome.number for outcome in outcomes if isinstance(outcome, ResellerOrder)}
+    assert len(numbers) == Order.objects.count() == ResellerOrder.objects.count() == 20
+    assert {type(outcome) for outcome in outcomes} == {ResellerOrder, BalanceTooLow}
+    assert left_on(reseller) == 0
+    assert broken_invariants() == []
 
 
 def test_accepted_a_hundred_times_and_filled_by_ten_workers_it_is_one_order():
@@ -128,7 +145,7 @@ def test_resellers_and_buyers_together_get_what_there_is():
     def one_or_the_other() -> object:
         if next(turns) % 2:
             return make_order(variant)
-        return order_now(asked(reseller, variant), now=db_now())
+        return order_alone(asked(reseller, variant))
 
     outcomes = race_all(*[one_or_the_other] * 50)
 
