@@ -23,16 +23,21 @@ from resellers.accounts import open_reseller
 from resellers.forms import ApiKeyForm
 from resellers.keys import BETWEEN, follow, make_key, revoke
 from resellers.models import ApiKey, Proof, Reseller, ResellerOrder
+from resellers.price_admin import PriceListAdmin
+from resellers.price_forms import ResellerForm
+
+__all__ = ["ApiKeyAdmin", "PriceListAdmin", "ResellerAdmin", "ResellerOrderAdmin"]
 
 
 @admin.register(Reseller)
 class ResellerAdmin(MerchantAdmin):
     shop_path = "shop"
-    list_display = ["name", "contact_email", "amount", "is_suspended", "since"]
-    list_filter = ["is_suspended", "shop"]
-    list_select_related = ["balance"]
+    form = ResellerForm
+    list_display = ["name", "contact_email", "amount", "price_list", "is_suspended", "since"]
+    list_filter = ["is_suspended", "shop", "price_list"]
+    list_select_related = ["balance", "price_list"]
     search_fields = ["name", "contact_email"]
-    fields = ["shop", ("name", "contact_email"), "is_suspended", "its_balance", "since"]
+    fields = ["shop", ("name", "contact_email"), "price_list", "is_suspended", "its_balance", "since"]
     readonly_fields = ["its_balance", "since"]
 
     @admin.display(description=gettext_lazy("balance"))
@@ -51,12 +56,13 @@ class ResellerAdmin(MerchantAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Reseller, form: Any, change: bool) -> None:
-        if change:
-            super().save_model(request, obj, form, change)
-            return
-        opened = open_reseller(obj.shop, name=obj.name, contact_email=obj.contact_email, now=db_now())
-        obj.pk, obj.balance, obj.since = opened.pk, opened.balance, opened.since
-        obj._state.adding = False
+        if not change:
+            opened = open_reseller(obj.shop, name=obj.name, contact_email=obj.contact_email, now=db_now())
+            obj.pk, obj.balance, obj.since = opened.pk, opened.balance, opened.since
+            obj._state.adding = False
+        if "price_list" in form.changed_data:
+            obj.priced_since = db_now()
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(ApiKey)

@@ -47,6 +47,7 @@ from payments.models import (
 )
 from resellers.accounts import open_reseller
 from resellers.keys import make_key
+from resellers.models import PriceList, Reseller
 from resellers.orders.asking import Asked, order_now
 from tests.factories import (
     make_attempt,
@@ -175,6 +176,10 @@ def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
         ),
         now=db_now(),
     )
+    price_list = PriceList.objects.create(shop=shop, name=f"{mark}-prices", currency=variant.currency)
+    price_list.tiers.create(variant=variant, from_quantity=10, unit_price_minor=900)
+    price_list.onward_prices.create(variant=variant, least_minor=950)
+    Reseller.objects.filter(pk=reseller.pk).update(price_list=price_list)
 
 
 def _fill_money(mark: str, variant: Variant) -> None:

@@ -47,6 +47,9 @@ RIGHTS: dict[str, str] = {
     # Resellers: an API key spends their balance. To change one is to renew or revoke it.
     "resellers.reseller":     "vac     v       v       v       v",
     "resellers.apikey":       "vac     v       -       -       v",
+    "resellers.pricelist":    "vacd    vacd    v       v       v",
+    "resellers.pricetier":    "vacd    vacd    v       v       v",
+    "resellers.onwardprice":  "vacd    vacd    v       v       v",
     "resellers.resellerorder":"v       v       v       v       v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",

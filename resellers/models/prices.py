@@ -25,7 +25,6 @@ class PriceList(models.Model):
         _("discount in hundredths of a percent"),
         default=0,
         validators=[MaxValueValidator(WHOLE - 1)],
-        help_text=_("Of the shop's prices, for whatever has no price below. 1250 is 12.5 %."),
     )
     changed_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
 
