@@ -98,6 +98,10 @@ class NotBuyable(DomainError):
     code = "not_buyable"
     message = _("This cannot be bought by program.")
 
+    def __init__(self, *, variant: str) -> None:
+        self.extra = {"variant": variant}
+        super().__init__()
+
 
 class NotCancellable(DomainError):
     code = "not_cancellable"

@@ -14,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 LONGEST = 300  # characters of a value
 LONGEST_NAME = 200
+# The shop stands beside and never changes; the other moves with whatever does.
+UNTOLD = {"shop", "updated_at"}
 CONTEXT = 30  # characters of what a long text has in common before its first difference
 # Of a field so named it is told that it changed, never what it was or is.
 _SECRET = re.compile(r"secret|sealed|password|token|digest|credential|encoded|(^|_)key(s|_\w+)?$")
@@ -126,8 +128,7 @@ def _differences(
     for column in [*model._meta.concrete_fields, *model._meta.many_to_many]:
         name = column.name
         was, is_now = before.get(name), after.get(name)
-        # The shop stands beside, and never changes.
-        if _same(was, is_now) or column.primary_key or name == "shop":
+        if _same(was, is_now) or column.primary_key or name in UNTOLD:
             continue
         if name in by_name or is_secret(column):
             yield {"field": name}

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.validators import FileExtensionValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.money import CURRENCIES, MAX_MINOR
@@ -38,6 +39,8 @@ class StockDisplay(models.TextChoices):
 class Product(models.Model):
     """Something listed in the shop. What has a price is its Variants.
 
+    `updated_at` moves with every change of the row, by a trigger: it is changed in many ways. So does a
+    Variant's.
     `description` and `usage_notes` are Markdown, and not to be trusted: see `cardshop.common.rich_text`.
     """
 
@@ -76,6 +79,7 @@ class Product(models.Model):
     is_listed = models.BooleanField(_("listed"), default=False)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
 
     class Meta:
         verbose_name = _("product")
@@ -205,6 +209,7 @@ class Variant(models.Model):
     )
     is_active = models.BooleanField(_("for sale"), default=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
+    updated_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
 
     class Meta:
         verbose_name = _("variant")

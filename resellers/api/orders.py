@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cardshop.common.api import StrictSerializer, WholeNumberField
+from cardshop.common.api import WholeNumberField
 from cardshop.common.clock import db_now
 from cardshop.common.errors import NotHere
 from cardshop.common.problems import CONTENT_TYPE
@@ -20,14 +19,13 @@ from orders.models import OrderItem
 from orders.selectors import revealed_keys
 from orders.states import ItemStatus, OrderStatus
 from resellers.api.idempotency import HEADER, digest_of, key_in
+from resellers.api.lines import LinesInput
 from resellers.api.pages import PageInput, on_page, page_of
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, key_of, reseller_of
 from resellers.models import AskedStatus, ResellerOrder, Scope
 from resellers.orders.asking import Asked, cancel, order_later, order_now
 
-MOST_LINES = 50
-MOST_UNITS = 500  # keys in one order
 # More than that is filled by a worker, unless it is asked for at once in smaller orders.
 MOST_AT_ONCE = 100
 ASYNC = "respond-async"  # RFC 7240
@@ -37,13 +35,7 @@ STATUSES = sorted(
 )
 
 
-class LineInput(StrictSerializer):
-    variant = serializers.SlugField(max_length=60)
-    quantity = WholeNumberField(min_value=1, max_value=MOST_UNITS)
-
-
-class ResellerOrderInput(StrictSerializer):
-    lines = LineInput(many=True, min_length=1, max_length=MOST_LINES)  # type: ignore[call-arg]
+class ResellerOrderInput(LinesInput):
     reference = serializers.RegexField(
         r"^[^\x00-\x1f\x7f]*\Z",
         max_length=64,
@@ -59,13 +51,6 @@ class ResellerOrderInput(StrictSerializer):
         default=None,
         help_text="What all of it may cost at most: refused, should prices have risen.",
     )
-
-    def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if len({line["variant"] for line in lines}) < len(lines):
-            raise serializers.ValidationError(_("Name each variant once."))
-        if sum(line["quantity"] for line in lines) > MOST_UNITS:
-            raise serializers.ValidationError(_("At most %d keys in one order.") % MOST_UNITS)
-        return lines
 
 
 class LineOut(serializers.Serializer[OrderItem]):

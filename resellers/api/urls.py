@@ -1,7 +1,9 @@
 from django.urls import path
 
 from resellers.api.account import AccountApi, EntriesApi
+from resellers.api.catalogue import ResellerProductApi, ResellerProductsApi, ResellerStockApi
 from resellers.api.orders import CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
+from resellers.api.quotes import QuotesApi
 
 urlpatterns = [
     path("account/", AccountApi.as_view(), name="reseller_account"),
@@ -10,4 +12,8 @@ urlpatterns = [
     path("orders/<slug:number>/", ResellerOrderApi.as_view(), name="reseller_order"),
     path("orders/<slug:number>/keys/", OrderKeysApi.as_view(), name="reseller_order_keys"),
     path("orders/<slug:number>/cancel/", CancelApi.as_view(), name="reseller_order_cancel"),
+    path("products/", ResellerProductsApi.as_view(), name="reseller_products"),
+    path("products/<slug:slug>/", ResellerProductApi.as_view(), name="reseller_product"),
+    path("stock/", ResellerStockApi.as_view(), name="reseller_stock"),
+    path("quotes/", QuotesApi.as_view(), name="reseller_quotes"),
 ]

@@ -24,6 +24,7 @@ from payments.services.prepaying import account_channel, pay_from_balances
 from resellers.errors import BalanceTooLow, NotBuyable, PriceRose, Suspended
 from resellers.models import AskedStatus, Reseller, ResellerOrder
 from resellers.pricing import Prices, prices_for
+from resellers.stock import pools_for
 
 BUYER = "reseller-"  # before the account's number, as the buyer_key of an order
 _KEPT = """
@@ -52,7 +53,9 @@ def fill(asked: Sequence[ResellerOrder], *, now: datetime, deliver: bool = True)
     prices = {pk: prices_for(reseller, ids) for pk, reseller in resellers.items()}
     balances, stocks = lock_rows(
         Balance.objects.filter(pk__in={one.reseller.balance_id for one in asked}),
-        Stock.objects.filter(variant__in=ids, pool__in={pool for pk in resellers for pool in pools_of(pk)}),
+        Stock.objects.filter(
+            variant__in=ids, pool__in={pool for each in resellers.values() for pool in pools_for(each)}
+        ),
     )
     shelf = _Shelf(stocks, _kept_for_lines(variants.values()))
     money = {balance.pk: balance for balance in balances}
@@ -129,7 +132,7 @@ def _order(
     if total > left[reseller.balance_id]:
         raise BalanceTooLow(needed_minor=total, balance_minor=left[reseller.balance_id])
     picked = {
-        variant: shelf.pick(variant, quantity, pools_of(reseller.pk)) for variant, quantity in wanted.items()
+        variant: shelf.pick(variant, quantity, pools_for(reseller)) for variant, quantity in wanted.items()
     }
     left[reseller.balance_id] -= total
     lines = []
@@ -154,11 +157,6 @@ def _order(
     return order, lines
 
 
-def pools_of(reseller_id: int) -> tuple[str, str]:
-    """Of the Stock that this reseller may claim: what was set aside for them, and what all may buy."""
-    return f"{BUYER}{reseller_id}", Stock.PUBLIC
-
-
 def _variants(shop_id: int, codes: Iterable[str]) -> dict[str, Variant]:
     """By code, those that are for sale at all."""
     for_sale = Variant.objects.filter(
@@ -172,11 +170,11 @@ def _buyable(variants: Mapping[str, Variant], code: str, reseller: Reseller, now
     if (variant := variants.get(code)) is None:
         raise NotForSale
     if variant.currency != reseller.balance.currency:
-        raise NotBuyable
+        raise NotBuyable(variant=code)
     if variant.selling == Selling.DIRECT:
         require_on_sale(variant, now)
     if any(field.is_required for field in buyer_fields([variant])[variant.pk]):
-        raise NotBuyable  # nobody is there to answer
+        raise NotBuyable(variant=code)  # nobody is there to answer
     return variant
 
 
