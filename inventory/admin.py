@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model, QuerySet, Sum
+from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -227,6 +227,7 @@ class VariantAdmin(ShowsPrice, PricesMany, ShownToBuyers, GuardedDeleteAdmin):
             total_sum=Sum("stocks__total"),
             released_sum=Sum("stocks__released"),
             claimed_sum=Sum("stocks__claimed"),
+            unlimited=Count("stocks", filter=Q(stocks__total=None)),
         )
 
     def save_model(self, request: HttpRequest, obj: Variant, form: Any, change: bool) -> None:
@@ -251,11 +252,11 @@ class VariantAdmin(ShowsPrice, PricesMany, ShownToBuyers, GuardedDeleteAdmin):
 
     @admin.display(description=_("total"))
     def total(self, variant: Any) -> int | None:
-        return getattr(variant, "total_sum", None)
+        return _counted(variant, "total_sum")
 
     @admin.display(description=_("open for sale"))
     def open_stock(self, variant: Any) -> int | None:
-        return getattr(variant, "released_sum", None)
+        return _counted(variant, "released_sum")
 
     @admin.display(description=_("held or sold"))
     def claimed(self, variant: Any) -> int | None:
@@ -263,8 +264,13 @@ class VariantAdmin(ShowsPrice, PricesMany, ShownToBuyers, GuardedDeleteAdmin):
 
     @admin.display(description=_("free"))
     def free(self, variant: Any) -> int | None:
-        released = getattr(variant, "released_sum", None)
+        released = _counted(variant, "released_sum")
         return None if released is None else released - variant.claimed_sum
+
+
+def _counted(variant: Any, name: str) -> int | None:
+    """Over all pools; None where one of them has no end. A new variant has none yet."""
+    return None if getattr(variant, "unlimited", 0) else getattr(variant, name, None)
 
 
 @admin.register(Stock)

@@ -20,6 +20,14 @@ CHECKS = [
            GROUP BY variant_id HAVING sum(total) - sum(short) <> max(keys)""",
     ),
     Check(
+        "inventory.nothing_is_set_aside_while_keys_are_short",
+        """SELECT 'variant ' || variant_id || ': ' || own.total - own.claimed || ' free in ' || own.pool
+                  || ', short of ' || public.short
+           FROM inventory_stock AS own JOIN inventory_stock AS public USING (variant_id)
+           WHERE public.pool = 'public' AND public.short > 0
+             AND own.pool <> 'public' AND own.total > own.claimed""",
+    ),
+    Check(
         "inventory.only_goods_without_keys_are_unlimited",
         """SELECT 'variant ' || variant_id || ': total ' || coalesce(total::text, 'unlimited')
                   || ', open ' || coalesce(released::text, 'unlimited')

@@ -30,6 +30,19 @@ class NotByKeys(DomainError):
     message = _("Buyers of this variant get something else than card keys.")
 
 
+class NotSoManyFree(DomainError):
+    code = "not_so_many_free"
+
+    def __init__(self, free: int) -> None:
+        super().__init__(_("Only %(count)d of it are free.") % {"count": free}, field="quantity")
+
+
+class Unlimited(DomainError):
+    code = "unlimited"
+    field = "variant"
+    message = _("There is no end of it: nothing has to be set aside.")
+
+
 class NoTextYet(DomainError):
     code = "no_text_yet"
     message = _("Enter the text that buyers get first.")

@@ -44,7 +44,8 @@ def pick_keys(*, variant_id: int, quantity: int, now: datetime) -> list[int]:
 
 
 def pick_with_care(*, stock: Stock, quantity: int, now: datetime) -> tuple[list[int], int]:
-    """The same under the Stock's lock: nothing is skipped, so a shortage seen now is real (ShortPick).
+    """The same under the locks of the variant's Stocks: nothing is skipped, so a shortage seen now is real
+    (ShortPick). `stock` is the public one.
 
     Keys that do not open are passed over. Where others of their batch do, the row is damaged and the key
     becomes void; else the encryption key is at fault, and they stay what they are. Returns the ids, and

@@ -24,11 +24,16 @@ def add_to_stock(variant: Variant, count: int, *, now: datetime) -> None:
     ((stock,),) = lock_rows(_public(variant.pk))
     if not Variant.objects.filter(pk=variant.pk, fulfilment=Fulfilment.CARD_KEY).exists():
         raise NotByKeys  # its kind has changed, and cannot change now
-    in_waves = Variant.objects.filter(pk=variant.pk, sells_in_waves=True).exists()
     if stock.short:
         promise("orders.serve_waiting", [variant.pk], shop_id=variant.shop_id, now=now)
-    count_in(Stock.objects.filter(pk=stock.pk), count, opened=0 if in_waves else count)
-    forget_on_commit(variant.shop_id)
+    come_in(stock, count)
+
+
+def come_in(public: Stock, count: int) -> None:
+    """So many more are for everybody, as far as no wave has to open them. The caller holds the Stock."""
+    in_waves = Variant.objects.filter(pk=public.variant_id, sells_in_waves=True).exists()
+    count_in(Stock.objects.filter(pk=public.pk), count, opened=0 if in_waves else count)
+    forget_on_commit(public.shop_id)
 
 
 def release_more(variant_id: int, most: int | None = None) -> int:

@@ -1,13 +1,15 @@
 """Keys leave the stock unsold: expired, or of a batch that is bad.
 
 Only free keys go. Orders keep what they have claimed; where that leaves some of them without a key, the
-stock is `short`, and whoever knows of orders is told (`payments.cover_shortage`).
+stock is `short`, and whoever knows of orders is told (`payments.cover_shortage`). What is for everybody goes
+first, and then what is set aside.
 """
 
 from datetime import date, datetime
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils.timezone import localdate
 
 from cardshop.common.locks import lock_rows
@@ -75,20 +77,34 @@ def _void_all(variant_id: int, which: str, because: str, *, now: datetime, **abo
 
 @transaction.atomic(durable=True)
 def _void_some(variant_id: int, which: str, because: str, *, now: datetime, **about: int | date) -> int:
-    (stocks,) = lock_rows(Stock.objects.filter(variant=variant_id, pool=Stock.PUBLIC))
+    (stocks,) = lock_rows(Stock.objects.filter(variant=variant_id))
     parameters = {**about, "variant": variant_id, "because": because, "at_once": AT_ONCE}
     with connection.cursor() as cursor:
         cursor.execute(VOID.format(which=which), parameters)
         count: int = cursor.rowcount
     if count:
-        leave_stock(stocks[0], count, now=now)
+        (public,) = (stock for stock in stocks if stock.pool == Stock.PUBLIC)
+        leave_stock(public, count, now=now)
     return count
 
 
-def leave_stock(stock: Stock, count: int, *, now: datetime) -> None:
-    """`count` keys of the variant have become void. The caller holds the Stock's lock."""
-    count_out(Stock.objects.filter(pk=stock.pk), count)
-    forget_on_commit(stock.shop_id)
-    if stock.total is not None and stock.total - count < stock.claimed:
-        logger.warning("stock is short of keys", variant=stock.variant_id)
-        promise("payments.cover_shortage", [stock.pk], shop_id=stock.shop_id, now=now)
+def leave_stock(public: Stock, count: int, *, now: datetime) -> None:
+    """`count` keys of the variant have become void. The caller holds the locks of its Stocks in all pools."""
+    if public.total is not None and (beyond := count - (public.total - public.claimed)) > 0:
+        count -= _leave_set_aside(public.variant_id, beyond)
+    count_out(Stock.objects.filter(pk=public.pk), count)
+    forget_on_commit(public.shop_id)
+    if public.total is not None and public.total - count < public.claimed:
+        logger.warning("stock is short of keys", variant=public.variant_id)
+        promise("payments.cover_shortage", [public.pk], shop_id=public.shop_id, now=now)
+
+
+def _leave_set_aside(variant_id: int, most: int) -> int:
+    """Of what is set aside and free; returns how many that were."""
+    gone = 0
+    pools = Stock.objects.filter(variant=variant_id).exclude(pool=Stock.PUBLIC).order_by("pk")
+    for pk, free in pools.values_list("pk", F("total") - F("claimed")):
+        part = min(free, most - gone)
+        count_out(Stock.objects.filter(pk=pk), part)
+        gone += part
+    return gone

@@ -12,6 +12,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 
 from cardshop.common.admin import MerchantAdmin
 from cardshop.common.clock import db_now
@@ -25,6 +27,7 @@ from resellers.keys import BETWEEN, follow, make_key, revoke
 from resellers.models import ApiKey, Proof, Reseller, ResellerOrder
 from resellers.price_admin import PriceListAdmin
 from resellers.price_forms import ResellerForm
+from resellers.set_aside_page import set_aside_page
 
 __all__ = ["ApiKeyAdmin", "PriceListAdmin", "ResellerAdmin", "ResellerOrderAdmin"]
 
@@ -39,6 +42,21 @@ class ResellerAdmin(MerchantAdmin):
     search_fields = ["name", "contact_email"]
     fields = ["shop", ("name", "contact_email"), "price_list", "is_suspended", "its_balance", "since"]
     readonly_fields = ["its_balance", "since"]
+    actions_detail = ["stock"]
+
+    @action(
+        description=gettext_lazy("Stock set aside"),
+        url_path="stock",
+        permissions=["set_aside"],
+        icon="stacks",
+        variant=ActionVariant.PRIMARY,
+    )
+    def stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return set_aside_page(request, self, self.row_or_404(request, object_id))
+
+    def has_set_aside_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever says what is for sale, and how much of it."""
+        return request.user.has_perm("inventory.change_variant")
 
     @admin.display(description=gettext_lazy("balance"))
     def amount(self, reseller: Reseller) -> str:

@@ -12,9 +12,9 @@ class Stock(models.Model):
 
     `total`: keys that are not void, or what the merchant has set for goods that have no keys of their
     own. `released`: what is open for sale so far. Both are null for unlimited goods. `claimed`: held and
-    sold together; a sale does not touch it again, only a release does. `short`: how many of those have lost
-    their key, which was withdrawn. Its own row, so that hot updates never rewrite the catalogue. Every
-    write is relative and raises `version`.
+    sold together; a sale does not touch it again, only a release does. `short`: how many claimed units of the
+    variant have lost their key, which was withdrawn; the public pool counts those of all pools. Its own row,
+    so that hot updates never rewrite the catalogue. Every write is relative and raises `version`.
     """
 
     PUBLIC = "public"
@@ -42,7 +42,7 @@ class Stock(models.Model):
             ),
             # While an order waits for a key, nothing is for sale.
             models.CheckConstraint(
-                condition=Q(short=0) | Q(short__gte=0, short__lte=F("claimed"), total=F("claimed")),
+                condition=Q(short=0) | Q(short__gte=0, total=F("claimed"), pool="public"),
                 name="stock_short_first",
             ),
         ]

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import F
+from django.db.models import F, Q
 
+from cardshop.common.locks import lock_rows
 from inventory.models import Stock
 from inventory.stock import optimistic, pessimistic, prededuct
-from inventory.stock.supply import give_back
+from inventory.stock.supply import give_back, give_back_set_aside
 
 
 class Claim(Protocol):
@@ -47,4 +48,13 @@ def claim_locked(*, stock_id: int, quantity: int) -> None:
 
 def release(*, stock_id: int, quantity: int) -> None:
     """Give back what was claimed, by any strategy. The CHECK refuses to give back more than that."""
-    give_back(Stock.objects.filter(pk=stock_id), quantity)
+    if not give_back(Stock.objects.filter(pk=stock_id, pool=Stock.PUBLIC), quantity):
+        _release_set_aside(stock_id, quantity)
+
+
+def _release_set_aside(stock_id: int, quantity: int) -> None:
+    siblings = Stock.objects.filter(variant__stocks=stock_id)
+    (stocks,) = lock_rows(siblings.filter(Q(pk=stock_id) | Q(pool=Stock.PUBLIC)))
+    (own,) = (stock for stock in stocks if stock.pk == stock_id)
+    (public,) = (stock for stock in stocks if stock.pool == Stock.PUBLIC)
+    give_back_set_aside(own, public, quantity)

@@ -1,7 +1,8 @@
 """The counter as keys come and go, and as claims are given back. Callers hold the row, or write it last.
 
 `short` counts claimed units that no key stands behind any more, since theirs were withdrawn. New keys and
-claims that are given back make up for them before anything is for sale again: see docs/adr/0015.
+claims that are given back make up for them before anything is for sale again: see docs/adr/0015. It is
+counted in the public pool alone, since keys are not divided among pools.
 """
 
 from django.db.models import F, QuerySet
@@ -33,16 +34,29 @@ def count_out(rows: QuerySet[Stock], count: int) -> None:
     )
 
 
-def give_back(rows: QuerySet[Stock], quantity: int) -> None:
-    """Claims are given back: to those that are short first, the rest for sale."""
+def give_back(rows: QuerySet[Stock], quantity: int) -> int:
+    """Claims are given back: to those that are short first, the rest for sale. Returns how many rows."""
     covered = Least(F("short"), quantity)
-    rows.update(
+    return rows.update(
         total=F("total") - covered,
         released=F("released") - covered,
         claimed=F("claimed") - quantity,
         short=F("short") - covered,
         version=F("version") + 1,
     )
+
+
+def give_back_set_aside(own: Stock, public: Stock, quantity: int) -> None:
+    """The same of a pool that is set aside: a key that is free again is for whoever is short, in any pool."""
+    covered = min(public.short, quantity)
+    Stock.objects.filter(pk=own.pk).update(
+        total=F("total") - covered,
+        released=F("released") - covered,
+        claimed=F("claimed") - quantity,
+        version=F("version") + 1,
+    )
+    if covered:
+        Stock.objects.filter(pk=public.pk).update(short=F("short") - covered, version=F("version") + 1)
 
 
 def count_replaced(rows: QuerySet[Stock], count: int) -> None:

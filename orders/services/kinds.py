@@ -36,6 +36,8 @@ def change_kind(variant: Variant, to: Fulfilment, *, within_hours: int | None = 
 def why_kind_is_fixed(variant: Variant) -> str | Promise:
     """Empty when it may be changed. To be believed only under the Stock's lock."""
     stocks = Stock.objects.filter(variant=variant)
+    if stocks.exclude(pool=Stock.PUBLIC).filter(total__gt=F("claimed")).exists():
+        return _("Some of it is set aside for a reseller. Take it back first.")
     if stocks.filter(Q(total=None) | Q(total__gt=F("claimed"))).exists():
         return _("There is stock of it. Set its stock to 0, or void its keys, first.")
     if Reservation.objects.filter(stock__in=stocks, status=HoldStatus.HELD).exists():

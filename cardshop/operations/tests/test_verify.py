@@ -45,6 +45,10 @@ DAMAGE = {
         SELECT id, 'ticket', 'buyer', '', 'lin@example.org', 'en', 1, clock_timestamp() FROM orders_sale""",
     "orders.the_line_is_served": f"{SALE} {TICKET}",
     "inventory.total_counts_keys": "UPDATE inventory_stock SET total = total + 1",
+    "inventory.nothing_is_set_aside_while_keys_are_short": """
+        INSERT INTO inventory_stock (shop_id, variant_id, pool, total, released, claimed, short, version)
+        SELECT shop_id, variant_id, 'reseller-1', 1, 1, 0, 0, 0 FROM inventory_stock;
+        UPDATE inventory_stock SET total = claimed, released = claimed, short = 1 WHERE pool = 'public'""",
     "inventory.only_goods_without_keys_are_unlimited": """UPDATE inventory_stock
         SET total = NULL, released = NULL""",
     "inventory.reusable_goods_have_their_text": "UPDATE inventory_variant SET fulfilment = 'reusable'",
