@@ -1,0 +1,52 @@
+"""Buys from a Cardshop by program: signed, retried, once for each key.
+
+from cardshop_client import Cardshop
+
+with Cardshop("https://shop.example", key="ck_…", secret="…") as shop:
+    order = shop.order({"steam-50": 3}, idempotency_key="2026-000123")
+    print(order.keys)
+"""
+
+from cardshop_client.client import Cardshop
+from cardshop_client.errors import (
+    CardshopError,
+    NotAnswered,
+    NotEnoughBalance,
+    OutOfStock,
+    Refused,
+    TooOften,
+)
+from cardshop_client.models import (
+    Account,
+    Available,
+    Entry,
+    Event,
+    Line,
+    Order,
+    Product,
+    Quote,
+    Variant,
+)
+from cardshop_client.webhooks import BadSignature, Delivery, read_delivery
+
+__all__ = [
+    "Account",
+    "Available",
+    "BadSignature",
+    "Cardshop",
+    "CardshopError",
+    "Delivery",
+    "Entry",
+    "Event",
+    "Line",
+    "NotAnswered",
+    "NotEnoughBalance",
+    "Order",
+    "OutOfStock",
+    "Product",
+    "Quote",
+    "Refused",
+    "TooOften",
+    "Variant",
+    "read_delivery",
+]

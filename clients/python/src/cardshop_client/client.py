@@ -1,0 +1,231 @@
+"""The client. One instance may be used by many threads."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from cardshop_client.errors import NotAnswered, refusal
+from cardshop_client.models import Account, Available, Entry, Event, Order, Product, Quote
+from cardshop_client.signing import authorization
+
+API = "/api/reseller/v1/"
+# The shop has not done it, or will say the same again: asking once more is safe.
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+LONGEST_WAIT = 30.0  # seconds
+Read = TypeVar("Read")
+
+
+class Cardshop:
+    """A shop, as one API key sees it.
+
+    `tries` is how often a request is sent before giving up, each time signed anew, after waits that double
+    from half a second, or that the shop asks for. `timeout` is for each of them, in seconds. Whatever changes
+    something is sent with an idempotency key, so sending it again is safe.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        key: str,
+        secret: str,
+        timeout: float = 30.0,
+        tries: int = 5,
+        language: str = "en",
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._key = key
+        self._secret = secret
+        self._tries = tries
+        self._http = httpx.Client(
+            base_url=base_url,
+            timeout=timeout,
+            headers={"Accept-Language": language},
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # The account
+
+    def account(self) -> Account:
+        return Account.read(self._call("GET", "account/"))
+
+    def entries(self, *, after: str = "0") -> Iterator[Entry]:
+        """Every change of the balance, the oldest first."""
+        return self._all("account/entries/", "entries", Entry.read, after=after)
+
+    # What there is
+
+    def products(self, *, updated_since: datetime | None = None) -> Iterator[Product]:
+        """What the shop lists, at this account's prices."""
+        since = {} if updated_since is None else {"updated_since": updated_since.isoformat()}
+        return self._all("products/", "products", Product.read, **since)
+
+    def product(self, slug: str) -> Product:
+        return Product.read(self._call("GET", f"products/{quote(slug, safe='')}/"))
+
+    def stock(self, codes: Sequence[str]) -> dict[str, Available]:
+        """By code, of at most 200 variants; what is not on sale is left out."""
+        said = self._call("GET", "stock/", {"codes": ",".join(codes)})
+        return {each["code"]: Available.read(each) for each in said["stock"]}
+
+    def quote(self, quantities: Mapping[str, int]) -> Quote:
+        """What so many of these variants would cost together. It holds nothing."""
+        return Quote.read(self._call("POST", "quotes/", body={"lines": _lines(quantities)}))
+
+    # Orders
+
+    def order(
+        self,
+        quantities: Mapping[str, int],
+        *,
+        idempotency_key: str,
+        reference: str = "",
+        most_minor: int | None = None,
+        later: bool = False,
+    ) -> Order:
+        """Buy so many of these variants, all of them or none, and pay from the balance.
+
+        The same key is the same order, however often this is called. With `later`, and for more than a
+        hundred keys, it is accepted and filled by the shop a moment later: see `wait_for`. Raises OutOfStock,
+        NotEnoughBalance and other Refused; NotAnswered, after which the same key must be tried again.
+        """
+        body: dict[str, Any] = {"lines": _lines(quantities), "reference": reference}
+        if most_minor is not None:
+            body["most_minor"] = most_minor
+        headers = {"Idempotency-Key": idempotency_key}
+        if later:
+            headers["Prefer"] = "respond-async"
+        return Order.read(self._call("POST", "orders/", body=body, headers=headers))
+
+    def orders(self, *, after: str = "0", reference: str = "") -> Iterator[Order]:
+        """Every order of this account, the oldest first, without keys."""
+        return self._all("orders/", "orders", Order.read, after=after, reference=reference)
+
+    def order_called(self, number: str) -> Order:
+        """How it stands, without keys."""
+        return Order.read(self._call("GET", f"orders/{quote(number, safe='')}/"))
+
+    def order_with_keys(self, number: str) -> Order:
+        return Order.read(self._call("GET", f"orders/{quote(number, safe='')}/keys/"))
+
+    def wait_for(self, number: str, *, seconds: float = 60.0) -> Order:
+        """The order with its keys once nothing more will come of it, or as it stands after so long."""
+        deadline, pause = time.monotonic() + seconds, 0.1
+        while True:
+            order = self.order_called(number)
+            left = deadline - time.monotonic()
+            if order.has_ended or left <= 0:
+                return self.order_with_keys(number)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, 5.0)
+
+    def cancel(self, number: str) -> Order:
+        """Take back an order that was accepted and is not filled yet. Raises Refused (`not_cancellable`)."""
+        return Order.read(self._call("POST", f"orders/{quote(number, safe='')}/cancel/"))
+
+    # What happened
+
+    def events(self, *, after: str = "") -> Iterator[Event]:
+        """What has happened since `after`, an event's cursor, until now. Keep the last one for next time."""
+        asked = {"after": after} if after else {}
+        while True:
+            page = self._call("GET", "events/", asked)
+            yield from map(Event.read, page["events"])
+            if not page["has_more"]:
+                return
+            asked = {"after": page["next"]}
+
+    # How it is asked
+
+    def _all(
+        self, path: str, name: str, read: Callable[[Mapping[str, Any]], Read], **asked: str
+    ) -> Iterator[Read]:
+        after: str | None = asked.pop("after", "0")
+        while after is not None:
+            page = self._call("GET", path, {**asked, "after": after})
+            yield from map(read, page[name])
+            after = page["next"]
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        asked: Mapping[str, str] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        content = b"" if body is None else json.dumps(body).encode()
+        wanted = {name: value for name, value in (asked or {}).items() if value}
+        request = self._http.build_request(
+            method,
+            API + path,
+            params=wanted,
+            content=content,
+            headers={**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})},
+        )
+        answer = self._send(request, content)
+        if answer.is_success:
+            return answer.json()
+        raise refusal(answer.status_code, _problem(answer))
+
+    def _send(self, request: httpx.Request, content: bytes) -> httpx.Response:
+        """Raises NotAnswered."""
+        target = request.url.raw_path.decode()
+        for left in reversed(range(self._tries)):
+            request.headers["Authorization"] = authorization(
+                self._key, self._secret, method=request.method, target=target, body=content
+            )
+            try:
+                answer = self._http.send(request)
+            except httpx.TransportError as error:
+                if not left:
+                    raise NotAnswered(str(error) or type(error).__name__) from error
+                wait = 0.0
+            else:
+                if answer.status_code not in TRY_AGAIN or not left:
+                    return answer
+                wait = _asked_to_wait(answer)
+            tried = self._tries - left
+            jitter = random.uniform(0.5, 1.0)  # noqa: S311  so that not all come back at once
+            time.sleep(max(wait, jitter * min(0.5 * 2**tried, LONGEST_WAIT)))
+        raise AssertionError("unreachable")
+
+
+def _lines(quantities: Mapping[str, int]) -> list[dict[str, object]]:
+    return [{"variant": code, "quantity": quantity} for code, quantity in quantities.items()]
+
+
+def _asked_to_wait(answer: httpx.Response) -> float:
+    said = answer.headers.get("Retry-After", "")
+    return min(float(said), LONGEST_WAIT) if said.isdigit() else 0.0
+
+
+def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+    """Also of whatever stands before the shop, and speaks no JSON."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return {"detail": answer.text[:200]}
+    return said if isinstance(said, dict) else {"detail": str(said)[:200]}

@@ -1,0 +1,84 @@
+"""Buying, and seeing what was bought."""
+
+import uuid
+
+import pytest
+from cardshop_client import Cardshop, OutOfStock, Refused
+
+
+def test_an_order_is_paid_and_delivered_and_stands_in_the_account(shop: Cardshop, variant: str, key: str):
+    before = shop.account().balance_minor
+
+    order = shop.order({variant: 2}, idempotency_key=key, reference=key[:20])
+
+    assert (order.status, len(set(order.keys[variant]))) == ("delivered", 2)
+    assert shop.account().balance_minor == before - (order.total_minor or 0)
+    *_, last = shop.entries()
+    assert (last.kind, last.amount_minor, last.after_minor) == (
+        "payment",
+        -(order.total_minor or 0),
+        shop.account().balance_minor,
+    )
+    assert shop.order_with_keys(order.number).keys == order.keys
+    assert [found.number for found in shop.orders(reference=key[:20])] == [order.number]
+    assert shop.order_called(order.number).lines[0].keys is None
+
+
+def test_the_same_key_is_the_same_order(shop: Cardshop, variant: str, key: str):
+    first = shop.order({variant: 1}, idempotency_key=key)
+
+    assert shop.order({variant: 1}, idempotency_key=key) == first
+    with pytest.raises(Refused) as refused:
+        shop.order({variant: 2}, idempotency_key=key)
+    assert (refused.value.status, refused.value.code) == (422, "idempotency_key_reused")
+
+
+def test_accepted_orders_are_filled_a_moment_later_and_told_as_events(shop: Cardshop, variant: str):
+    numbers = [
+        shop.order({variant: 1}, idempotency_key=str(uuid.uuid4()), later=True).number for _ in range(3)
+    ]
+
+    orders = [shop.wait_for(number) for number in numbers]
+
+    assert [(order.status, len(order.keys[variant])) for order in orders] == [("delivered", 1)] * 3
+    events = list(shop.events())
+    delivered = {event.subject for event in events if event.kind == "order.delivered"}
+    assert set(numbers) <= delivered
+    assert list(shop.events(after=events[-1].cursor)) == []
+
+
+def test_what_cannot_be_had_says_why(shop: Cardshop, variant: str, key: str):
+    with pytest.raises(Refused) as unknown:
+        shop.order({"no-such-variant": 1}, idempotency_key=key)
+    with pytest.raises(Refused) as dear:
+        shop.order({variant: 1}, idempotency_key=key, most_minor=1)
+    with pytest.raises(OutOfStock):
+        shop.order({variant: 100}, idempotency_key=key)
+
+    assert (unknown.value.status, unknown.value.code) == (404, "not_for_sale")
+    assert dear.value.code == "price_rose"
+
+
+def test_the_catalogue_tells_what_a_quote_and_an_order_come_to(shop: Cardshop, variant: str, key: str):
+    products = {product.slug: product for product in shop.products()}
+    (mine,) = (each for product in products.values() for each in product.variants if each.code == variant)
+    quote = shop.quote({variant: 1})
+    available = shop.stock([variant, "no-such-variant"])
+
+    assert quote.total_minor == mine.unit_price_minor
+    assert list(available) == [variant]
+    assert shop.order({variant: 1}, idempotency_key=key).total_minor == quote.total_minor
+    left = shop.stock([variant])[variant].available
+    assert left is None or left == (available[variant].available or 0) - 1
+
+
+def test_a_cancelled_order_is_not_filled_or_says_that_it_was(shop: Cardshop, variant: str, key: str):
+    number = shop.order({variant: 1}, idempotency_key=key, later=True).number
+
+    try:
+        shop.cancel(number)
+    except Refused:
+        assert shop.wait_for(number).status == "delivered"
+    else:
+        ended = shop.wait_for(number)
+        assert (ended.status, ended.keys) == ("cancelled", {})
