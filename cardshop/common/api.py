@@ -1,5 +1,6 @@
 """What every API view shares: strict input, and one coat for every error."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from cardshop.common.errors import DomainError
 
@@ -47,10 +49,22 @@ def error_response(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 def _described(exc: Exception, response: Response) -> tuple[str, str, dict[str, Any]]:
     if isinstance(exc, ValidationError):
-        fields = response.data if isinstance(response.data, dict) else {"": response.data}
-        return "invalid", _("Please check what you entered."), fields
+        return "invalid", _("Please check what you entered."), dict(_by_field(response.data))
     detail = response.data.get("detail", "") if isinstance(response.data, dict) else ""
     return HTTPStatus(response.status_code).name.lower(), str(detail), {}
+
+
+def _by_field(found: Any, name: str = "") -> Iterator[tuple[str, list[str]]]:
+    """What is wrong with which field, those within others named like `lines.0.quantity`."""
+    if isinstance(found, dict):
+        for part, within in found.items():
+            of_all = name and part == api_settings.NON_FIELD_ERRORS_KEY
+            yield from _by_field(within, name if of_all else f"{name}.{part}".lstrip("."))
+    elif any(isinstance(each, dict) for each in found):
+        for place, within in enumerate(found):
+            yield from _by_field(within, f"{name}.{place}".lstrip("."))
+    else:
+        yield name, found
 
 
 @extend_schema_serializer(many=False)

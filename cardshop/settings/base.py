@@ -208,6 +208,10 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
+    "ENUM_NAME_OVERRIDES": {
+        "LineStatus": "orders.states.ItemStatus.values",
+        "ResellerOrderStatus": "resellers.api.orders.STATUSES",
+    },
     "TITLE": "Cardshop",
     "DESCRIPTION": "Everything a buyer can do: browse, buy, pay, collect.",
     "VERSION": "1.0.0",

@@ -29,10 +29,9 @@ from resellers.orders.asking import Asked, cancel, order_later, order_now
 # More than that is filled by a worker, unless it is asked for at once in smaller orders.
 MOST_AT_ONCE = 100
 ASYNC = "respond-async"  # RFC 7240
-STATUSES = sorted(
-    {OrderStatus.PAID, OrderStatus.DELIVERED, OrderStatus.COMPLETED, OrderStatus.REFUNDED}
-    | {AskedStatus.ACCEPTED, AskedStatus.REFUSED, AskedStatus.CANCELLED}
-)
+_OF_ORDERS = (OrderStatus.PAID, OrderStatus.DELIVERED, OrderStatus.COMPLETED, OrderStatus.REFUNDED)
+_OF_WHAT_WAS_ASKED = (AskedStatus.ACCEPTED, AskedStatus.REFUSED, AskedStatus.CANCELLED)
+STATUSES = sorted(status.value for status in (*_OF_ORDERS, *_OF_WHAT_WAS_ASKED))
 
 
 class ResellerOrderInput(LinesInput):
@@ -98,7 +97,7 @@ class OrdersPageInput(PageInput):
 
 KEY = OpenApiParameter(
     HEADER,
-    str,
+    {"type": "string", "pattern": "^[!-~]{8,64}$"},
     OpenApiParameter.HEADER,
     required=True,
     description="8 to 64 visible characters of your own. The same key with the same body is the same order, "

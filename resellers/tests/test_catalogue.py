@@ -256,21 +256,21 @@ def test_a_key_that_may_not_see_the_balance_learns_nothing_of_it_from_a_quote():
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "field"),
     [
-        [],
-        [("coins", 0)],
-        [("coins", 501)],
-        [("coins", "1.5")],
-        [("coins", 1), ("coins", 2)],
-        [("no such", 1)],
+        ([], "lines"),
+        ([("coins", 0)], "lines.0.quantity"),
+        ([("coins", 501)], "lines.0.quantity"),
+        ([("coins", "1.5")], "lines.0.quantity"),
+        ([("coins", 1), ("coins", 2)], "lines"),
+        ([("no such", 1)], "lines.0.variant"),
     ],
 )
-def test_a_quote_for_what_cannot_be_is_refused(lines):
+def test_a_quote_for_what_cannot_be_is_refused(lines, field):
     answer = quoted(make_program(), *lines)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
-    assert list(answer.json()["fields"]) == ["lines"]
+    assert list(answer.json()["fields"]) == [field]
 
 
 @pytest.mark.parametrize(

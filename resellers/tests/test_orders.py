@@ -202,7 +202,7 @@ def test_too_little_money_and_a_risen_price_are_told_with_the_figures():
     ("body", "field"),
     [
         (b'{"lines": []}', "lines"),
-        (b'{"lines": [{"variant": "a", "quantity": 501}]}', "lines"),
+        (b'{"lines": [{"variant": "a", "quantity": 501}]}', "lines.0.quantity"),
         (b'{"lines": [{"variant": "a", "quantity": 1}, {"variant": "a", "quantity": 1}]}', "lines"),
         (b'{"lines": [{"variant": "a", "quantity": 1}], "price": 1}', "price"),
         (b'{"lines": [{"variant": "a", "quantity": 1}], "reference": "a\\nb"}', "reference"),
