@@ -40,6 +40,7 @@ class Stack:
         self.shop = shop
         self._aof = shop.var / "redis" / "appendonly.aof"
         self._hot_port = urlsplit(shop.hot_url).port or 0
+        self._http = httpx.Client(timeout=5, trust_env=False)
         self._complete = self.roles()
 
     # Looking
@@ -83,10 +84,10 @@ class Stack:
         """Processes that are not back, addresses that are not ready; empty once all is repaired."""
         if not psutil.pid_exists(self.shop.pid):
             raise RuntimeError("the shop has stopped:\n" + self.shop.log.read_text()[-3000:])
-        missing = [role for role, count in self._complete.items() if self.roles()[role] < count]
+        missing = [*(self._complete - self.roles())]
         for name, url in (("web", self.shop.url), ("hot", self.shop.hot_url)):
             try:
-                said = httpx.get(f"{url}/readyz", timeout=5, trust_env=False).json()
+                said = self._http.get(f"{url}/readyz").json()
             except (httpx.TransportError, ValueError):
                 said = {}
             if (said.get("status"), said.get("cache")) != ("ok", "ok"):
