@@ -1,5 +1,6 @@
 """The whole shop as a newcomer runs it: built-in servers, gunicorn, workers, beat, sandbox gateway."""
 
+import json
 import os
 import signal
 import socket
@@ -37,6 +38,7 @@ class RunningShop:
     def __init__(self, var: Path, *, environment: Mapping[str, str] | None = None) -> None:
         self.var = var
         self.log = var / "shop.log"
+        self._commands: subprocess.Popen[str] | None = None
         port, hot_port, sandbox_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}"
         self.hot_url = f"http://127.0.0.1:{hot_port}"
@@ -70,6 +72,10 @@ class RunningShop:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._commands is not None:
+            self._commands.kill()
+            self._commands.communicate()
+            self._commands = None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=60)
@@ -81,15 +87,20 @@ class RunningShop:
 
     def manage(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a management command against this shop; never raises for its exit code."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=REPOSITORY,
-            env=self.environment,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        if self._commands is None:
+            self._commands = subprocess.Popen(
+                [sys.executable, "-m", "tests.commands"],
+                cwd=REPOSITORY,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._commands.stdin
+        assert self._commands.stdout
+        self._commands.stdin.write(json.dumps([arguments, text]) + "\n")
+        self._commands.stdin.flush()
+        return subprocess.CompletedProcess(arguments, *json.loads(self._commands.stdout.readline()))
 
     @contextmanager
     def channel_off(self, slug: str) -> Iterator[None]:
