@@ -52,9 +52,10 @@ def put_on_sale(
     made = shop.manage("shell", "-c", MAKE.format(code=code, **terms))
     assert made.returncode == 0, made.stderr
     until = time.monotonic() + SOON / 1000
-    while httpx.get(f"{shop.url}/api/v1/tickets/{code}/{'0' * 64}/", timeout=20).status_code == 503:
-        assert time.monotonic() < until, "no allocator has opened the gate"
-        time.sleep(0.2)
+    with httpx.Client(base_url=shop.url, timeout=20) as client:
+        while client.get(f"/api/v1/tickets/{code}/{'0' * 64}/").status_code == 503:
+            assert time.monotonic() < until, "no allocator has opened the gate"
+            time.sleep(0.2)
     return code
 
 

@@ -87,12 +87,13 @@ def _sell_through_a_line(shop: RunningShop) -> None:
     """Variants of sales in every state that the gateway may tell of."""
     said = shop.manage("shell", "-c", _SALES)
     assert said.returncode == 0, said.stderr
-    for code in ("open", "quiet", "paused", "resumed", "unopened", "full", "roomy"):
-        unknown = f"{shop.hot_url}/api/v1/tickets/{code}/{'0' * 64}/"
-        until = time.monotonic() + 60
-        while httpx.get(unknown, timeout=30).status_code != 404:  # 503 until its allocator has come
-            assert time.monotonic() < until, code
-            time.sleep(0.1)
+    with httpx.Client(base_url=shop.hot_url, timeout=30) as somebody:
+        for code in ("open", "quiet", "paused", "resumed", "unopened", "full", "roomy"):
+            unknown = f"/api/v1/tickets/{code}/{'0' * 64}/"
+            until = time.monotonic() + 60
+            while somebody.get(unknown).status_code != 404:  # 503 until its allocator has come
+                assert time.monotonic() < until, code
+                time.sleep(0.1)
 
 
 _SALES = """

@@ -36,7 +36,8 @@ def told_to_a_crowd(gateway: Gateway, path: str) -> set[tuple[int, str]]:
     """After the first one, for whom Django is asked anew."""
 
     def ask(_number: int) -> tuple[int, str]:
-        answer = httpx.get(f"{gateway.url}{path}", headers={"Accept-Language": "en"}, timeout=20)
+        with gateway.client(**{"Accept-Language": "en"}) as somebody:
+            answer = somebody.get(path)
         return answer.status_code, "closed" if "shop is closed" in answer.text else ""
 
     ask(0)

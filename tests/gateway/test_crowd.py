@@ -47,7 +47,7 @@ def test_who_has_no_place_knows_that_nobody_has_heard_it_and_soon_hears_the_trut
         placed = [people.submit(send, gateway, click) for click in clicks[:PLACES]]
         wait_until(lambda: len(upstream.heard) == PLACES)
         turned_away = [send(gateway, click) for click in clicks[PLACES:]]
-        look = people.submit(httpx.get, f"{gateway.url}{TICKETS}full/{'0' * 64}/", timeout=30)
+        look = people.submit(look_from, gateway)
         wait_until(lambda: len(upstream.heard) == PLACES + 1)  # who is in line has a place of his own
         told.set()
         answers = [each.result() for each in placed]
@@ -87,7 +87,13 @@ def test_control_without_places_all_of_them_wait_before_django(
 
 
 def send(gateway: Gateway, click: dict[str, object]) -> httpx.Response:
-    return httpx.post(f"{gateway.url}{TICKETS}", json=click, timeout=30)
+    with gateway.client() as person:
+        return person.post(TICKETS, json=click, timeout=30)
+
+
+def look_from(gateway: Gateway) -> httpx.Response:
+    with gateway.client() as person:
+        return person.get(f"{TICKETS}full/{'0' * 64}/", timeout=30)
 
 
 def wait_until(come: Callable[[], bool]) -> None:

@@ -109,7 +109,7 @@ def test_who_waits_for_anothers_page_is_not_given_his_cookie(fronted, upstream):
     says(upstream, PUBLIC, A_COOKIE)
     path = fresh(PAGE)
     with ThreadPoolExecutor(4) as together:
-        pages = list(together.map(lambda _: httpx.get(f"{fronted.url}{path}", timeout=20), range(4)))
+        pages = [page for (page,) in together.map(lambda _: given(fronted, path, people=1), range(4))]
 
     assert len({cookie_in(page) for page in pages}) == 4
 

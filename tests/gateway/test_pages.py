@@ -141,8 +141,13 @@ def test_the_page_that_mints_a_pass_is_never_kept(buyer: httpx.Client):
 
 def test_a_page_that_is_asked_for_by_many_at_once_is_made_once(gateway: Gateway, buyer: httpx.Client):
     time.sleep(2.1)
+
+    def ask(_number: int) -> httpx.Response:
+        with gateway.client() as somebody:
+            return somebody.get("/en/p/open/")
+
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: httpx.get(f"{gateway.url}/en/p/open/"), range(64)))
+        answers = list(pool.map(ask, range(64)))
 
     assert {answer.status_code for answer in answers} == {200}
     asked = [line for answer in answers for line in lines_of(gateway, answer) if line["pool"]]
