@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.prepared import prepared_var
 from tests.stack import RunningShop
 
 # The one without windows is the same engine at a quarter of the processor time.
@@ -28,7 +29,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="package")
 def shop(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    with RunningShop(tmp_path_factory.mktemp("shop")) as running:
+    with RunningShop(prepared_var(tmp_path_factory, "shop")) as running:
         yield running
 
 

@@ -16,6 +16,7 @@ from cardshop.operations.doctor.broker import look_at_broker
 from cardshop.outbox import services as outbox
 from cardshop.outbox.services import wake
 from cardshop.settings import broker
+from tests.prepared import prepared_var
 from tests.rabbitmq import RabbitMQ, is_installed
 from tests.stack import RunningShop
 
@@ -161,7 +162,8 @@ def diagnosis() -> str:
 
 @pytest.fixture(scope="module")
 def shop(rabbitmq: RabbitMQ, tmp_path_factory) -> Iterator[RunningShop]:
-    with RunningShop(tmp_path_factory.mktemp("shop"), environment={"BROKER_URL": rabbitmq.url}) as running:
+    var = prepared_var(tmp_path_factory, "shop")
+    with RunningShop(var, environment={"BROKER_URL": rabbitmq.url}) as running:
         made = running.manage("shell", text=GOODS)
         assert "Traceback" not in made.stderr, made.stderr
         yield running

@@ -1,24 +1,23 @@
 """A short share of `make soak`: one storm against the running whole, whose processes are killed in it."""
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks.soak.plan import KINDS, plan_storm
 from benchmarks.soak.planted.bugs import environment
 from benchmarks.soak.stack import Stack
 from benchmarks.soak.storm import run_storm
+from tests.prepared import prepared_var
 from tests.stack import RunningShop
 
 SEED = 7
 
 
 @pytest.mark.timeout(240)
-def test_a_storm_in_which_everything_is_killed_once_ends_with_everybody_served_and_told(tmp_path: Path):
+def test_a_storm_in_which_everything_is_killed_once_ends_with_everybody_served_and_told(tmp_path_factory):
     kinds = ["allocator", "web_worker", "redis_flush", "postgres_immediate"]
     plan = plan_storm(SEED, kinds=kinds, keys=24, buyers=60, faults_until=6, hold_seconds=10)
 
-    with RunningShop(tmp_path / "var", environment=environment()) as shop:
+    with RunningShop(prepared_var(tmp_path_factory, "soak"), environment=environment()) as shop:
         result = run_storm(Stack(shop), plan)
 
     assert result.wrong == [], result.line

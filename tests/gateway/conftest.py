@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateway.upstream import Upstream
 from tests.gateways import MODULE, NGINX, Change, Gateway
+from tests.prepared import prepared_var
 from tests.stack import RunningShop
 
 _ADDRESSES = count(1)
@@ -25,7 +26,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             pytest.fail("CI must have nginx: the gateway's tests are never skipped there")
         pytest.skip("no nginx with njs on this machine (apt install nginx-light libnginx-mod-http-js)")
     trusting = {"TRUSTED_PROXIES": "127.0.0.1/32"}
-    with RunningShop(tmp_path_factory.mktemp("gateway"), environment=trusting) as shop:
+    with RunningShop(prepared_var(tmp_path_factory, "gateway"), environment=trusting) as shop:
         _sell_through_a_line(shop)
         with Gateway(shop) as running:
             yield running
