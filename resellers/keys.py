@@ -33,10 +33,10 @@ def make_key(
     """A new key and its secret. Raises Invalid for scopes that one which is sent along may not have."""
     if proof == Proof.BEARER and not BEARER_SCOPES.issuperset(scopes):
         raise Invalid(field="scopes")
-    secret = urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    secret = new_secret()
     key = ApiKey(
         reseller=reseller,
-        name=f"ck_{b32encode(secrets.token_bytes(13)).decode().lower()[:20]}",
+        name=new_name("ck"),
         label=label,
         proof=proof,
         scopes=sorted(scopes),
@@ -50,6 +50,15 @@ def make_key(
         key.secret_digest = digest_of(key.name, secret)
     key.save()
     return key, secret
+
+
+def new_name(kind: str) -> str:
+    """That nobody has had before."""
+    return f"{kind}_{b32encode(secrets.token_bytes(13)).decode().lower()[:20]}"
+
+
+def new_secret() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 
 
 def is_name(text: str) -> bool:

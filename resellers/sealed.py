@@ -1,8 +1,9 @@
 """What of resellers is sealed."""
 
 from cardshop.common.sealed import SealedColumn
-from resellers.models import ApiKey
+from resellers.models import ApiKey, WebhookEndpoint
 
 SEALED = [
     SealedColumn("API keys that sign", ApiKey, "sealed_secret", lambda key: key.secret_context),
+    SealedColumn("webhooks", WebhookEndpoint, "sealed_secret", lambda endpoint: endpoint.secret_context),
 ]

@@ -1,12 +1,19 @@
-"""What the workers do for resellers."""
+"""What the workers do for resellers, and for whoever listens to webhooks."""
 
 from celery import shared_task
 
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
+from resellers.events.emitting import SEND
 from resellers.orders.asking import fill_accepted
+from resellers.webhooks.sending import send_due
 
 
 @shared_task(name="resellers.fill_orders")
 def fill_orders() -> None:
     drain("resellers.fill_orders", fill_accepted, clock=db_now, batch=200)
+
+
+@shared_task(name=SEND)
+def send_webhooks() -> None:
+    send_due(clock=db_now)

@@ -36,7 +36,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` up to ANSWER_BYTES."""
+    """`body` has the beginning of what was said."""
 
     status: int
     body: bytes
@@ -66,8 +66,16 @@ def require_callable(url: str, *, private: bool) -> None:
         _require_public(str(address))
 
 
-def post(url: str, *, body: bytes, headers: Mapping[str, str], seconds: float, private: bool) -> Answer:
-    """Network. POST and read the answer, all within so many seconds.
+def post(
+    url: str,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    seconds: float,
+    private: bool,
+    most: int = ANSWER_BYTES,
+) -> Answer:
+    """Network. POST and read the answer, up to so many bytes of it, all within so many seconds.
 
     With `private` also addresses of this machine and of private networks may be called, and without TLS.
     Raises NotAllowed, NoAnswer.
@@ -76,7 +84,7 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str], seconds: float, p
     sent = {"Accept-Encoding": "identity", "User-Agent": "Cardshop", **headers}
     try:
         with within(seconds), _client(private).stream("POST", url, content=body, headers=sent) as answer:
-            return Answer(answer.status_code, _beginning(answer))
+            return Answer(answer.status_code, _beginning(answer, most))
     except httpx.TimeoutException:
         raise NoAnswer("no answer in time") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -117,10 +125,10 @@ def _client(private: bool) -> httpx.Client:
     )
 
 
-def _beginning(answer: httpx.Response) -> bytes:
+def _beginning(answer: httpx.Response, most: int) -> bytes:
     read = b""
     for chunk in answer.iter_raw():
         read += chunk
-        if len(read) >= ANSWER_BYTES:
+        if len(read) >= most:
             break
-    return read[:ANSWER_BYTES]
+    return read[:most]

@@ -238,6 +238,7 @@ CELERY_TASK_ROUTES = {
     "inventory.undo_imports": {"queue": "background"},
     "inventory.sweep_uploads": {"queue": "background"},
     "alerts.send": {"queue": "mail"},
+    "resellers.send_webhooks": {"queue": "mail"},
     "reports.roll_up": {"queue": "background"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
@@ -285,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
         "operations.prune": 3600,
         "reports.roll_up": 60,
         "alerts.look": 15,
+        "resellers.send_webhooks": 5,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.
@@ -360,9 +362,6 @@ PROVIDER_READ_TIMEOUT = 8.0
 # Of a call with all that belongs to it, however the provider spreads its answer over time.
 PROVIDER_TOTAL_TIMEOUT = 10.0
 # Whether alerts may go to this machine and to private networks, where merchants are not who runs them.
-ALERTS_PRIVATE_ADDRESSES = (env.read("ALERTS_PRIVATE_ADDRESSES") or "no").lower() in (
-    "1",
-    "true",
-    "yes",
-    "on",
-)
+ALERTS_PRIVATE_ADDRESSES = env.switch("ALERTS_PRIVATE_ADDRESSES")
+# The same for webhooks, which resellers have, too.
+WEBHOOKS_PRIVATE_ADDRESSES = env.switch("WEBHOOKS_PRIVATE_ADDRESSES")

@@ -100,6 +100,11 @@ def number(name: str, default: int) -> int:
     return int(text)
 
 
+def switch(name: str) -> bool:
+    """Whether it is set to yes, in one of the usual words; off by default."""
+    return read(name).lower() in ("1", "true", "yes", "on")
+
+
 def redis_cache(url: str) -> dict[str, Any]:
     """Django's CACHES entry. The cache is for display only, so it may fail without a 500."""
     return {

@@ -1,0 +1,1 @@
+"""Events sent to where somebody wants them: signed, tried for days, each endpoint apart from the others."""
