@@ -7,6 +7,7 @@ import structlog
 from django.db import transaction
 
 from cardshop.common.locks import lock_rows
+from orders import signals
 from orders.metrics import orders as orders_counted
 from orders.models import Order, OrderEvent
 from orders.states import NEXT, IllegalTransition
@@ -60,6 +61,7 @@ def transition_all(
         order.status = to
         for name, value in changes.items():
             setattr(order, name, value)
+    signals.moved.send(None, orders=orders, before=seen, after=to, reason=reason, now=now)
     return moved
 
 

@@ -18,6 +18,7 @@ from cardshop.outbox.services import Failures, promise
 from orders.models import Order
 from orders.services.giving_back import finish_giving_back, keep_after_all
 from orders.services.transitions import PROVIDER, SYSTEM, note
+from payments import signals
 from payments.gateways import gateway_for
 from payments.gateways.base import (
     Ability,
@@ -181,6 +182,7 @@ def finish(refund: Refund, *, actor: str, now: datetime) -> bool:
         note(order, reason=GIVEN_BACK, actor=actor, now=now)
     if order is not None:
         promise("payments.mail_refund", [refund.pk], shop_id=refund.shop_id, now=now)
+        signals.refunded.send(None, refund=refund, order=order, now=now)
     logger.info("refunded", refund=refund.out_refund_no)
     return True
 

@@ -1,7 +1,9 @@
 from django.urls import path
 
+from resellers.api import webhooks
 from resellers.api.account import AccountApi, EntriesApi
 from resellers.api.catalogue import ResellerProductApi, ResellerProductsApi, ResellerStockApi
+from resellers.api.events import EventsApi
 from resellers.api.orders import CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
 from resellers.api.quotes import QuotesApi
 
@@ -16,4 +18,14 @@ urlpatterns = [
     path("products/<slug:slug>/", ResellerProductApi.as_view(), name="reseller_product"),
     path("stock/", ResellerStockApi.as_view(), name="reseller_stock"),
     path("quotes/", QuotesApi.as_view(), name="reseller_quotes"),
+    path("events/", EventsApi.as_view(), name="reseller_events"),
+    path("webhooks/", webhooks.WebhooksApi.as_view(), name="reseller_webhooks"),
+    path("webhooks/deliveries/", webhooks.DeliveriesApi.as_view(), name="reseller_deliveries"),
+    path(
+        "webhooks/deliveries/<uuid:uid>/replay/",
+        webhooks.DeliveryReplayApi.as_view(),
+        name="reseller_delivery_replay",
+    ),
+    path("webhooks/<slug:key>/", webhooks.WebhookApi.as_view(), name="reseller_webhook"),
+    path("webhooks/<slug:key>/resume/", webhooks.WebhookResumeApi.as_view(), name="reseller_webhook_resume"),
 ]

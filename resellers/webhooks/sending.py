@@ -150,8 +150,7 @@ def claim(endpoint_id: int, *, now: datetime, room: int) -> list[WebhookDelivery
 
 def _lease(endpoint: WebhookEndpoint, now: datetime, room: int) -> list[WebhookDelivery]:
     with connection.cursor() as cursor:
-        leasing = {"endpoint": endpoint.pk, "now": now, "until": now + LEASE, "room": room}
-        cursor.execute(LEASE_DUE, leasing)
+        cursor.execute(LEASE_DUE, {"endpoint": endpoint.pk, "now": now, "until": now + LEASE, "room": room})
         ids = [pk for (pk,) in cursor.fetchall()]
     deliveries = WebhookDelivery.objects.filter(pk__in=ids).select_related("endpoint", "event")
     return list(deliveries.order_by("pk"))
