@@ -5,6 +5,7 @@ from celery import shared_task
 from cardshop.common.clock import db_now
 from cardshop.outbox.services import drain
 from resellers.events.emitting import SEND
+from resellers.events.of_catalogue import tell_changes
 from resellers.orders.asking import fill_accepted
 from resellers.webhooks.sending import send_due
 
@@ -17,3 +18,8 @@ def fill_orders() -> None:
 @shared_task(name=SEND)
 def send_webhooks() -> None:
     send_due(clock=db_now)
+
+
+@shared_task(name="resellers.look_at_catalogue")
+def look_at_catalogue() -> None:
+    tell_changes(db_now())

@@ -14,6 +14,7 @@ LOCK_ORDER = [
     "inventory.KeyUpload",
     "resellers.ApiKey",
     "resellers.ResellerOrder",
+    "resellers.Feed",
     "resellers.WebhookEndpoint",
     "resellers.WebhookDelivery",
     "payments.Balance",

@@ -248,6 +248,7 @@ CELERY_TASK_ROUTES = {
     "payments.reconcile": {"queue": "polling"},
     "payments.poll_attempts": {"queue": "polling"},
     "operations.prune": {"queue": "background"},
+    "resellers.look_at_catalogue": {"queue": "background"},
 }
 CELERY_TASK_QUEUES = broker.queues(CELERY_TASK_ROUTES)
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -287,6 +288,7 @@ CELERY_BEAT_SCHEDULE = {
         "reports.roll_up": 60,
         "alerts.look": 15,
         "resellers.send_webhooks": 5,
+        "resellers.look_at_catalogue": 30,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.

@@ -10,6 +10,7 @@ from django.db import transaction
 from cardshop.outbox.services import promise_all
 from inventory import stock
 from inventory.models import Fulfilment, Variant
+from orders import signals
 from orders.metrics import orders as orders_counted
 from orders.models import Order, OrderEvent, OrderItem, Reservation
 from orders.services.delivery import HANDED_OVER, hand_over
@@ -54,6 +55,7 @@ def sell_at_once(
     hand_over([item for item in items if item.status == ItemStatus.DELIVERED], now)
     left = {order.pk: order.shop_id for order in orders if order.status == OrderStatus.PAID}
     promise_all("orders.deliver", left, now=now)
+    _tell(orders, now)
     _count(orders)
 
 
@@ -102,6 +104,15 @@ def _claim(lines: Sequence[Line]) -> None:
         units[line.stock_id] += line.quantity
     for stock_id, quantity in sorted(units.items()):
         stock.claim_locked(stock_id=stock_id, quantity=quantity)
+
+
+def _tell(orders: Sequence[Order], now: datetime) -> None:
+    """As if they had moved one step after the other; they show where they have come to."""
+    steps = [(OrderStatus.PENDING, OrderStatus.PAID), (OrderStatus.PAID, OrderStatus.DELIVERED)]
+    delivered = [order for order in orders if order.status == OrderStatus.DELIVERED]
+    for (before, after), moved in zip(steps, [orders, delivered], strict=True):
+        if moved:
+            signals.moved.send(None, orders=moved, before=before, after=after, reason="", now=now)
 
 
 def _count(orders: Sequence[Order]) -> None:

@@ -7,24 +7,21 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cardshop.common.api import StrictSerializer
 from cardshop.common.problems import CONTENT_TYPE
-from resellers.api.pages import MOST
+from resellers.api.pages import PageInput, page_of
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, reseller_of
-from resellers.events.feed import behind, events_for, read_cursor
-from resellers.models import Event, EventKind, Scope
+from resellers.events.feed import events_for
+from resellers.models import EventKind, Scope
 
 
-class FeedInput(StrictSerializer):
-    after = serializers.CharField(
-        max_length=120,
+class FeedInput(PageInput):
+    after = serializers.RegexField(
+        r"^[0-9]{1,18}$",
         required=False,
-        default="",
-        allow_blank=True,
+        default="0",
         help_text="`next` of the page before, or any `cursor`. Without it: from the oldest event on.",
     )
-    limit = serializers.IntegerField(min_value=1, max_value=MOST, required=False, default=50)
 
 
 class EventOut(serializers.Serializer[Any]):
@@ -33,10 +30,7 @@ class EventOut(serializers.Serializer[Any]):
     subject = serializers.CharField(help_text="An order's number, or a variant's code.")
     at = serializers.DateTimeField()
     data = serializers.JSONField()  # type: ignore[assignment]
-    cursor = serializers.SerializerMethodField(help_text="Read on from behind it.")
-
-    def get_cursor(self, event: Event) -> str:
-        return str(behind(event))
+    cursor = serializers.CharField(source="position", help_text="Read on from behind it.")
 
 
 class EventsOut(serializers.Serializer[Any]):
@@ -55,15 +49,13 @@ class EventsApi(ResellerApiView):
     )
     def get(self, request: Request) -> Response:
         """What has happened to your orders, to stock and to prices, the oldest first and nothing left out."""
-        asked = FeedInput(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        after, limit = read_cursor(asked.validated_data["after"]), asked.validated_data["limit"]
-        found = events_for(reseller_of(request), after, limit + 1)
-        shown = found[:limit]
+        page, _ = page_of(request, FeedInput)
+        found = events_for(reseller_of(request), after=page.after, limit=page.limit + 1)
+        shown = found[: page.limit]
         return Response(
             {
                 "events": EventOut(shown, many=True).data,
-                "next": str(behind(shown[-1]) if shown else after),
-                "has_more": len(found) > limit,
+                "next": str(shown[-1].position if shown else page.after),
+                "has_more": len(found) > page.limit,
             }
         )

@@ -66,7 +66,7 @@ class DeliveriesOut(serializers.Serializer[Any]):
 
 
 class WebhooksApi(ResellerApiView):
-    scope = Scope.WEBHOOKS
+    scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(operation_id="webhooks_list", responses={200: WebhooksOut, **REFUSALS})
     def get(self, request: Request) -> Response:
@@ -92,7 +92,7 @@ class WebhooksApi(ResellerApiView):
 
 
 class WebhookApi(ResellerApiView):
-    scope = Scope.WEBHOOKS
+    scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(operation_id="webhooks_delete", responses={204: None, **MISTAKES, **REFUSALS})
     def delete(self, request: Request, key: str) -> Response:
@@ -102,7 +102,7 @@ class WebhookApi(ResellerApiView):
 
 
 class WebhookResumeApi(ResellerApiView):
-    scope = Scope.WEBHOOKS
+    scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(operation_id="webhooks_resume", responses={200: WebhookOut, **MISTAKES, **REFUSALS})
     def post(self, request: Request, key: str) -> Response:
@@ -112,7 +112,7 @@ class WebhookResumeApi(ResellerApiView):
 
 
 class DeliveriesApi(ResellerApiView):
-    scope = Scope.WEBHOOKS
+    scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(
         operation_id="webhook_deliveries_list",
@@ -126,7 +126,7 @@ class DeliveriesApi(ResellerApiView):
 
 
 class DeliveryReplayApi(ResellerApiView):
-    scope = Scope.WEBHOOKS
+    scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(
         operation_id="webhook_deliveries_replay", responses={202: DeliveryOut, **MISTAKES, **REFUSALS}

@@ -1,89 +1,59 @@
 """Events in an order in which whoever has read up to a point has missed nothing before it.
 
 Numbers are taken when a row is written, rows are seen when their transaction commits: the younger may come
-first, and who has read it passes by the older. So events go by the number of their transaction, and given out
-are only those of transactions that are older than all that are still open. The two are read by one statement,
-from one view of the database: what is below the oldest open transaction then has committed in this view, or
-never will.
-
-Numbers of transactions belong to one cluster of PostgreSQL. A cursor names it: one of another cluster, or of
-a time that this one has not seen (its last moments were lost), begins anew, since to tell twice is better
-than to miss. Programs know an event by its `uid`.
+first, and who has read it would pass by the older. So an event gets its place in the feed only when it can be
+seen. Positions are given out under the lock of the shop's Feed: whoever sees one sees all before it, and what
+commits later comes later.
 """
 
-from base64 import b32decode, b32encode
-from dataclasses import dataclass
-from functools import cache
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from django.db import connection
-from django.db.models import BigIntegerField, F, Func, Q, QuerySet
+from cardshop.common.locks import lock_rows
+from resellers.models import Event, Feed, Reseller
+from resellers.models.event import IN_FEEDS, OF_THE_CATALOGUE
 
-from cardshop.common.errors import Invalid
-from resellers.models import Event, Reseller
-from resellers.models.event import OF_THE_CATALOGUE
+BATCH = 1000  # rows that one transaction puts in order
 
-_OLDEST_OPEN = Func(
-    template="pg_snapshot_xmin(pg_current_snapshot())::text::bigint", output_field=BigIntegerField()
-)
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """Behind the event with these numbers. As text it is nobody's business what is in it."""
-
-    transaction_id: int = 0
-    event_id: int = 0
-
-    def __str__(self) -> str:
-        said = f"{_cluster()}.{self.transaction_id}.{self.event_id}".encode()
-        return b32encode(said).decode().rstrip("=").lower()
-
-
-BEGINNING = Cursor()
-
-
-def read_cursor(text: str) -> Cursor:
-    """What `str` of a cursor gave; empty is the beginning. Raises Invalid."""
-    if not text:
-        return BEGINNING
-    try:
-        said = b32decode(text.upper() + "=" * (-len(text) % 8)).decode("ascii")
-        cluster, transaction_id, event_id = (int(part) for part in said.split("."))
-    except ValueError:
-        raise Invalid(field="after") from None
-    if cluster != _cluster() or transaction_id >= _next_transaction():
-        return BEGINNING
-    return Cursor(transaction_id, event_id)
-
-
-def events_for(reseller: Reseller, after: Cursor, limit: int) -> list[Event]:
-    """At most `limit`, the oldest first: of the reseller's own orders, and of the shop's catalogue."""
-    own = _behind(after, Event.objects.filter(reseller=reseller))
-    of_all = Event.objects.filter(shop=reseller.shop_id, reseller=None, kind__in=OF_THE_CATALOGUE)
-    both = own[:limit].union(_behind(after, of_all)[:limit], all=True)
-    return list(both.order_by("transaction_id", "id")[:limit])
-
-
-def behind(event: Event) -> Cursor:
-    return Cursor(event.transaction_id, event.pk)
-
-
-def _behind(after: Cursor, events: QuerySet[Event]) -> QuerySet[Event]:
-    return (
-        events.filter(transaction_id__gte=after.transaction_id, transaction_id__lt=_OLDEST_OPEN)
-        .filter(Q(transaction_id__gt=after.transaction_id) | Q(id__gt=after.event_id))
-        .order_by(F("transaction_id"), F("id"))
+GIVE_POSITIONS = """
+    WITH visible AS MATERIALIZED (
+        SELECT id FROM resellers_event
+        WHERE shop_id = %(shop)s AND position IS NULL AND (reseller_id IS NOT NULL OR kind = ANY(%(kinds)s))
+        ORDER BY id LIMIT %(batch)s
+    ), in_order AS MATERIALIZED (
+        SELECT id, row_number() OVER (ORDER BY id) AS place FROM visible
     )
+    UPDATE resellers_event AS event SET position = %(last)s + place
+    FROM in_order WHERE event.id = in_order.id"""
 
 
-@cache
-def _cluster() -> int:
+def events_for(reseller: Reseller, *, after: int, limit: int) -> list[Event]:
+    """At most `limit`, the oldest first: of the reseller's own orders, and of the shop's catalogue."""
+    put_in_order(reseller.shop_id)
+    own = Event.objects.filter(reseller=reseller)
+    of_all = Event.objects.filter(shop=reseller.shop_id, reseller=None, kind__in=OF_THE_CATALOGUE)
+    both = _behind(after, own)[:limit].union(_behind(after, of_all)[:limit], all=True)
+    return list(both.order_by("position")[:limit])
+
+
+def put_in_order(shop_id: int) -> None:
+    """Give a position to all that has committed and has none yet."""
+    while Event.objects.filter(IN_FEEDS, shop=shop_id, position=None).exists():
+        _put_some_in_order(shop_id)
+
+
+@transaction.atomic(durable=True)
+def _put_some_in_order(shop_id: int) -> None:
+    Feed.objects.bulk_create([Feed(shop_id=shop_id)], ignore_conflicts=True)
+    ((feed,),) = lock_rows(Feed.objects.filter(shop=shop_id))
     with connection.cursor() as cursor:
-        cursor.execute("SELECT system_identifier FROM pg_control_system()")
-        return int(cursor.fetchone()[0])
+        cursor.execute(
+            GIVE_POSITIONS,
+            {"shop": shop_id, "kinds": list(OF_THE_CATALOGUE), "last": feed.position, "batch": BATCH},
+        )
+        given = cursor.rowcount
+    Feed.objects.filter(pk=feed.pk).update(position=feed.position + given)
 
 
-def _next_transaction() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-        return int(cursor.fetchone()[0])
+def _behind(after: int, events: QuerySet[Event]) -> QuerySet[Event]:
+    return events.filter(position__gt=after).order_by("position")

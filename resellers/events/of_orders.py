@@ -9,10 +9,10 @@ from orders.states import OrderStatus
 from payments.models import Refund
 from resellers.events.emitting import emit_order_events
 from resellers.models import EventKind
+from resellers.orders.filling import BUYER
 
 # What a reseller's orders are known by, without asking for more. Buyers' keys are hexadecimal digests.
-BUYER_KEY = "reseller-"
-_OF_RESELLER = re.compile(rf"{BUYER_KEY}([0-9]+)", re.ASCII)
+_OF_RESELLER = re.compile(rf"{BUYER}([0-9]+)", re.ASCII)
 
 KINDS = {
     OrderStatus.PAID: EventKind.PAID,

@@ -1,7 +1,7 @@
 """Who buys by program, with which keys, at what price; what they asked for, and where it is told."""
 
 from resellers.models.accounts import BEARER_SCOPES, ApiKey, Proof, Reseller, Scope
-from resellers.models.event import Event, EventKind, Told
+from resellers.models.event import Event, EventKind, Feed, Told
 from resellers.models.orders import AskedStatus, ResellerOrder
 from resellers.models.prices import OnwardPrice, PriceList, PriceTier
 from resellers.models.webhook import WebhookDelivery, WebhookEndpoint
@@ -12,6 +12,7 @@ __all__ = [
     "AskedStatus",
     "Event",
     "EventKind",
+    "Feed",
     "OnwardPrice",
     "PriceList",
     "PriceTier",

@@ -1,9 +1,9 @@
-"""Event: what programs are told has happened. Told: what was said last of a variant."""
+"""Event: what has happened. Feed: how far a shop's events are in order. Told: what was said of a variant."""
 
 import uuid
 
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -22,16 +22,19 @@ class EventKind(models.TextChoices):
 OF_THE_CATALOGUE = [EventKind.STOCK_LOW, EventKind.STOCK_BACK, EventKind.PRICE]
 
 
+# What a feed has in it: the merchant's own buyers are no reseller's business.
+IN_FEEDS = Q(reseller__isnull=False) | Q(kind__in=OF_THE_CATALOGUE)
+
+
 class Event(models.Model):
     """Append-only. `subject` is an order's number or a variant's code, `data` never has a secret in it.
 
-    Transactions commit in another order than they take numbers in, so whoever reads by `id` alone passes by
-    what commits late. `transaction_id` is what makes a reader sure: see `resellers.events.feed`. `uid` is the
-    name by which programs know that they have seen it.
+    `uid` is the name by which programs know that they have seen it. `position` is its place in the feeds of
+    its shop, which it gets once its transaction has committed: see `resellers.events.feed`.
     """
 
     uid = models.UUIDField(default=uuid.uuid4, editable=False)
-    # `event_of_catalogue` and retention ask by other ways.
+    # The indexes below begin with the shop or the reseller.
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, db_index=False, verbose_name=_("shop"))
     reseller = models.ForeignKey(
         "resellers.Reseller",
@@ -44,23 +47,29 @@ class Event(models.Model):
     subject = models.CharField(_("subject"), max_length=80)
     data = models.JSONField(_("data"), default=dict)
     at = models.DateTimeField(_("at"))
-    transaction_id = models.BigIntegerField(
-        editable=False,
-        db_default=Func(template="pg_current_xact_id()::text::bigint", output_field=models.BigIntegerField()),
-    )
+    position = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
         ordering = ["-pk"]
+        constraints = [
+            # With a condition, so that the position is no key: what refers to the event need not wait for it.
+            models.UniqueConstraint(
+                fields=["shop", "position"],
+                condition=Q(position__isnull=False),
+                name="event_position_once",
+            ),
+        ]
         indexes = [
             models.Index(
-                fields=["reseller", "transaction_id", "id"],
-                name="event_of_reseller",
-                condition=Q(reseller__isnull=False),
+                fields=["shop", "id"], name="event_without_position", condition=Q(position=None) & IN_FEEDS
             ),
             models.Index(
-                fields=["shop", "transaction_id", "id"],
+                fields=["reseller", "position"], name="event_of_reseller", condition=Q(reseller__isnull=False)
+            ),
+            models.Index(
+                fields=["shop", "position"],
                 name="event_of_catalogue",
                 condition=Q(reseller=None, kind__in=OF_THE_CATALOGUE),
             ),
@@ -69,6 +78,16 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
+
+
+class Feed(models.Model):
+    """The last position that was given out in a shop. Who gives out the next ones has locked it."""
+
+    shop = models.OneToOneField("shops.Shop", on_delete=models.CASCADE)
+    position = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.shop}: {self.position}"
 
 
 class Told(models.Model):

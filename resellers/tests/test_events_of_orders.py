@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from cardshop.common.clock import db_now
 from orders.models import Order
 from orders.services.delivery import deliver_orders
+from orders.services.selling_at_once import Line, sell_at_once
 from orders.services.transitions import SYSTEM, transition
 from orders.states import OrderStatus
 from payments.models import Receipt
@@ -130,3 +131,30 @@ def test_a_new_webhook_is_heard_of_within_a_second(settings, monkeypatch):
     passed = listeners.time.monotonic() + 61
     monkeypatch.setattr(listeners.time, "monotonic", lambda: passed)
     assert list(listeners.listeners()) == [endpoint.shop_id]
+
+
+def test_what_is_paid_as_it_is_placed_is_told_step_by_step():
+    reseller = make_reseller()
+    order, line = _paid_at_once(make_variant(keys=1), reseller)
+
+    with transaction.atomic():
+        sell_at_once([(order, [line])], actor=SYSTEM, now=db_now(), deliver=True)
+
+    kinds = Event.objects.filter(reseller=reseller).order_by("pk").values_list("kind", "data__status")
+    assert list(kinds) == [("order.paid", "delivered"), ("order.delivered", "delivered")]
+
+
+def _paid_at_once(variant, reseller) -> tuple[Order, Line]:
+    order = Order(
+        shop=variant.shop,
+        ticket_id="t",
+        buyer_key=f"reseller-{reseller.pk}",
+        contact_email="p@example.org",
+        language="en",
+        currency="CNY",
+        total_minor=990,
+        placed_at=db_now(),
+        reserved_until=db_now(),
+    )
+    stock = variant.stocks.get()
+    return order, Line(variant=variant, stock_id=stock.pk, quantity=1, unit_price_minor=990)

@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from threading import Event as Moment
 from threading import Thread
+from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from cardshop.common.clock import db_now
-from cardshop.common.errors import Invalid
 from resellers.events import feed
 from resellers.events.emitting import emit
-from resellers.events.feed import BEGINNING, Cursor, behind, events_for, read_cursor
+from resellers.events.feed import events_for
 from resellers.models import Event, EventKind, Reseller
 from resellers.tests.calling import make_reseller
 from tests.factories import make_shop
+from tests.race.racing import linger, race_all, read_unlocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,8 +25,21 @@ def happen(reseller: Reseller | None, subject: str, kind: str = EventKind.PAID) 
     emit([Event(shop_id=shop_id, reseller=reseller, kind=kind, subject=subject, at=db_now())], now=db_now())
 
 
-def read_while_the_older_commits_last(look: Callable[[Reseller, Cursor], list[Event]]) -> list[str]:
-    """What a reader saw who read before and after the older of two transactions had committed."""
+Look = Callable[[Reseller, int], tuple[list[Event], int]]
+
+
+def by_position(reseller: Reseller, after: int) -> tuple[list[Event], int]:
+    seen = events_for(reseller, after=after, limit=10)
+    return seen, seen[-1].position if seen else after
+
+
+def by_number(reseller: Reseller, after: int) -> tuple[list[Event], int]:
+    seen = list(Event.objects.filter(reseller=reseller, pk__gt=after).order_by("pk"))
+    return seen, seen[-1].pk if seen else after
+
+
+def read_while_the_older_commits_last(look: Look) -> list[str]:
+    """What a reader saw who looked before and after the older of two transactions had committed."""
     reseller, has_written, may_commit = make_reseller(), Moment(), Moment()
 
     def write_slowly() -> None:
@@ -41,44 +55,68 @@ def read_while_the_older_commits_last(look: Callable[[Reseller, Cursor], list[Ev
     slow.start()
     assert has_written.wait(10)
     happen(reseller, "younger")
-    seen = look(reseller, BEGINNING)
+    seen, cursor = look(reseller, 0)
     may_commit.set()
     slow.join()
-    seen += look(reseller, behind(seen[-1]) if seen else BEGINNING)
-    return [event.subject for event in seen]
+    return [event.subject for event in [*seen, *look(reseller, cursor)[0]]]
 
 
 def test_a_reader_misses_nothing_of_a_transaction_that_commits_late():
-    def by_transaction(reseller: Reseller, after: Cursor) -> list[Event]:
-        return events_for(reseller, after, 10)
-
-    assert read_while_the_older_commits_last(by_transaction) == ["older", "younger"]
+    assert read_while_the_older_commits_last(by_position) == ["younger", "older"]
 
 
-def test_control_by_number_alone_the_late_one_is_passed_by():
-    def by_number(reseller: Reseller, after: Cursor) -> list[Event]:
-        return list(Event.objects.filter(reseller=reseller, pk__gt=after.event_id).order_by("pk"))
-
+def test_control_by_number_the_late_one_is_passed_by():
     assert read_while_the_older_commits_last(by_number) == ["younger"]
 
 
-def test_pages_tell_everything_once_and_any_cursor_can_be_gone_back_to():
+def two_readers_beside_three_writers() -> list[list[str]]:
+    """What each reader has read, until both have seen all of sixty."""
     reseller = make_reseller()
-    with transaction.atomic():
-        for at in range(3):
-            happen(reseller, f"together {at}")
-    for at in range(3):
-        happen(reseller, f"apart {at}")
 
-    cursors, seen = [BEGINNING], []
-    while page := events_for(reseller, cursors[-1], 2):
+    def write() -> None:
+        for _ in range(20):
+            happen(reseller, f"{uuid4()}"[:30])
+
+    def read() -> list[str]:
+        seen, cursor = [], 0
+        while len(seen) < 60:
+            events, cursor = by_position(reseller, cursor)
+            seen += [event.subject for event in events]
+        return seen
+
+    *_written, one, other = race_all(write, write, write, read, read)
+    return [one, other]
+
+
+def test_all_readers_read_the_same_in_the_same_order(monkeypatch):
+    linger(monkeypatch, "resellers.events.feed.lock_rows", 0.005)
+
+    one, other = two_readers_beside_three_writers()
+
+    assert one == other
+    assert len(set(one)) == 60
+
+
+def test_control_without_the_lock_two_events_would_have_the_same_position(monkeypatch):
+    monkeypatch.setattr(feed, "lock_rows", read_unlocked)
+    linger(monkeypatch, "resellers.events.feed.lock_rows", 0.005)
+
+    assert any(isinstance(outcome, IntegrityError) for outcome in two_readers_beside_three_writers())
+
+
+def test_pages_tell_everything_once_and_any_cursor_can_be_gone_back_to(monkeypatch):
+    monkeypatch.setattr(feed, "BATCH", 2)
+    reseller = make_reseller()
+    for at in range(5):
+        happen(reseller, f"{at}")
+
+    cursors, seen = [0], []
+    while page := events_for(reseller, after=cursors[-1], limit=2):
         seen += page
-        cursors.append(read_cursor(str(behind(page[-1]))))
+        cursors.append(page[-1].position)
 
-    assert [event.subject for event in seen] == [
-        f"{how} {at}" for how in ("together", "apart") for at in range(3)
-    ]
-    assert events_for(reseller, cursors[1], 10) == seen[2:]
+    assert [event.subject for event in seen] == list("01234")
+    assert events_for(reseller, after=cursors[1], limit=10) == seen[2:]
 
 
 def test_a_reseller_reads_of_its_own_orders_and_of_the_catalogue_only():
@@ -93,26 +131,11 @@ def test_a_reseller_reads_of_its_own_orders_and_of_the_catalogue_only():
     ]:
         emit([Event(shop=shop, reseller=whose, kind=kind, subject=f"{whose}", at=db_now())], now=db_now())
 
-    read = events_for(reseller, BEGINNING, 10)
+    read = events_for(reseller, after=0, limit=10)
 
     assert [(event.subject, event.kind) for event in read] == [
         ("Partner", EventKind.PAID),
         ("None", EventKind.STOCK_LOW),
     ]
-    assert events_for(stranger, BEGINNING, 10) == []
-
-
-def test_a_cursor_of_another_cluster_or_of_a_time_to_come_begins_anew(monkeypatch):
-    """As after a backup was restored elsewhere, where transactions have other numbers."""
-    there = str(Cursor(5, 5))
-    ahead = str(Cursor(feed._next_transaction(), 1))
-    assert read_cursor(there) == Cursor(5, 5)
-    assert read_cursor(ahead) == BEGINNING
-    monkeypatch.setattr(feed, "_cluster", lambda: 1)
-    assert read_cursor(there) == BEGINNING
-
-
-@pytest.mark.parametrize("text", ["x", "1", "\0", "ß", "nbuq", "a" * 500])
-def test_what_is_no_cursor_is_refused(text):
-    with pytest.raises(Invalid):
-        read_cursor(text)
+    assert events_for(stranger, after=0, limit=10) == []
+    assert Event.objects.filter(position=None).count() == 1  # no feed has it

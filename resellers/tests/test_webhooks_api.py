@@ -6,8 +6,7 @@ import pytest
 from django.db.models import F
 
 from cardshop.common.clock import db_now
-from resellers.models import Proof, WebhookDelivery, WebhookEndpoint
-from resellers.models.account import BEARER_SCOPES
+from resellers.models import BEARER_SCOPES, Proof, WebhookDelivery, WebhookEndpoint
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from resellers.tests.receiving import make_webhook, tell
 from resellers.webhooks import endpoints
@@ -119,7 +118,7 @@ def test_the_feed_is_read_to_its_end_and_on_from_there():
     assert again["events"] == seen[1:]
 
 
-@pytest.mark.parametrize("query", ["after=x", "after=nbuq", f"after={'a' * 121}", "limit=0", "limit=201"])
+@pytest.mark.parametrize("query", ["after=x", "after=-1", f"after={'9' * 19}", "limit=0", "limit=201"])
 def test_a_page_of_the_feed_that_cannot_be_is_refused(query):
     answer = make_program().call(f"{API}events/?{query}")
 

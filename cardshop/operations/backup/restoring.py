@@ -27,11 +27,14 @@ from cardshop.operations.backup.writing import digest_of, secret_key_check
 from cardshop.shops.models import Shop
 from orders.models import Sale
 from payments.services.reconciling import plan_statements
+from resellers.models import Feed
 
 Tell = Callable[[str], None]
 
 # Epochs of a gate's life that the lost time may have had: one for each time that Redis was lost.
 EPOCHS_AHEAD = 1_000_000
+# Events that the lost time may have had: whoever has read them reads on with what comes now.
+POSITIONS_AHEAD = 1_000_000_000
 # What the shop writes into Redis about rows. Whatever else is there (wake-ups, sessions of payers) ends by
 # itself.
 REMEMBERED = ("line:*", "shown:*", "breaker:*", "bucket:*", "route:*")
@@ -138,6 +141,7 @@ def forget_redis() -> None:
 def go_on_from(made_at: datetime, *, now: datetime, close_shops: bool) -> None:
     """Let the restored books go on: gates open anew, and providers' statements since then are read."""
     Sale.objects.update(epoch=F("epoch") + EPOCHS_AHEAD, leased_by="", leased_until=None)
+    Feed.objects.update(position=F("position") + POSITIONS_AHEAD)
     if close_shops:
         Shop.objects.update(is_open=False)
     plan_statements(now, since=made_at)
