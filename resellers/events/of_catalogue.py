@@ -58,28 +58,29 @@ def tell_changes(now: datetime) -> int:
 
 
 def _look() -> Iterator[Seen]:
-    """What is and what was told are read in one statement, so that nobody takes what a twin told for older."""
-    columns = {
-        "shop_id": "shop",
-        "variant_id": "variant",
-        "code": "variant__code",
-        "currency": "variant__currency",
-        "price_minor": "variant__price_minor",
-        "low_at": "variant__low_stock_at",
-        "told_price_minor": Coalesce("variant__told__price_minor", 0),
-        "told_level": Coalesce("variant__told__level", Value("")),
-    }
+    """What is and what was told are read in one statement: nobody takes what a twin has told for older."""
     offered = Stock.objects.filter(
         shop__in=_shops_in_which_somebody_hears(),
         pool=Stock.PUBLIC,
         variant__is_active=True,
         variant__product__is_listed=True,
+    ).annotate(
+        told_price_minor=Coalesce("variant__told__price_minor", 0),
+        told_level=Coalesce("variant__told__level", Value("")),
     )
-    for released, claimed, *row in offered.order_by("variant").values_list(
-        "released", "claimed", *columns.values()
-    ):
-        free = None if released is None else released - claimed
-        yield Seen(free=free, **dict(zip(columns, row, strict=True)))
+    for stock in offered.select_related("variant").order_by("variant"):
+        variant = stock.variant
+        yield Seen(
+            shop_id=stock.shop_id,
+            variant_id=variant.pk,
+            code=variant.code,
+            currency=variant.currency,
+            price_minor=variant.price_minor,
+            free=None if stock.released is None else stock.released - stock.claimed,
+            low_at=variant.low_stock_at,
+            told_price_minor=stock.told_price_minor,
+            told_level=stock.told_level,
+        )
 
 
 def _shops_in_which_somebody_hears() -> QuerySet[Shop]:
