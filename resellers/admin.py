@@ -28,8 +28,16 @@ from resellers.models import ApiKey, Proof, Reseller, ResellerOrder
 from resellers.price_admin import PriceListAdmin
 from resellers.price_forms import ResellerForm
 from resellers.set_aside_page import set_aside_page
+from resellers.webhooks.admin import WebhookDeliveryAdmin, WebhookEndpointAdmin
 
-__all__ = ["ApiKeyAdmin", "PriceListAdmin", "ResellerAdmin", "ResellerOrderAdmin"]
+__all__ = [
+    "ApiKeyAdmin",
+    "PriceListAdmin",
+    "ResellerAdmin",
+    "ResellerOrderAdmin",
+    "WebhookDeliveryAdmin",
+    "WebhookEndpointAdmin",
+]
 
 
 @admin.register(Reseller)

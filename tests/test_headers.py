@@ -6,6 +6,7 @@ The addresses come from the resolver: a new one has to be given a sample in `buy
 import importlib
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -175,6 +176,7 @@ def buyers_pages() -> dict[str, str]:
     link = make_link(shop_id=order.shop_id, contact_email=order.contact_email, now=db_now())
     theirs, api = f"/o/{order.token}/", f"/api/v1/orders/{order.token}/"
     asked = f"/api/reseller/v1/orders/{ResellerOrder.objects.get().number}/"
+    webhooks = "/api/reseller/v1/webhooks/"
     line = f"{ticket.variant.code}/{ticket.ticket_id}/"
     return {
         "/healthz": "/healthz",
@@ -225,6 +227,12 @@ def buyers_pages() -> dict[str, str]:
         "/api/reseller/v1/products/<slug:slug>/": "/api/reseller/v1/products/alpha-coins/",
         "/api/reseller/v1/stock/": "/api/reseller/v1/stock/?codes=alpha-coins",
         "/api/reseller/v1/quotes/": "/api/reseller/v1/quotes/",
+        "/api/reseller/v1/events/": "/api/reseller/v1/events/",
+        "/api/reseller/v1/webhooks/": "/api/reseller/v1/webhooks/",
+        "/api/reseller/v1/webhooks/deliveries/": "/api/reseller/v1/webhooks/deliveries/",
+        "/api/reseller/v1/webhooks/deliveries/<uuid:uid>/replay/": f"{webhooks}deliveries/{uuid4()}/replay/",
+        "/api/reseller/v1/webhooks/<slug:key>/": f"{webhooks}wk_x/",
+        "/api/reseller/v1/webhooks/<slug:key>/resume/": f"{webhooks}wk_x/resume/",
     }
 
 

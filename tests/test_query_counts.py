@@ -80,6 +80,8 @@ LISTS = {
     "resellers.PriceList": 10,
     "resellers.Reseller": 11,
     "resellers.ResellerOrder": 10,
+    "resellers.WebhookDelivery": 10,
+    "resellers.WebhookEndpoint": 10,
     "shops.Membership": 10,
     "shops.Shop": 9,
 }

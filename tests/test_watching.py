@@ -12,10 +12,17 @@ import cardshop.outbox.metrics
 import cardshop.traffic.metrics
 import orders.metrics
 import payments.metrics
+import resellers.metrics
 from cardshop.operations.metrics import GAUGES
 from tests.stack import REPOSITORY
 
-APPS = (cardshop.traffic.metrics, cardshop.outbox.metrics, orders.metrics, payments.metrics)
+APPS = (
+    cardshop.traffic.metrics,
+    cardshop.outbox.metrics,
+    orders.metrics,
+    payments.metrics,
+    resellers.metrics,
+)
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
 DASHBOARD = json.loads((REPOSITORY / "deploy/grafana/cardshop.json").read_text())
 ALERTS = yaml.safe_load((REPOSITORY / "deploy/prometheus/alerts.yml").read_text())

@@ -46,9 +46,11 @@ from payments.models import (
     WebhookEvent,
 )
 from resellers.accounts import open_reseller
+from resellers.events.emitting import emit
 from resellers.keys import make_key
-from resellers.models import PriceList, Reseller
+from resellers.models import Event, EventKind, Feed, PriceList, Reseller, Told, WebhookDelivery
 from resellers.orders.asking import Asked, order_now
+from resellers.webhooks.endpoints import make_endpoint
 from tests.factories import (
     make_attempt,
     make_by_hand,
@@ -180,6 +182,22 @@ def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
     price_list.tiers.create(variant=variant, from_quantity=10, unit_price_minor=900)
     price_list.onward_prices.create(variant=variant, least_minor=950)
     Reseller.objects.filter(pk=reseller.pk).update(price_list=price_list)
+    _fill_webhooks(mark, reseller, variant)
+
+
+def _fill_webhooks(mark: str, reseller: Reseller, variant: Variant) -> None:
+    endpoint, _secret = make_endpoint(
+        reseller.shop, url=f"https://{mark}.example/hook", kinds=EventKind.values, now=db_now()
+    )
+    event = Event(
+        shop=reseller.shop, reseller=reseller, kind=EventKind.REFUSED, subject=f"{mark}-subject", at=db_now()
+    )
+    emit([event], now=db_now())
+    WebhookDelivery.objects.filter(endpoint=endpoint).update(
+        last_error=f"{mark}-failed", response=f"{mark}-answered"
+    )
+    Feed.objects.create(shop=reseller.shop)
+    Told.objects.create(variant=variant, price_minor=1, level=Told.Level.LOW)
 
 
 def _fill_money(mark: str, variant: Variant) -> None:

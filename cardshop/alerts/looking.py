@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -20,6 +21,7 @@ from payments.gateways import left_alone
 from payments.models import PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import WAITS_FOR_PERSON
 from payments.states import RefundStatus
+from resellers.models import WebhookEndpoint
 
 logger = structlog.get_logger(__name__)
 
@@ -133,6 +135,15 @@ def _destinations_that_fail(now: datetime) -> Iterator[Seen]:
         yield Seen(Kind.DESTINATION, destination.shop_id, f"destination {destination.pk}", about)
 
 
+def _webhooks_that_are_paused(now: datetime) -> Iterator[Seen]:
+    """Of an address only the host is told: the rest may be a secret."""
+    paused = WebhookEndpoint.objects.filter(is_active=True, paused_at__isnull=False)
+    for endpoint in _first_of_each_shop(paused.select_related("reseller")):
+        whose = f"{endpoint.reseller}, " if endpoint.reseller else ""
+        about = {"name": f"{whose}{urlsplit(endpoint.url).hostname}"}
+        yield Seen(Kind.WEBHOOK, endpoint.shop_id, f"webhook {endpoint.pk}", about)
+
+
 def _work_given_up(now: datetime) -> Iterator[Seen]:
     given_up = OutboxMessage.objects.filter(done_at=None).exclude(attention="")
     for task, count in given_up.values_list("task").annotate(Count("pk")):
@@ -172,6 +183,7 @@ LOOKS: dict[Look, set[Kind]] = {
     _ways_to_pay_that_are_dead: {Kind.CHANNEL},
     _imports_that_have_ended: {Kind.IMPORT},
     _destinations_that_fail: {Kind.DESTINATION},
+    _webhooks_that_are_paused: {Kind.WEBHOOK},
     _work_given_up: {Kind.GIVEN_UP},
     _workers_that_are_silent: {Kind.WORKERS},
 }

@@ -22,6 +22,7 @@ class Kind(models.TextChoices):
     CHANNEL = "channel", _("a way to pay does not answer")
     IMPORT = "import", _("an import has ended")
     DESTINATION = "destination", _("a destination of alerts fails")
+    WEBHOOK = "webhook", _("a webhook was paused")
     GIVEN_UP = "given_up", _("work was given up")
     WORKERS = "workers", _("workers are silent")
     BACKUP = "backup", _("the last backup is old")

@@ -27,6 +27,9 @@ SENTENCES = {
         "Keys for %(name)s were imported: %(imported)s new, %(duplicates)s duplicates, %(refused)s refused"
     ),
     Kind.DESTINATION: gettext_lazy("Alerts to “%(name)s” do not arrive: %(error)s"),
+    Kind.WEBHOOK: gettext_lazy(
+        "The webhook at %(name)s has taken nothing for three days and is paused. Resume it once it works"
+    ),
     Kind.GIVEN_UP: gettext_lazy("Work was given up: %(name)s, %(count)s times. It can be tried again"),
     Kind.WORKERS: gettext_lazy(
         "Nobody does “%(name)s”: %(count)s wait, for %(minutes)s minutes. Do the workers run?"
@@ -42,6 +45,7 @@ PAGES = {
     Kind.CHANNEL: "admin:payments_paymentchannel_changelist",
     Kind.IMPORT: "admin:inventory_keybatch_changelist",
     Kind.DESTINATION: "admin:alerts_destination_changelist",
+    Kind.WEBHOOK: "admin:resellers_webhookendpoint_changelist",
     Kind.GIVEN_UP: "admin:outbox_outboxmessage_changelist",
     Kind.WORKERS: "admin:operations",
     Kind.BACKUP: "admin:index",

@@ -26,6 +26,9 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cardshop_outbox_open": ("Promises still to be kept.", ("task",)),
     "cardshop_outbox_age_seconds": ("Since the oldest open promise was made.", ("task",)),
     "cardshop_outbox_given_up": ("Promises that failed too often and wait for a person.", ("task",)),
+    "cardshop_webhook_deliveries_open": ("Deliveries to webhooks still to be made.", ()),
+    "cardshop_webhook_age_seconds": ("Since the oldest of them was promised.", ()),
+    "cardshop_webhook_late_seconds": ("Since one was due to a webhook that answers.", ()),
     "cardshop_attention": ("What waits for a person.", ("kind",)),
     "cardshop_unpaid_orders": ("Orders that hold stock and are not paid yet.", ()),
     "cardshop_line_tickets": ("Tickets that wait in line.", ("variant",)),
@@ -99,6 +102,9 @@ def _samples(now: Standing) -> Iterable[Sample]:
         yield "cardshop_outbox_open", (task,), promises.open
         yield "cardshop_outbox_age_seconds", (task,), promises.age
         yield "cardshop_outbox_given_up", (task,), promises.given_up
+    yield "cardshop_webhook_deliveries_open", (), now.webhooks.open
+    yield "cardshop_webhook_age_seconds", (), now.webhooks.age
+    yield "cardshop_webhook_late_seconds", (), now.webhooks.late
     for kind, waiting in now.attention.items():
         yield "cardshop_attention", (kind,), waiting
     yield from _of_lines(now)

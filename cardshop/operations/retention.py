@@ -18,6 +18,7 @@ from cardshop.common.retention import Retention, delete, in_batches
 from cardshop.outbox.retention import RETENTIONS as OF_OUTBOX
 from orders.services.retention import RETENTIONS as OF_ORDERS
 from payments.services.retention import RETENTIONS as OF_PAYMENTS
+from resellers.retention import RETENTIONS as OF_RESELLERS
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ RETENTIONS = [
     *OF_ORDERS,
     *OF_OUTBOX,
     *OF_AUDIT,
+    *OF_RESELLERS,
     Retention("sessions of staff that have ended", "RETAIN_LOG_INS_DAYS", _sessions, delete),
     Retention("log-ins of staff", "RETAIN_LOG_INS_DAYS", _log_ins, delete),
     Retention("log-ins that failed", "RETAIN_LOG_INS_DAYS", _failed_log_ins, delete),

@@ -110,6 +110,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _page(_("Resellers"), "handshake", "resellers.reseller"),
                 _page(_("Price lists"), "price_change", "resellers.pricelist"),
                 _page(_("API keys"), "vpn_key", "resellers.apikey"),
+                _page(_("Webhooks"), "webhook", "resellers.webhookendpoint"),
+                _page(_("Sent to webhooks"), "outbound", "resellers.webhookdelivery"),
             ],
         },
         {

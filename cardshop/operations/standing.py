@@ -30,6 +30,7 @@ from payments.models import KeyRecall, PaymentChannel, Receipt, Refund, Statemen
 from payments.routing.showing import success_rates
 from payments.selectors import RECALL_WAITS, WAITS_FOR_PERSON
 from payments.states import RefundStatus
+from resellers.webhooks.standing import Waiting, waiting
 
 logger = structlog.get_logger(__name__)
 
@@ -67,6 +68,7 @@ class Standing:
     unpaid: int = 0  # orders
     lines: dict[str, Watched] = field(default_factory=dict)
     channels: list[ChannelStanding] = field(default_factory=list)
+    webhooks: Waiting = field(default_factory=Waiting)
 
     @property
     def undelivered(self) -> Promises:
@@ -108,6 +110,7 @@ def _read() -> Standing:
                 unpaid=Order.objects.filter(status=OrderStatus.PENDING).count(),
                 lines=_ask(lambda: _lines(now), of="lines", otherwise={}) if has_redis else {},
                 channels=_channels(now) if has_redis else [],
+                webhooks=waiting(now),
             )
     except Error as error:
         logger.warning("standing not known", error=type(error).__name__)

@@ -51,6 +51,9 @@ RIGHTS: dict[str, str] = {
     "resellers.pricetier":    "vacd    vacd    v       v       v",
     "resellers.onwardprice":  "vacd    vacd    v       v       v",
     "resellers.resellerorder":"v       v       v       v       v",
+    # Webhooks: to change one is to resume or remove it, to change a delivery to send it again.
+    "resellers.webhookendpoint":"vac     vac     -       -       v",
+    "resellers.webhookdelivery":"vc      vc      -       -       v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",

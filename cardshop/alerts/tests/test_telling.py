@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from cardshop.alerts import looking
+from cardshop.alerts import looking, words
 from cardshop.alerts.looking import LOOKS, Seen, look_at_all
 from cardshop.alerts.models import Alert, Destination, Kind, Message, Notice
 from cardshop.alerts.sending import send_messages
@@ -15,6 +15,8 @@ from cardshop.outbox.heartbeats import show_life
 from cardshop.outbox.models import OutboxMessage
 from inventory.models import Selling, Stock
 from orders.models import Order
+from resellers.models import WebhookEndpoint
+from resellers.webhooks.endpoints import make_endpoint, resume
 from tests.factories import make_order, make_shop, make_variant, the_shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -271,3 +273,19 @@ def test_an_import_is_news_once():
         pass_by([], NOW + minutes * MINUTE)
 
     assert titles() == ["星河卡铺: Keys for x were imported: 3 new, 0 duplicates, 0 refused"]
+
+
+def test_a_webhook_that_was_paused_is_told_by_its_host_until_it_is_resumed():
+    endpoint, _secret = make_endpoint(
+        the_shop(), url="https://example.org/?token=secret", kinds=["order.paid"], now=NOW
+    )
+    WebhookEndpoint.objects.update(paused_at=NOW, paused_because="it failed")
+    seen, _kinds = look_at_all(NOW)
+    (said,) = [each for each in seen if each.kind == Kind.WEBHOOK]
+    assert said.about == {"name": "example.org"}
+    alert = Alert(kind=said.kind, subject=said.subject, about=said.about)
+    assert words.sentence(alert, is_end=False).startswith("The webhook at example.org has taken nothing")
+
+    resume(endpoint, now=NOW)
+
+    assert not any(each.kind == Kind.WEBHOOK for each in look_at_all(NOW)[0])

@@ -1,0 +1,30 @@
+"""Events of long ago, what became of telling them, and webhooks that nothing speaks of any more."""
+
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from cardshop.common.retention import Retention, delete
+from resellers.models import Event, WebhookDelivery, WebhookEndpoint
+
+
+def _deliveries(moment: datetime) -> QuerySet[WebhookDelivery]:
+    return WebhookDelivery.objects.filter(event__at__lt=moment)
+
+
+def _events(moment: datetime) -> QuerySet[Event]:
+    return Event.objects.filter(~Exists(WebhookDelivery.objects.filter(event=OuterRef("pk"))), at__lt=moment)
+
+
+def _webhooks(moment: datetime) -> QuerySet[WebhookEndpoint]:
+    """By then no order that moved when it was removed can promise it anything."""
+    spoken_of = WebhookDelivery.objects.filter(endpoint=OuterRef("pk"))
+    return WebhookEndpoint.objects.filter(~Exists(spoken_of), removed_at__lt=moment)
+
+
+# In this order: a delivery refers to both of the others.
+RETENTIONS = [
+    Retention("deliveries to webhooks", "RETAIN_EVENTS_DAYS", _deliveries, delete),
+    Retention("events", "RETAIN_EVENTS_DAYS", _events, delete),
+    Retention("removed webhooks", "RETAIN_EVENTS_DAYS", _webhooks, delete),
+]
