@@ -1,7 +1,11 @@
 """What is promised to a webhook arrives, signed, and no webhook waits for another: over real connections."""
 
 import json
+import os
+import subprocess
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models import QuerySet
@@ -240,3 +244,33 @@ def test_one_that_fails_is_called_once_at_a_time_and_rests(receiver):
     assert later() == 1
     assert later() == 0
     assert later(seconds=5) == 1
+
+
+def test_the_recipes_in_the_manual_know_what_is_from_the_shop(receiver, tmp_path):
+    endpoint, secret = make_webhook(receiver.url)
+    tell(endpoint, "C1")
+    later()
+    ((headers, body),) = receiver.heard
+    manual = Path("docs/resellers.md").read_text().partition("## Webhooks")[2]
+    python, shell = (manual.partition(f"```{name}\n")[2].partition("```")[0] for name in ("python", "bash"))
+
+    ours: dict[str, Any] = {}
+    exec(python, ours)
+    assert ours["is_from_the_shop"](secret, headers, body)
+    assert not ours["is_from_the_shop"](secret, headers, body + b" ")
+    assert not ours["is_from_the_shop"](secret, headers | {"Cardshop-Timestamp": "1"}, body)
+    (tmp_path / "body.json").write_bytes(body)
+    known = {
+        "secret": secret,
+        "timestamp": headers["Cardshop-Timestamp"],
+        "delivery": headers["Cardshop-Delivery"],
+    }
+    said = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=tmp_path,
+        env={**os.environ, **known},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == headers["Cardshop-Signature"]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from django.utils.translation import override
 
 from cardshop.alerts import looking, words
 from cardshop.alerts.looking import LOOKS, Seen, look_at_all
@@ -284,7 +285,8 @@ def test_a_webhook_that_was_paused_is_told_by_its_host_until_it_is_resumed():
     (said,) = [each for each in seen if each.kind == Kind.WEBHOOK]
     assert said.about == {"name": "example.org"}
     alert = Alert(kind=said.kind, subject=said.subject, about=said.about)
-    assert words.sentence(alert, is_end=False).startswith("The webhook at example.org has taken nothing")
+    with override("en"):
+        assert words.sentence(alert, is_end=False).startswith("The webhook at example.org has taken nothing")
 
     resume(endpoint, now=NOW)
 
