@@ -81,7 +81,7 @@ LISTS = {
     "resellers.Reseller": 11,
     "resellers.ResellerOrder": 10,
     "resellers.WebhookDelivery": 10,
-    "resellers.WebhookEndpoint": 10,
+    "resellers.WebhookEndpoint": 11,
     "shops.Membership": 10,
     "shops.Shop": 9,
 }

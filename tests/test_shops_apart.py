@@ -28,6 +28,7 @@ from inventory.models import Product, Variant
 from orders.lookup.links import make_link
 from orders.models import Order, Ticket, Wave
 from payments.models import PaymentAttempt
+from resellers.models import WebhookDelivery, WebhookEndpoint
 from tests.edited_lists import shown_of
 from tests.staff import confirmed, logged_in, make_boss, make_device, make_member
 from tests.two_shops import (
@@ -483,6 +484,8 @@ def of_buyer(route: str, world: World) -> str:
         "link": make_link(shop_id=order.shop_id, contact_email=order.contact_email, now=db_now()),
         "number": order.number,
         "out_trade_no": world.rows_b[PaymentAttempt][0].out_trade_no,
+        "key": world.rows_b[WebhookEndpoint][0].name,
+        "uid": world.rows_b[WebhookDelivery][0].uid,
     }
     for name in PARAMETER.findall(route):
         assert name in said, f"Say in `of_buyer` what stands for <{name}> in {route}"

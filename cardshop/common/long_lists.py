@@ -1,6 +1,7 @@
 """Lists of the administration that cost the same with ten thousand rows and with a million."""
 
 from typing import Any
+from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db import models
@@ -44,9 +45,19 @@ def asked_whole(model: type[models.Model], path: str, term: str) -> Q | None:
     if isinstance(field, models.IntegerField):
         is_number = term.isascii() and term.isdecimal() and len(term) < 20 and int(term) <= _LARGEST
         return Q(**{path: int(term)}) if is_number else None
+    if isinstance(field, models.UUIDField):
+        return Q(**{path: term}) if _is_uuid(term) else None
     if isinstance(field, models.EmailField):
         return Q(**{f"{path}__iexact": term})
     return Q(**{f"{path}__in": list({term, term.upper()})})
+
+
+def _is_uuid(term: str) -> bool:
+    try:
+        UUID(term)
+    except ValueError:
+        return False
+    return True
 
 
 def _field_at(model: type[models.Model], path: str) -> Any:

@@ -74,6 +74,7 @@ class Event(models.Model):
                 condition=Q(reseller=None, kind__in=OF_THE_CATALOGUE),
             ),
             models.Index(fields=["at"], name="event_at"),
+            models.Index(fields=["subject"], name="event_subject"),
         ]
 
     def __str__(self) -> str:

@@ -73,7 +73,7 @@ class WebhookDelivery(models.Model):
     it is tried again. `response` is the beginning of the last answer.
     """
 
-    uid = models.UUIDField(default=uuid.uuid4, editable=False)
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     endpoint = models.ForeignKey(
         WebhookEndpoint,
         on_delete=models.PROTECT,
