@@ -12,10 +12,10 @@ from cardshop.common.clock import db_now
 from resellers.events import feed
 from resellers.events.emitting import emit
 from resellers.events.feed import events_for
-from resellers.models import Event, EventKind, Reseller
+from resellers.models import Event, EventKind, Feed, Reseller
 from resellers.tests.calling import make_reseller
 from tests.factories import make_shop
-from tests.race.racing import linger, race_all, read_unlocked
+from tests.race.racing import linger, race_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,11 +97,17 @@ def test_all_readers_read_the_same_in_the_same_order(monkeypatch):
     assert len(set(one)) == 60
 
 
-def test_control_without_the_lock_two_events_would_have_the_same_position(monkeypatch):
-    monkeypatch.setattr(feed, "lock_rows", read_unlocked)
-    linger(monkeypatch, "resellers.events.feed.lock_rows", 0.005)
+def test_control_counting_on_from_what_was_read_before_gives_a_position_twice(monkeypatch):
+    """As who holds no lock does, when somebody else has given positions meanwhile."""
+    reseller = make_reseller()
+    happen(reseller, "first")
+    by_position(reseller, 0)
+    stale = Feed(pk=Feed.objects.get().pk, position=0)
+    monkeypatch.setattr(feed, "lock_rows", lambda _rows: [[stale]])
+    happen(reseller, "second")
 
-    assert any(isinstance(outcome, IntegrityError) for outcome in two_readers_beside_three_writers())
+    with pytest.raises(IntegrityError, match="event_position_once"):
+        by_position(reseller, 1)
 
 
 def test_pages_tell_everything_once_and_any_cursor_can_be_gone_back_to(monkeypatch):

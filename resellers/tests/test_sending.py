@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from cardshop.common.clock import db_now
 from resellers.models import WebhookDelivery, WebhookEndpoint
@@ -63,7 +64,7 @@ def test_a_private_address_is_refused_when_it_is_called_however_it_is_named(rece
     later()
 
     assert receiver.heard == []
-    assert "private" in WebhookDelivery.objects.get().last_error
+    assert WebhookDelivery.objects.get().last_error == _("It leads into this machine or a private network.")
 
 
 @pytest.mark.parametrize(("status", "says"), [(500, "went wrong"), (302, ""), (404, "")])
