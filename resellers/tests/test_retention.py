@@ -5,13 +5,19 @@ from datetime import timedelta
 import pytest
 
 from cardshop.common.clock import db_now
-from cardshop.operations.retention import prune
 from resellers.models import Event, WebhookDelivery, WebhookEndpoint
+from resellers.retention import RETENTIONS
 from resellers.tests.receiving import make_webhook, tell
 from resellers.webhooks.endpoints import remove
 from resellers.webhooks.standing import Waiting, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def prune() -> dict[str, int]:
+    """What is forgotten of what was over a month ago, by rule."""
+    moment = db_now() - timedelta(days=30)
+    return {rule.name: rule.forget(rule.find(moment)) for rule in RETENTIONS}
 
 
 def test_what_is_old_is_forgotten_and_a_removed_webhook_with_the_last_of_it():
@@ -23,13 +29,13 @@ def test_what_is_old_is_forgotten_and_a_removed_webhook_with_the_last_of_it():
     remove(gone, now=db_now())
     WebhookEndpoint.objects.filter(pk=gone.pk).update(removed_at=db_now() - timedelta(days=31))
 
-    forgotten = prune(db_now())
+    forgotten = prune()
 
-    assert (forgotten["deliveries to webhooks"], forgotten["events"]) == (2, 1)
+    assert forgotten == {"deliveries to webhooks": 2, "events": 1, "removed webhooks": 0}
     assert list(Event.objects.values_list("subject", flat=True)) == ["new"]
     assert WebhookEndpoint.objects.count() == 2  # it was told of the younger one
     WebhookDelivery.objects.filter(endpoint=gone).delete()
-    assert prune(db_now()) == {"removed webhooks": 1}
+    assert prune() == {"deliveries to webhooks": 0, "events": 0, "removed webhooks": 1}
 
 
 def test_how_late_the_sending_is_does_not_count_who_does_not_answer():
