@@ -5,26 +5,28 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from cardshop.common.admin import MerchantAdmin
+from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display
 from cardshop.common.shop_scope import within
 from resellers.accounts import open_reseller
+from resellers.claims import decline
 from resellers.forms import ApiKeyForm
 from resellers.keys import BETWEEN, follow, make_key, revoke
-from resellers.models import ApiKey, Proof, Reseller, ResellerOrder
+from resellers.models import ApiKey, Claim, Proof, Reseller, ResellerOrder
 from resellers.price_admin import PriceListAdmin
 from resellers.price_forms import ResellerForm
 from resellers.set_aside_page import set_aside_page
@@ -200,7 +202,7 @@ class ApiKeyAdmin(MerchantAdmin):
 
 
 @admin.register(ResellerOrder)
-class ResellerOrderAdmin(MerchantAdmin):
+class ResellerOrderAdmin(ReadOnlyAdmin):
     """What their programs asked for. What became of it is done on the order's own page."""
 
     shop_path = "reseller__shop"
@@ -218,15 +220,6 @@ class ResellerOrderAdmin(MerchantAdmin):
     ]
     readonly_fields = ["what", "why_not", "its_order"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     @admin.display(description=gettext_lazy("asked for"))
     def what(self, one: ResellerOrder) -> str:
         return ", ".join(f"{line['quantity']} × {line['variant']}" for line in one.lines)
@@ -241,6 +234,55 @@ class ResellerOrderAdmin(MerchantAdmin):
             return "-"
         address = reverse("admin:orders_order_change", args=[one.order.pk])
         return format_html('<a href="{}">{}</a>', address, one.order.get_status_display())
+
+
+@admin.register(Claim)
+class ClaimAdmin(ReadOnlyAdmin):
+    """Keys are replaced and money is given back on the order's page, which answers the claim."""
+
+    shop_path = "reseller__shop"
+    list_display = ["claimed_at", "reseller", "its_order", "what", "reason", "state"]
+    list_filter = ["reseller"]
+    list_select_related = ["reseller", "asked", "delivered__item__variant"]
+    search_fields = ["=asked__number"]
+    fields = [
+        "reseller",
+        "its_order",
+        "what",
+        "reason",
+        "state",
+        "claimed_at",
+        ("declined_at", "declined_by"),
+    ]
+    readonly_fields = ["its_order", "what", "state"]
+    actions = ["decline_them"]
+
+    def has_decline_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("resellers.change_claim")
+
+    @action(description=gettext_lazy("Decline: the key works"), permissions=["decline"])
+    def decline_them(self, request: HttpRequest, queryset: QuerySet[Claim]) -> None:
+        with self.noting(request, queryset):
+            declined = decline(queryset, actor=str(request.user), now=db_now())
+        self.message_user(
+            request,
+            ngettext("%(count)d claim was declined.", "%(count)d claims were declined.", declined)
+            % {"count": declined},
+            messages.SUCCESS if declined else messages.WARNING,
+        )
+
+    @admin.display(description=gettext_lazy("order"))
+    def its_order(self, claim: Claim) -> str:
+        address = reverse("admin:orders_order_change", args=[claim.asked.order_id])
+        return format_html('<a href="{}">{}</a>', address, claim.asked.number)
+
+    @admin.display(description=gettext_lazy("variant"))
+    def what(self, claim: Claim) -> str:
+        return str(claim.delivered.item.variant.code)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, claim: Claim) -> str:
+        return str(claim.status.label)
 
 
 def _page_of(key: ApiKey) -> str:

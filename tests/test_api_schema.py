@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 import requests
 import schemathesis
+from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
@@ -105,3 +106,7 @@ def test_it_does_what_its_description_says(live_server, settings):
     assert faults == {}, "\n\n".join(f"{name}: {fault}" for name, fault in faults.items())
     assert {200, 400, 404} < told
     assert told & {201, 202}
+
+
+def test_nothing_in_it_is_guessed(tmp_path):
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yml"))

@@ -223,6 +223,8 @@ def buyers_pages() -> dict[str, str]:
         "/api/reseller/v1/orders/<slug:number>/": asked,
         "/api/reseller/v1/orders/<slug:number>/keys/": f"{asked}keys/",
         "/api/reseller/v1/orders/<slug:number>/cancel/": f"{asked}cancel/",
+        "/api/reseller/v1/orders/<slug:number>/claims/": f"{asked}claims/",
+        "/api/reseller/v1/claims/": "/api/reseller/v1/claims/",
         "/api/reseller/v1/products/": "/api/reseller/v1/products/",
         "/api/reseller/v1/products/<slug:slug>/": "/api/reseller/v1/products/alpha-coins/",
         "/api/reseller/v1/stock/": "/api/reseller/v1/stock/?codes=alpha-coins",

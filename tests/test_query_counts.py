@@ -77,6 +77,7 @@ LISTS = {
     "payments.Statement": 10,
     "payments.WebhookEvent": 10,
     "resellers.ApiKey": 10,
+    "resellers.Claim": 10,
     "resellers.PriceList": 10,
     "resellers.Reseller": 11,
     "resellers.ResellerOrder": 10,

@@ -32,7 +32,7 @@ from inventory.models import (
     UploadChunk,
     Variant,
 )
-from orders.models import LookupPassword, LookupRequest, Order, Registration, Sale, Ticket, Wave
+from orders.models import DeliveredKey, LookupPassword, LookupRequest, Order, Registration, Sale, Ticket, Wave
 from orders.services.delivery import deliver_orders
 from orders.services.transitions import ask_for_attention
 from payments.ledger.entries import credit, open_balance
@@ -48,7 +48,7 @@ from payments.models import (
 from resellers.accounts import open_reseller
 from resellers.events.emitting import emit
 from resellers.keys import make_key
-from resellers.models import Event, EventKind, Feed, PriceList, Reseller, Told, WebhookDelivery
+from resellers.models import Claim, Event, EventKind, Feed, PriceList, Reseller, Told, WebhookDelivery
 from resellers.orders.asking import Asked, order_now
 from resellers.webhooks.endpoints import make_endpoint
 from tests.factories import (
@@ -172,11 +172,18 @@ def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
         reseller.balance, amount_minor=1000, reason=f"{mark}-prepaid", actor=f"{mark}-cashier", now=db_now()
     )
     lines = [{"variant": variant.code, "quantity": 1}]
-    order_now(
+    asked = order_now(
         Asked(
             reseller=reseller, key=f"{mark}-key", digest="0", lines=lines, reference=f"{mark}-their-number"
         ),
         now=db_now(),
+    )
+    Claim.objects.create(
+        reseller=reseller,
+        asked=asked,
+        delivered=DeliveredKey.objects.get(item__order=asked.order),
+        reason=f"{mark}-dead-key",
+        claimed_at=db_now(),
     )
     price_list = PriceList.objects.create(shop=shop, name=f"{mark}-prices", currency=variant.currency)
     price_list.tiers.create(variant=variant, from_quantity=10, unit_price_minor=900)

@@ -209,6 +209,8 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
+        "EntryKind": "payments.states.EntryKind.values",
+        "EventKind": "resellers.models.EventKind.values",
         "LineStatus": "orders.states.ItemStatus.values",
         "ResellerOrderStatus": "resellers.api.orders.STATUSES",
     },

@@ -54,6 +54,7 @@ RIGHTS: dict[str, str] = {
     # Webhooks: to change one is to resume or remove it, to change a delivery to send it again.
     "resellers.webhookendpoint":"vac     vac     -       -       v",
     "resellers.webhookdelivery":"vc      vc      -       -       v",
+    "resellers.claim":        "vc      vc      v       vc      v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",

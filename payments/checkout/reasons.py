@@ -54,6 +54,7 @@ KNOWN = (
     _("a delivered key does not open: put CARD_KEY_KEK right, or replace the key"),
     _("all keys of the order open again"),
     _("the keys that were held for it have been withdrawn"),
+    _("a reseller says that a key of it is dead: see the claim, then replace, refund or decline"),
     _("no payment of ours has this number"),
     _("the provider now says something else about this transaction"),
     _("in another currency than was asked for"),

@@ -187,7 +187,7 @@ class ResellerOrderApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """How it stands, without its keys."""
-        return Response(_told_all([_order_called(request, number)])[0])
+        return Response(_told_all([order_called(request, number)])[0])
 
 
 class OrderKeysApi(ResellerApiView):
@@ -199,7 +199,7 @@ class OrderKeysApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """With the keys that were delivered; a replaced key has given way to the new one."""
-        return Response(_told_with_keys(_order_called(request, number)))
+        return Response(_told_with_keys(order_called(request, number)))
 
 
 class CancelApi(ResellerApiView):
@@ -218,7 +218,7 @@ class CancelApi(ResellerApiView):
         """Of one that was accepted and not filled yet. Twice is as good as once, so this needs no
         Idempotency-Key.
         """
-        return Response(_told(cancel(_order_called(request, number), now=db_now()), []))
+        return Response(_told(cancel(order_called(request, number), now=db_now()), []))
 
 
 def _orders_of(request: Request) -> QuerySet[ResellerOrder]:
@@ -226,7 +226,8 @@ def _orders_of(request: Request) -> QuerySet[ResellerOrder]:
     return mine.select_related("order", "reseller__balance")
 
 
-def _order_called(request: Request, number: str) -> ResellerOrder:
+def order_called(request: Request, number: str) -> ResellerOrder:
+    """Of whoever is asking. Raises NotHere."""
     if (one := _orders_of(request).filter(number=number).first()) is None:
         raise NotHere
     return one

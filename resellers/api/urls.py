@@ -3,6 +3,7 @@ from django.urls import path
 from resellers.api import webhooks
 from resellers.api.account import AccountApi, EntriesApi
 from resellers.api.catalogue import ResellerProductApi, ResellerProductsApi, ResellerStockApi
+from resellers.api.claims import ClaimApi, ClaimsApi
 from resellers.api.events import EventsApi
 from resellers.api.orders import CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
 from resellers.api.quotes import QuotesApi
@@ -14,6 +15,8 @@ urlpatterns = [
     path("orders/<slug:number>/", ResellerOrderApi.as_view(), name="reseller_order"),
     path("orders/<slug:number>/keys/", OrderKeysApi.as_view(), name="reseller_order_keys"),
     path("orders/<slug:number>/cancel/", CancelApi.as_view(), name="reseller_order_cancel"),
+    path("orders/<slug:number>/claims/", ClaimApi.as_view(), name="reseller_claim"),
+    path("claims/", ClaimsApi.as_view(), name="reseller_claims"),
     path("products/", ResellerProductsApi.as_view(), name="reseller_products"),
     path("products/<slug:slug>/", ResellerProductApi.as_view(), name="reseller_product"),
     path("stock/", ResellerStockApi.as_view(), name="reseller_stock"),

@@ -104,7 +104,9 @@ class WebhookApi(ResellerApiView):
 class WebhookResumeApi(ResellerApiView):
     scope = scope_to_write = Scope.WEBHOOKS
 
-    @extend_schema(operation_id="webhooks_resume", responses={200: WebhookOut, **MISTAKES, **REFUSALS})
+    @extend_schema(
+        operation_id="webhooks_resume", request=None, responses={200: WebhookOut, **MISTAKES, **REFUSALS}
+    )
     def post(self, request: Request, key: str) -> Response:
         """Of one that is paused: what has waited is sent."""
         resume(_webhook(request, key), now=db_now())
@@ -129,7 +131,9 @@ class DeliveryReplayApi(ResellerApiView):
     scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(
-        operation_id="webhook_deliveries_replay", responses={202: DeliveryOut, **MISTAKES, **REFUSALS}
+        operation_id="webhook_deliveries_replay",
+        request=None,
+        responses={202: DeliveryOut, **MISTAKES, **REFUSALS},
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Send it again, under the same id."""

@@ -1,6 +1,7 @@
 """Who buys by program, with which keys, at what price; what they asked for, and where it is told."""
 
 from resellers.models.accounts import BEARER_SCOPES, ApiKey, Proof, Reseller, Scope
+from resellers.models.claims import Claim
 from resellers.models.event import Event, EventKind, Feed, Told
 from resellers.models.orders import AskedStatus, ResellerOrder
 from resellers.models.prices import OnwardPrice, PriceList, PriceTier
@@ -10,6 +11,7 @@ __all__ = [
     "BEARER_SCOPES",
     "ApiKey",
     "AskedStatus",
+    "Claim",
     "Event",
     "EventKind",
     "Feed",
