@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth import authenticate, get_user_model
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from PIL import Image
 
 from cardshop.operations import sealed_values
@@ -17,6 +17,8 @@ from cardshop.operations.management.commands.up import surroundings
 from inventory.models import CardKey, Product, ProductImage, Stock, Variant
 from inventory.selectors import available_counts
 from payments.models import PaymentChannel
+from resellers.models import ApiKey
+from resellers.tests.calling import API, Program
 
 KEY = "demo-sandbox-key-0123456789"
 
@@ -143,3 +145,20 @@ def test_everything_has_both_languages_and_a_category():
         assert all((goods.name_en, goods.summary_en, goods.description_en))
         assert 1 <= len(goods.offers) <= 4
         assert all(offer.name_en for offer in goods.offers)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("line")
+def test_its_reseller_can_buy_with_what_is_printed():
+    with pytest.raises(CommandError, match="no demo shop"):
+        call_command("demo_reseller")
+    seed()
+    said = io.StringIO()
+
+    call_command("demo_reseller", stdout=said)
+
+    told = dict(line.removeprefix("export ").split("=", 1) for line in said.getvalue().splitlines())
+    program = Program(ApiKey.objects.get(name=told["CARDSHOP_KEY"]), told["CARDSHOP_SECRET"])
+    body = json.dumps({"lines": [{"variant": told["CARDSHOP_VARIANT"], "quantity": 2}]}).encode()
+    answer = program.call(f"{API}orders/", "POST", body, headers={"Idempotency-Key": "the-key-1"})
+    assert answer.json()["status"] == "delivered"
