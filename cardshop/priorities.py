@@ -12,7 +12,7 @@ ALWAYS = (
 )
 NEW_ORDERS = "/api/v1/orders/"
 BUYING = ("/buy/", "/orders/", "/api/v1/passes/", "/api/reseller/", NEW_ORDERS)
-STAFF = "/admin/"
+STAFF = ("/admin/", "/api/merchant/")
 
 
 def patience_of(method: str, path: str) -> float | None:
@@ -20,6 +20,6 @@ def patience_of(method: str, path: str) -> float | None:
     path = path.removeprefix("/en")
     if path.startswith(ALWAYS) and path != NEW_ORDERS:
         return None
-    if path.startswith((*BUYING, STAFF)):
+    if path.startswith((*BUYING, *STAFF)):
         return settings.SHED_BUYING_AFTER
     return settings.SHED_BROWSING_AFTER

@@ -47,6 +47,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(buyer_api)),
     path("api/reseller/v1/", include("resellers.api.urls")),
+    path("api/merchant/v1/", include("cardshop.merchant_api.urls")),
     path("api/schema/", never_cache(SpectacularAPIView.as_view()), name="schema"),
     path("api/docs/", api_docs, name="api_docs"),
     path("pay/notify/<slug:channel_slug>/", notify, name="notify"),

@@ -22,11 +22,12 @@ from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display
 from cardshop.common.shop_scope import within
+from cardshop.shops.models import Shop
 from resellers.accounts import open_reseller
 from resellers.claims import decline
 from resellers.forms import ApiKeyForm
 from resellers.keys import BETWEEN, follow, make_key, revoke
-from resellers.models import ApiKey, Claim, Proof, Reseller, ResellerOrder
+from resellers.models import ApiKey, Claim, MerchantScope, Proof, Reseller, ResellerOrder
 from resellers.price_admin import PriceListAdmin
 from resellers.price_forms import ResellerForm
 from resellers.set_aside_page import set_aside_page
@@ -40,6 +41,18 @@ __all__ = [
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",
 ]
+
+# What somebody has to be allowed to do themselves who gives it to a program of the shop's own.
+NEEDED: dict[str, str] = {
+    MerchantScope.CATALOGUE_READ: "inventory.view_variant",
+    MerchantScope.CATALOGUE_WRITE: "inventory.change_variant",
+    MerchantScope.STOCK_WRITE: "inventory.add_keybatch",
+    MerchantScope.ORDERS_READ: "orders.view_order",
+    MerchantScope.ORDERS_WRITE: "orders.change_order",
+    MerchantScope.REFUNDS_WRITE: "payments.add_refund",
+    MerchantScope.STATISTICS_READ: "payments.view_payment",
+    MerchantScope.KEYS_READ: "inventory.reveal_cardkey",
+}
 
 
 @admin.register(Reseller)
@@ -97,20 +110,20 @@ class ResellerAdmin(MerchantAdmin):
 class ApiKeyAdmin(MerchantAdmin):
     """Only made, followed by another, and revoked: what one may do is never changed under its program."""
 
-    shop_path = "reseller__shop"
-    list_display = ["label", "reseller", "name", "proof", "may", "expires_at", "revoked_at"]
-    list_filter = ["proof", "reseller"]
-    list_select_related = ["reseller"]
+    shop_path = "shop"
+    list_display = ["label", "whose", "name", "proof", "may", "expires_at", "revoked_at"]
+    list_filter = ["proof", "reseller", "shop"]
+    list_select_related = ["reseller", "shop"]
     search_fields = ["label", "=name", "reseller__name"]
     fields = [
-        ("reseller", "label"),
+        ("whose", "label"),
         ("name", "proof"),
         "may",
         "networks",
         ("created_at", "expires_at", "revoked_at"),
     ]
     readonly_fields = [
-        "reseller",
+        "whose",
         "label",
         "name",
         "proof",
@@ -121,6 +134,10 @@ class ApiKeyAdmin(MerchantAdmin):
         "revoked_at",
     ]
     change_form_outer_before_template = "admin/resellers/key_forms.html"
+
+    @admin.display(description=gettext_lazy("of whom"), ordering="reseller")
+    def whose(self, key: ApiKey) -> str:
+        return str(key.reseller or _("your own"))
 
     @admin.display(description=gettext_lazy("may"))
     def may(self, key: ApiKey) -> str:
@@ -147,18 +164,25 @@ class ApiKeyAdmin(MerchantAdmin):
             raise PermissionDenied
         if not has_fresh_code(request):
             return ask_for_code(request)
-        resellers = within(request, Reseller.objects.order_by("name"))
-        form = ApiKeyForm(request.POST or None, initial=request.GET.dict(), resellers=resellers)
+        form = ApiKeyForm(
+            request.POST or None,
+            initial=request.GET.dict(),
+            shops=within(request, Shop.objects.order_by("name")),
+            resellers=within(request, Reseller.objects.select_related("shop").order_by("name")),
+            own_scopes=[scope for scope, right in NEEDED.items() if request.user.has_perm(right)],
+        )
         if form.is_valid():
             with transaction.atomic(durable=True):
                 key, secret = make_key(**form.cleaned_data, now=db_now())
-                self.log_addition(request, key, f"{key.reseller}: {', '.join(key.scopes)}")
+                self.log_addition(request, key, f"{self.whose(key)}: {', '.join(key.scopes)}")
             return self._show_secret(request, key, secret)
         context = {**self.admin_site.each_context(request), "title": _("A new API key"), "form": form}
         return render(request, "admin/resellers/new_key.html", context)
 
     def follow_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         key = self._changeable(request, pk)
+        if not request.user.has_perms({NEEDED[scope] for scope in key.scopes if scope in NEEDED}):
+            raise PermissionDenied  # who is shown its secret may do all that it may
         if not has_fresh_code(request):
             return ask_for_code(request, back_to=_page_of(key))
         try:

@@ -33,7 +33,12 @@ def products_for(reseller: Reseller, *, since: datetime | None = None) -> QueryS
             Prefetch("variants", Variant.objects.filter(is_active=True).order_by("position", "pk"))
         )
     )
-    return products.filter(moved_at__gte=max(since, _LONG_AGO) - TOLD_AGAIN) if since else products
+    return products.filter(moved_at__gte=seen_since(since)) if since else products
+
+
+def seen_since(moment: datetime) -> datetime:
+    """What bears this time or a later one has not been seen by who looked at that moment, or may not."""
+    return max(moment, _LONG_AGO) - TOLD_AGAIN
 
 
 def _repriced(reseller: Reseller) -> list[datetime]:

@@ -13,7 +13,8 @@ from cardshop.common.crypto import keyring
 from cardshop.common.errors import Invalid
 from cardshop.common.ids import keyed_digest
 from cardshop.common.locks import lock_rows
-from resellers.models import BEARER_SCOPES, ApiKey, Proof, Reseller
+from cardshop.shops.models import Shop
+from resellers.models import BEARER_SCOPES, ApiKey, MerchantScope, Proof, Reseller, Scope
 
 OVERLAP = timedelta(hours=24)  # for a program to take the new key
 NAME = re.compile(r"ck_[a-z2-7]{20}", re.ASCII)
@@ -21,7 +22,7 @@ BETWEEN = "."  # of a key's name and its secret, where they are sent together
 
 
 def make_key(
-    reseller: Reseller,
+    owner: Reseller | Shop,
     *,
     label: str,
     proof: str,
@@ -30,11 +31,18 @@ def make_key(
     expires_at: datetime | None = None,
     now: datetime,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret. Raises Invalid for scopes that one which is sent along may not have."""
-    if proof == Proof.BEARER and not BEARER_SCOPES.issuperset(scopes):
+    """A new key, of a reseller or of the shop itself, and its secret.
+
+    Raises Invalid for scopes that the owner's keys do not have, or none which is sent along.
+    """
+    shop, reseller = (owner.shop, owner) if isinstance(owner, Reseller) else (owner, None)
+    offered = Scope.values if reseller else MerchantScope.values
+    is_too_much = proof == Proof.BEARER and not BEARER_SCOPES.issuperset(scopes)
+    if is_too_much or not set(offered).issuperset(scopes):
         raise Invalid(field="scopes")
     secret = new_secret()
     key = ApiKey(
+        shop=shop,
         reseller=reseller,
         name=new_name("ck"),
         label=label,
@@ -75,11 +83,11 @@ def follow(key: ApiKey, *, now: datetime) -> tuple[ApiKey, str]:
 
     Raises Invalid for one that does not work any more or is followed already.
     """
-    ((old,),) = lock_rows(ApiKey.objects.select_related("reseller").filter(pk=key.pk))
+    ((old,),) = lock_rows(ApiKey.objects.select_related("shop", "reseller__shop").filter(pk=key.pk))
     if not old.works_at(now) or old.followed_by_id:
         raise Invalid
     new, secret = make_key(
-        old.reseller,
+        old.reseller or old.shop,
         label=old.label,
         proof=old.proof,
         scopes=old.scopes,

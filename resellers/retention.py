@@ -1,11 +1,11 @@
-"""Events of long ago, what became of telling them, and webhooks that nothing speaks of any more."""
+"""Events and answers of long ago, what became of telling them, and webhooks that nothing speaks of."""
 
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from cardshop.common.retention import Retention, delete
-from resellers.models import Event, WebhookDelivery, WebhookEndpoint
+from resellers.models import Event, IdempotentWrite, WebhookDelivery, WebhookEndpoint
 
 
 def _deliveries(moment: datetime) -> QuerySet[WebhookDelivery]:
@@ -22,9 +22,15 @@ def _webhooks(moment: datetime) -> QuerySet[WebhookEndpoint]:
     return WebhookEndpoint.objects.filter(~Exists(spoken_of), removed_at__lt=moment)
 
 
+def _answers(moment: datetime) -> QuerySet[IdempotentWrite]:
+    """By then their programs ask no more whether they were heard."""
+    return IdempotentWrite.objects.filter(at__lt=moment)
+
+
 # In this order: a delivery refers to both of the others.
 RETENTIONS = [
     Retention("deliveries to webhooks", "RETAIN_EVENTS_DAYS", _deliveries, delete),
     Retention("events", "RETAIN_EVENTS_DAYS", _events, delete),
     Retention("removed webhooks", "RETAIN_EVENTS_DAYS", _webhooks, delete),
+    Retention("answers to programs", "RETAIN_OUTBOX_DAYS", _answers, delete),
 ]

@@ -178,6 +178,8 @@ def buyers_pages() -> dict[str, str]:
     asked = f"/api/reseller/v1/orders/{ResellerOrder.objects.get().number}/"
     webhooks = "/api/reseller/v1/webhooks/"
     line = f"{ticket.variant.code}/{ticket.ticket_id}/"
+    own, batch = "/api/merchant/v1/", KeyBatch.objects.earliest("pk")
+    theirs_there, coins = f"{own}orders/{order.number}/", f"{own}variants/alpha-coins/"
     return {
         "/healthz": "/healthz",
         "/readyz": "/readyz",
@@ -235,6 +237,27 @@ def buyers_pages() -> dict[str, str]:
         "/api/reseller/v1/webhooks/deliveries/<uuid:uid>/replay/": f"{webhooks}deliveries/{uuid4()}/replay/",
         "/api/reseller/v1/webhooks/<slug:key>/": f"{webhooks}wk_x/",
         "/api/reseller/v1/webhooks/<slug:key>/resume/": f"{webhooks}wk_x/resume/",
+        "/api/merchant/v1/products/": f"{own}products/",
+        "/api/merchant/v1/products/<slug:slug>/": f"{own}products/alpha-coins/",
+        "/api/merchant/v1/variants/": f"{own}variants/",
+        "/api/merchant/v1/variants/<slug:code>/": coins,
+        "/api/merchant/v1/variants/<slug:code>/stock/": f"{coins}stock/",
+        "/api/merchant/v1/variants/<slug:code>/imports/": f"{coins}imports/",
+        "/api/merchant/v1/imports/": f"{own}imports/",
+        "/api/merchant/v1/imports/<int:pk>/": f"{own}imports/{batch.pk}/",
+        "/api/merchant/v1/imports/<int:pk>/left-out/": f"{own}imports/{batch.pk}/left-out/",
+        "/api/merchant/v1/orders/": f"{own}orders/",
+        "/api/merchant/v1/orders/<slug:number>/": theirs_there,
+        "/api/merchant/v1/orders/<slug:number>/fill-in/": f"{theirs_there}fill-in/",
+        "/api/merchant/v1/orders/<slug:number>/corrections/": f"{theirs_there}corrections/",
+        "/api/merchant/v1/orders/<slug:number>/replacements/": f"{theirs_there}replacements/",
+        "/api/merchant/v1/orders/<slug:number>/refunds/": f"{theirs_there}refunds/",
+        "/api/merchant/v1/orders/<slug:number>/help/<slug:kind>/": f"{theirs_there}help/mail/",
+        "/api/merchant/v1/refunds/": f"{own}refunds/",
+        "/api/merchant/v1/refunds/<slug:number>/": f"{own}refunds/alpha-refund/",
+        "/api/merchant/v1/card-keys/<int:pk>/reveal/": f"{own}card-keys/1/reveal/",
+        "/api/merchant/v1/key-requests/<int:pk>/reveal/": f"{own}key-requests/1/reveal/",
+        "/api/merchant/v1/statistics/days/": f"{own}statistics/days/",
     }
 
 

@@ -76,7 +76,7 @@ LISTS = {
     "payments.RefusedNotice": 10,
     "payments.Statement": 10,
     "payments.WebhookEvent": 10,
-    "resellers.ApiKey": 10,
+    "resellers.ApiKey": 11,
     "resellers.Claim": 10,
     "resellers.PriceList": 10,
     "resellers.Reseller": 11,

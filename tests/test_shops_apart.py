@@ -24,7 +24,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from cardshop.common.clock import db_now
 from cardshop.shops.models import Role
-from inventory.models import Product, Variant
+from inventory.models import KeyBatch, Product, Variant
 from orders.lookup.links import make_link
 from orders.models import Order, Ticket, Wave
 from payments.models import PaymentAttempt
@@ -486,6 +486,8 @@ def of_buyer(route: str, world: World) -> str:
         "out_trade_no": world.rows_b[PaymentAttempt][0].out_trade_no,
         "key": world.rows_b[WebhookEndpoint][0].name,
         "uid": world.rows_b[WebhookDelivery][0].uid,
+        "kind": "mail",
+        "pk": world.rows_b[KeyBatch][0].pk,
     }
     for name in PARAMETER.findall(route):
         assert name in said, f"Say in `of_buyer` what stands for <{name}> in {route}"

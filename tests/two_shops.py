@@ -48,7 +48,17 @@ from payments.models import (
 from resellers.accounts import open_reseller
 from resellers.events.emitting import emit
 from resellers.keys import make_key
-from resellers.models import Claim, Event, EventKind, Feed, PriceList, Reseller, Told, WebhookDelivery
+from resellers.models import (
+    Claim,
+    Event,
+    EventKind,
+    Feed,
+    IdempotentWrite,
+    PriceList,
+    Reseller,
+    Told,
+    WebhookDelivery,
+)
 from resellers.orders.asking import Asked, order_now
 from resellers.webhooks.endpoints import make_endpoint
 from tests.factories import (
@@ -168,6 +178,10 @@ def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
         shop, name=f"{mark}-reseller", contact_email=f"partner@{mark}.example", now=db_now()
     )
     make_key(reseller, label=f"{mark}-program", proof="signed", scopes=["balance"], now=db_now())
+    make_key(shop, label=f"{mark}-erp", proof="signed", scopes=["catalogue:read"], now=db_now())
+    IdempotentWrite.objects.create(
+        shop=shop, key=f"{mark}-write", request_digest=f"{mark}-digest", status=200, answer=b"a", at=db_now()
+    )
     credit(
         reseller.balance, amount_minor=1000, reason=f"{mark}-prepaid", actor=f"{mark}-cashier", now=db_now()
     )

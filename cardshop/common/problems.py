@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
-TOLD_SO = ("/api/reseller/",)  # addresses below which every error is one
+TOLD_SO = ("/api/reseller/", "/api/merchant/")  # addresses below which every error is one
 
 
 def problem(status: int, code: str, detail: str, **said: Any) -> Mapping[str, Any]:

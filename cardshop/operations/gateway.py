@@ -131,6 +131,7 @@ def _surroundings(folder: Path) -> dict[str, Any]:
         "body_limit": settings.BODY_LIMIT,
         "admin_body_limit": settings.ADMIN_BODY_LIMIT,
         "import_page": settings.IMPORT_PAGE,
+        "import_api": settings.IMPORT_API,
         "import_body_limit": settings.IMPORT_BODY_LIMIT,
         "static_root": settings.STATIC_ROOT,
         "media_root": settings.MEDIA_ROOT,

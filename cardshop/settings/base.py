@@ -131,8 +131,10 @@ TRUSTED_PROXIES = env.names("TRUSTED_PROXIES")
 # The edge of the request. An upload of keys may be larger than a buyer's form.
 BODY_LIMIT = 64 * 1024
 ADMIN_BODY_LIMIT = 8 * 1024 * 1024
-# One page takes files of keys, whole. It is the only one with so high a limit, also at the gateway.
+# One page takes files of keys, whole, and for programs one address of each variant. No others have so high a
+# limit, also at the gateway.
 IMPORT_PAGE = "/admin/inventory/keybatch/import/"
+IMPORT_API = "/api/merchant/v1/variants/[-a-zA-Z0-9_]+/imports/"
 IMPORT_FILE_LIMIT = int(env.read("IMPORT_FILE_MB") or 256) * 1024 * 1024
 IMPORT_BODY_LIMIT = IMPORT_FILE_LIMIT + 1024 * 1024  # with the rest of the form
 # Of the fields of a form, which are held in memory: a million keys may be pasted. Bodies as a whole are
@@ -212,6 +214,9 @@ SPECTACULAR_SETTINGS = {
         "EntryKind": "payments.states.EntryKind.values",
         "EventKind": "resellers.models.EventKind.values",
         "LineStatus": "orders.states.ItemStatus.values",
+        "OrderStatus": "orders.states.OrderStatus.values",
+        "ReceiptStatus": "payments.states.ReceiptStatus.values",
+        "RefundStatus": "payments.states.RefundStatus.values",
         "ResellerOrderStatus": "resellers.api.orders.STATUSES",
     },
     "TITLE": "Cardshop",

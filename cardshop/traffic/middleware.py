@@ -90,7 +90,7 @@ class BodyLimitMiddleware:
 
 def body_limit_of(path: str) -> int:
     """Bytes."""
-    if path == settings.IMPORT_PAGE:
+    if path == settings.IMPORT_PAGE or re.fullmatch(settings.IMPORT_API, path):
         return settings.IMPORT_BODY_LIMIT
     return settings.ADMIN_BODY_LIMIT if path.startswith(ADMINISTRATION) else settings.BODY_LIMIT
 

@@ -11,7 +11,7 @@ from cardshop.common.problems import CONTENT_TYPE
 from resellers.api.catalogue import CatalogueView
 from resellers.api.lines import LinesInput
 from resellers.api.problems import REFUSALS, Problem
-from resellers.api.views import key_of
+from resellers.api.views import key_of, reseller_of
 from resellers.models import Scope
 from resellers.quoting import quote
 
@@ -68,10 +68,10 @@ class QuotesApi(CatalogueView):
         asked = LinesInput(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted = {line["variant"]: line["quantity"] for line in asked.validated_data["lines"]}
-        key = key_of(request)
-        lines = quote(key.reseller, wanted)
-        balance, total_minor = key.reseller.balance, sum(line.total_minor for line in lines)
-        may_see = Scope.BALANCE in key.scopes
+        reseller = reseller_of(request)
+        lines = quote(reseller, wanted)
+        balance, total_minor = reseller.balance, sum(line.total_minor for line in lines)
+        may_see = Scope.BALANCE in key_of(request).scopes
         return Response(
             {
                 "currency": balance.currency,

@@ -1,20 +1,24 @@
-"""What all views of the API share: who calls, what for, how often, and one coat for every error."""
+"""What all views for programs share: who calls, what for, how often, and one coat for every error."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, cast
 
 from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cardshop.shops.models import Shop
 from cardshop.traffic.buckets import Bucket, Taken
 from cardshop.traffic.metrics import rate_limited
-from resellers.api.authentication import ApiKeyAuthentication
+from resellers.api.authentication import ApiKeyAuthentication, resellers_key
 from resellers.api.problems import problem_response
 from resellers.errors import ScopeMissing, TooManyRequests
-from resellers.models import ApiKey, Reseller
+from resellers.models import ApiKey, Proof, Reseller
 
 CALLS = "calls"
 
@@ -22,23 +26,33 @@ CALLS = "calls"
 class HasScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Raises ScopeMissing."""
-        asked = cast(ResellerApiView, view)
+        asked = cast(ProgramApiView, view)
         scope = asked.scope if request.method in SAFE_METHODS else asked.scope_to_write
         if scope not in key_of(request).scopes:
             raise ScopeMissing(scope)
         return True
 
 
-class ResellerApiView(APIView):
+class ProgramApiView(APIView):
     """`scope` is what the key needs to look, `scope_to_write` for all else. Each key has a bucket of its own;
     without Redis nobody counts.
     """
 
-    authentication_classes = [ApiKeyAuthentication]
     permission_classes = [HasScope]
     scope = ""
     scope_to_write = ""
     _taken: Taken | None = None
+
+    def find_key(self, shop: Shop, name: str, proof: Proof) -> ApiKey | None:
+        """Of those that are let in. See `authentication.FindKey`."""
+        raise NotImplementedError
+
+    def body_digest(self, request: HttpRequest) -> str:
+        """The hexadecimal SHA-256 of the body that has to be signed."""
+        return sha256(request.body).hexdigest()
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return [ApiKeyAuthentication(self.find_key, self.body_digest)]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -60,6 +74,11 @@ class ResellerApiView(APIView):
         return problem_response
 
 
+class ResellerApiView(ProgramApiView):
+    def find_key(self, shop: Shop, name: str, proof: Proof) -> ApiKey | None:
+        return resellers_key(shop, name, proof)
+
+
 def calls() -> Bucket:
     return Bucket(CALLS, settings.RESELLER_CALLS_PER_SECOND, settings.RESELLER_CALLS_AT_ONCE)
 
@@ -70,4 +89,4 @@ def key_of(request: Request) -> ApiKey:
 
 
 def reseller_of(request: Request) -> Reseller:
-    return key_of(request).reseller
+    return cast(Reseller, key_of(request).reseller)

@@ -1,11 +1,12 @@
 """Who buys by program, with which keys, at what price; what they asked for, and where it is told."""
 
-from resellers.models.accounts import BEARER_SCOPES, ApiKey, Proof, Reseller, Scope
+from resellers.models.accounts import BEARER_SCOPES, ApiKey, MerchantScope, Proof, Reseller, Scope
 from resellers.models.claims import Claim
 from resellers.models.event import Event, EventKind, Feed, Told
 from resellers.models.orders import AskedStatus, ResellerOrder
 from resellers.models.prices import OnwardPrice, PriceList, PriceTier
 from resellers.models.webhook import WebhookDelivery, WebhookEndpoint
+from resellers.models.writes import IdempotentWrite
 
 __all__ = [
     "BEARER_SCOPES",
@@ -15,6 +16,8 @@ __all__ = [
     "Event",
     "EventKind",
     "Feed",
+    "IdempotentWrite",
+    "MerchantScope",
     "OnwardPrice",
     "PriceList",
     "PriceTier",

@@ -1,4 +1,4 @@
-"""Reseller → ApiKey: who buys by program, and what each of their programs shows."""
+"""Reseller and ApiKey: who buys by program, and what each program, theirs or the merchant's, shows."""
 
 from datetime import datetime
 
@@ -47,7 +47,7 @@ class Reseller(models.Model):
 
 
 class Scope(models.TextChoices):
-    """What a key may be used for."""
+    """What a reseller's key may be used for."""
 
     CATALOGUE = "catalogue", _("see products, prices and stock")
     BALANCE = "balance", _("see the balance and its entries")
@@ -55,6 +55,19 @@ class Scope(models.TextChoices):
     BUY = "buy", _("buy and cancel")
     KEYS = "keys", _("read card keys")
     WEBHOOKS = "webhooks", _("have events sent to an address")
+
+
+class MerchantScope(models.TextChoices):
+    """What a key of the merchant's own may be used for."""
+
+    CATALOGUE_READ = "catalogue:read", _("see products, prices and stock")
+    CATALOGUE_WRITE = "catalogue:write", _("change prices, limits and what is on sale")
+    STOCK_WRITE = "stock:write", _("import card keys and set stock")
+    ORDERS_READ = "orders:read", _("see orders and refunds, without keys")
+    ORDERS_WRITE = "orders:write", _("fill in orders, replace keys, mail again")
+    REFUNDS_WRITE = "refunds:write", _("ask for refunds")
+    STATISTICS_READ = "statistics:read", _("see figures")
+    KEYS_READ = "keys:read", _("see card keys in clear: noted each time")
 
 
 class Proof(models.TextChoices):
@@ -65,17 +78,33 @@ class Proof(models.TextChoices):
 
 
 # What a secret may do that is sent along with every request: nothing that costs money or shows a key.
-BEARER_SCOPES = frozenset({Scope.CATALOGUE, Scope.BALANCE, Scope.ORDERS})
+BEARER_SCOPES: frozenset[str] = frozenset(
+    {
+        *(Scope.CATALOGUE, Scope.BALANCE, Scope.ORDERS),
+        *(MerchantScope.CATALOGUE_READ, MerchantScope.ORDERS_READ, MerchantScope.STATISTICS_READ),
+    }
+)
 
 
 class ApiKey(models.Model):
-    """`name` is public and stands in every request; the secret was shown once.
+    """Of a reseller, or without one the merchant's own, for whatever the shop has.
+
+    `name` is public and stands in every request; the secret was shown once.
 
     Of a key that signs the secret is sealed, since whoever checks a signature needs it; of one that is sent
     along only a digest is kept. `networks` are addresses or networks, one a line, empty for everywhere.
     """
 
-    reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="api_keys")
+    shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
+    reseller = models.ForeignKey(
+        Reseller,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="api_keys",
+        verbose_name=_("reseller"),
+        help_text=_("Empty: your own, for the whole shop."),
+    )
     name = models.CharField(_("key"), max_length=24, unique=True, editable=False)
     label = models.CharField(_("used by"), max_length=80, help_text=_("For yourself: which program has it."))
     proof = models.CharField(_("proof"), max_length=10, choices=Proof, default=Proof.SIGNED)
@@ -98,10 +127,20 @@ class ApiKey(models.Model):
                 | Q(proof=Proof.BEARER, sealed_secret__isnull=True) & ~Q(secret_digest=""),
                 name="api_key_has_its_secret",
             ),
+            models.CheckConstraint(
+                condition=Q(reseller__isnull=False, scopes__contained_by=Scope.values)
+                | Q(reseller=None, scopes__contained_by=MerchantScope.values),
+                name="api_key_scopes_fit_whose_it_is",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.label or self.name
+
+    @property
+    def acts_as(self) -> str:
+        """Who did it, where it is noted. No account of a person can be called so."""
+        return f"{self.label} ({self.name})"
 
     @property
     def secret_context(self) -> bytes:

@@ -9,7 +9,7 @@ from payments.models import Balance
 from resellers.models import ApiKey, Reseller
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from tests.factories import make_shop, the_shop
-from tests.staff import confirmed, logged_in, make_boss, make_member
+from tests.staff import confirmed, logged_in, make_boss, make_clerk, make_member
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
 NEW_KEY = "/admin/resellers/apikey/add/"
@@ -21,7 +21,13 @@ def shown(page) -> dict[str, str]:
 
 
 def form(reseller, **fields) -> dict[str, object]:
-    return {"reseller": reseller.pk, "label": "ERP", "proof": "signed", "scopes": ["balance"], **fields}
+    return {
+        "owner": f"reseller:{reseller.pk}",
+        "label": "ERP",
+        "proof": "signed",
+        "scopes": ["balance"],
+        **fields,
+    }
 
 
 def test_a_reseller_is_opened_with_an_empty_balance_that_no_code_opens():
@@ -93,6 +99,39 @@ def test_what_cannot_be_is_refused(fields, complaint):
 
     assert complaint in page.content.decode()
     assert not ApiKey.objects.exists()
+
+
+def test_a_key_of_the_shops_own_is_made_with_scopes_of_its_kind():
+    boss, shop = confirmed(make_member(the_shop())), the_shop()
+    own = {"owner": f"shop:{shop.pk}", "label": "ERP", "proof": "signed"}
+
+    page = boss.get(NEW_KEY).content.decode()
+    mixed = boss.post(NEW_KEY, {**own, "scopes": ["stock:write", "buy"]}).content.decode()
+    shown(boss.post(NEW_KEY, {**own, "scopes": ["stock:write", "keys:read"]}))
+
+    assert 'value="keys:read"' in page
+    assert "may not do what your own may" in mixed
+    key = ApiKey.objects.get()
+    assert (key.shop, key.reseller, key.scopes) == (shop, None, ["keys:read", "stock:write"])
+    assert "your own" in boss.get("/admin/resellers/apikey/").content.decode()
+
+
+def test_nobody_gives_a_program_what_they_may_not_do_themselves():
+    rights = [f"resellers.{verb}_apikey" for verb in ("view", "add", "change")]
+    clerk = confirmed(make_clerk(*rights, "payments.add_refund", shop=the_shop()))
+    looks_into_keys = make_program(the_shop(), scopes=["keys:read"])
+    own = {"owner": f"shop:{the_shop().pk}", "label": "ERP", "proof": "signed"}
+
+    page = clerk.get(NEW_KEY).content.decode()
+    refused = clerk.post(NEW_KEY, {**own, "scopes": ["keys:read"]})
+    followed = clerk.post(f"/admin/resellers/apikey/{looks_into_keys.key.pk}/follow/")
+
+    assert 'value="refunds:write"' in page
+    assert 'value="keys:read"' not in page
+    assert (refused.status_code, followed.status_code) == (200, 403)
+    assert ApiKey.objects.get() == looks_into_keys.key
+    clerk.post(f"/admin/resellers/apikey/{looks_into_keys.key.pk}/revoke/")
+    assert ApiKey.objects.exclude(revoked_at=None).exists()
 
 
 def test_staff_of_another_shop_make_no_key_here():

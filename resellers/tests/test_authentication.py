@@ -11,7 +11,7 @@ from cardshop.common.clock import db_now
 from cardshop.traffic import buckets
 from resellers.api import authentication
 from resellers.keys import BETWEEN, follow, revoke
-from resellers.models import BEARER_SCOPES, ApiKey, Proof, Reseller
+from resellers.models import ApiKey, Proof, Reseller, Scope
 from resellers.signing import SCHEME, WINDOW
 from resellers.tests.calling import API, make_program, make_reseller
 from tests.factories import make_shop
@@ -106,7 +106,7 @@ def test_whatever_else_is_sent_is_answered_alike(said):
 
 
 def test_a_key_that_is_sent_along_reads_only():
-    program = make_program(proof=Proof.BEARER, scopes=BEARER_SCOPES)
+    program = make_program(proof=Proof.BEARER, scopes=[Scope.BALANCE])
     along = {"Authorization": f"Bearer {program.key.name}{BETWEEN}{program.secret}"}
 
     assert program.call(ACCOUNT, headers=along).status_code == 200
@@ -116,7 +116,8 @@ def test_a_key_that_is_sent_along_reads_only():
 
 
 def test_only_a_digest_is_kept_of_what_is_sent_along_and_what_signs_is_sealed():
-    along, signing = make_program(proof=Proof.BEARER, scopes=BEARER_SCOPES), make_program(make_reseller("B"))
+    along = make_program(proof=Proof.BEARER, scopes=[Scope.BALANCE])
+    signing = make_program(make_reseller("B"))
 
     for program in (along, signing):
         row = ApiKey.objects.filter(pk=program.key.pk).values().get()

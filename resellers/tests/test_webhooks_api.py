@@ -6,7 +6,7 @@ import pytest
 from django.db.models import F
 
 from cardshop.common.clock import db_now
-from resellers.models import BEARER_SCOPES, Proof, WebhookDelivery, WebhookEndpoint
+from resellers.models import Proof, Scope, WebhookDelivery, WebhookEndpoint
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from resellers.tests.receiving import make_webhook, tell
 from resellers.webhooks import endpoints
@@ -95,7 +95,7 @@ def test_there_are_only_so_many_and_it_takes_a_key_that_signs(receiver, monkeypa
     answer = post(program, WEBHOOKS, url=receiver.url, kinds=["order.paid"])
 
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_webhooks")
-    along = make_program(program.key.reseller, proof=Proof.BEARER, scopes=BEARER_SCOPES)
+    along = make_program(program.key.reseller, proof=Proof.BEARER, scopes=[Scope.ORDERS])
     headers = {"Authorization": f"Bearer {along.key.name}.{along.secret}"}
     assert along.call(WEBHOOKS, headers=headers).json()["code"] == "scope_missing"
 
