@@ -39,6 +39,7 @@ class ResellerOrderInput(LinesInput):
         r"^[^\x00-\x1f\x7f]*\Z",
         max_length=64,
         required=False,
+        allow_blank=True,
         default="",
         help_text="Your own number for it.",
     )

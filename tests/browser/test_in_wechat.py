@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser.test_first_sale import DELIVERY, WORDS, Shopper
 from tests.stack import RunningShop
+from tests.web import wait_for
 
 PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
 # What WeChat puts into the page. It answers as `said` says, and remembers what it was handed.
@@ -56,7 +57,7 @@ def test_wechat_opens_by_itself_and_the_keys_come(
 
     expect(page.locator("#in-app")).to_be_visible()
     expect(page).to_have_url(re.compile(r"/o/[\w-]{22}/#in-app$"))
-    page.wait_for_function("window.handed.length === 1")  # cancelled: nothing to complain of
+    wait_for(lambda: page.evaluate("window.handed.length") == 1)  # cancelled: nothing to complain of
     expect(page.locator("#in-app [role=alert]")).to_be_hidden()
     page.evaluate("sessionStorage.setItem('said', JSON.stringify('fail'))")
     page.locator("#in-app button").click()

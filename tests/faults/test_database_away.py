@@ -36,11 +36,15 @@ def routes(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterat
             yield route
 
 
+# Of each kind of part of an address.
+SOME = {"slug": "0123456789abcdef" * 4, "int": "1", "uuid": "01234567-89ab-4def-8123-456789abcdef"}
+
+
 def buyers_addresses() -> list[str]:
     known = [route for route in routes(get_resolver().url_patterns) if not route.startswith("admin/")]
     assert len(known) > 25
     served = [route for route in known if route not in WITHOUT_DATABASE + NOT_FOUND]
-    plain = [re.sub(r"<\w+:\w+>", "0123456789abcdef" * 4, route) for route in served]
+    plain = [re.sub(r"<(\w+):\w+>", lambda kind: SOME.get(kind[1], SOME["slug"]), route) for route in served]
     pages = [path for path in plain if not path.startswith(("api/", "pay/", "media/", "robots", "sitemap"))]
     return [f"/{path}" for path in plain] + [f"/en/{path}" for path in pages]
 

@@ -113,7 +113,7 @@ def test_where_the_pick_forgets_its_lock_the_constraint_still_refuses(monkeypatc
 
 def test_control_without_the_orders_lock_the_same_order_is_handed_over_twice(monkeypatch):
     monkeypatch.setattr(delivery, "lock_rows", read_unlocked)
-    linger(monkeypatch, "orders.services.delivery._hand_over")
+    linger(monkeypatch, "orders.services.delivery.hand_over")
     variant = make_variant(keys=8)
     order = make_order(variant)
     pay_order(order)
