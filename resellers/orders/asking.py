@@ -1,6 +1,6 @@
 """Asking for an order: under a key that makes it happen once, at once or in the next batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from cardshop.common.errors import DomainError
 from cardshop.common.inserts import insert_new
 from cardshop.common.locks import lock_rows
-from cardshop.outbox.services import promise
+from cardshop.outbox.services import promise_all
 from inventory.errors import ShortPick
 from resellers.errors import KeyReused, NotCancellable
 from resellers.events.emitting import emit
@@ -21,6 +21,7 @@ from resellers.orders.together import Together
 
 UNITS_TOGETHER = 2000  # keys handed over in one transaction
 ORDERS_TOGETHER = 50  # at once: each has at most a hundred keys
+ACCEPTED_TOGETHER = 200
 Outcome = ResellerOrder | Exception
 
 
@@ -57,16 +58,27 @@ def _order_all(asked: Sequence[tuple[Asked, datetime]]) -> list[Outcome]:
 
 
 def _order_of_one_shop(asked: Sequence[Asked], now: datetime) -> Sequence[Outcome]:
+    return _each_or_together(asked, now, _order_and_deliver)
+
+
+def _order_and_deliver(asked: Sequence[Asked], now: datetime) -> Sequence[Outcome]:
     try:
-        try:
-            return _order_together(asked, now, deliver=True)
-        except ShortPick:
-            # Other deliveries hold the keys, or some do not open: paid now, and the workers see to the keys.
-            return _order_together(asked, now, deliver=False)
-    except Exception as error:  # noqa: BLE001  whatever is odd about one keeps no other from being served
+        return _order_together(asked, now, deliver=True)
+    except ShortPick:
+        # Other deliveries hold the keys, or some do not open: paid now, and the workers see to the keys.
+        return _order_together(asked, now, deliver=False)
+
+
+def _each_or_together(
+    asked: Sequence[Asked], now: datetime, work: Callable[[Sequence[Asked], datetime], Sequence[Outcome]]
+) -> Sequence[Outcome]:
+    """Together, or else one by one: whatever is odd about one keeps no other from being served."""
+    try:
+        return work(asked, now)
+    except Exception as error:  # noqa: BLE001  the outcome of whoever it is odd about
         if len(asked) == 1:
             return [error]
-        return [outcome for one in asked for outcome in _order_of_one_shop([one], now)]
+        return [outcome for one in asked for outcome in _each_or_together([one], now, work)]
 
 
 @transaction.atomic(durable=True)
@@ -81,21 +93,26 @@ def _order_together(asked: Sequence[Asked], now: datetime, *, deliver: bool) -> 
     ]
 
 
-_ORDERS = Together(_order_all, most=ORDERS_TOGETHER)
-
-
-@transaction.atomic(durable=True)
 def order_later(asked: Asked, *, now: datetime) -> ResellerOrder:
     """Accepted: a worker fills it with the next batch, and whether it could is told as an event.
 
-    Raises KeyReused.
+    What this process accepts at the same moment goes into the same transaction. Raises KeyReused.
     """
-    (one,), new = _enter([asked], now)
-    if one.request_digest != asked.digest:
-        raise KeyReused
-    if new:
-        promise("resellers.fill_orders", [one.pk], shop_id=asked.reseller.shop_id, now=now)
-    return one
+    return _ACCEPTED.do((asked, now))
+
+
+def _accept_all(asked: Sequence[tuple[Asked, datetime]]) -> Sequence[Outcome]:
+    now = max(moment for _, moment in asked)
+    return _each_or_together([one for one, _ in asked], now, _accept_together)
+
+
+@transaction.atomic(durable=True)
+def _accept_together(asked: Sequence[Asked], now: datetime) -> list[Outcome]:
+    rows, new = _enter(asked, now)
+    promise_all("resellers.fill_orders", {row.pk: row.reseller.shop_id for row in new}, now=now)
+    return [
+        row if row.request_digest == one.digest else KeyReused() for one, row in zip(asked, rows, strict=True)
+    ]
 
 
 def fill_accepted(ids: Sequence[int], now: datetime) -> None:
@@ -199,3 +216,7 @@ def _event(kind: str, one: ResellerOrder, now: datetime) -> Event:
 
 def _told(no: DomainError) -> dict[str, object]:
     return {"code": no.code, **no.extra}
+
+
+_ORDERS = Together(_order_all, most=ORDERS_TOGETHER)
+_ACCEPTED = Together(_accept_all, most=ACCEPTED_TOGETHER)
