@@ -222,6 +222,7 @@ def buyers_pages() -> dict[str, str]:
         "/api/reseller/v1/account/": "/api/reseller/v1/account/",
         "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
         "/api/reseller/v1/orders/": "/api/reseller/v1/orders/",
+        "/api/reseller/v1/orders/batch/": "/api/reseller/v1/orders/batch/",
         "/api/reseller/v1/orders/<slug:number>/": asked,
         "/api/reseller/v1/orders/<slug:number>/keys/": f"{asked}keys/",
         "/api/reseller/v1/orders/<slug:number>/cancel/": f"{asked}cancel/",

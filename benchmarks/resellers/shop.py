@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from typing import Any
 
 import benchmarks.ready  # noqa: F401  models come after it
 from benchmarks.own_servers import RESULTS
@@ -27,10 +28,12 @@ from tests.stack import REPOSITORY, free_ports
 ORDERS = "/api/reseller/v1/orders/"
 START_TIMEOUT = 120
 GOODS = "coins"
+ONE = {"lines": [{"variant": GOODS, "quantity": 1}]}
+IN_BATCH = 20
 
 
 class OurShop:
-    """Answers on `port`; `requests` are orders of one key each, signed a moment before they are sent."""
+    """Answers on `port`; what it is sent are orders of one key each, signed a moment before."""
 
     def __init__(self, keys: int) -> None:
         (self.port,) = free_ports(1)
@@ -83,22 +86,32 @@ class OurShop:
             for process in processes:
                 process.wait()
 
-    def requests(self, count: int, *, later: bool) -> Iterator[bytes]:
-        body = json.dumps({"lines": [{"variant": GOODS, "quantity": 1}]}).encode()
-        prefer = "Prefer: respond-async\r\n" if later else ""
-        now, digest = int(time.time()), sha256(body).hexdigest()
+    def orders_at_once(self, count: int) -> Iterator[bytes]:
+        return (self._request(ORDERS, ONE, key=_new_key()) for _ in range(count))
+
+    def orders_for_later(self, count: int) -> Iterator[bytes]:
+        later = "Prefer: respond-async\r\n"
+        return (self._request(ORDERS, ONE, key=_new_key(), more=later) for _ in range(count))
+
+    def batches(self, count: int) -> Iterator[bytes]:
         for _ in range(count):
-            nonce = secrets.token_urlsafe(12)
-            signature = sign(
-                self._secret, method="POST", path=ORDERS, timestamp=now, nonce=nonce, body_digest=digest
-            )
-            head = (
-                f"POST {ORDERS} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-                f"Authorization: {SCHEME} key={self._key.name}, timestamp={now}, nonce={nonce},"
-                f" signature={signature}\r\nIdempotency-Key: {nonce}\r\n{prefer}"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
-            yield head.encode() + body
+            orders = [{"idempotency_key": _new_key(), **ONE} for _ in range(IN_BATCH)]
+            yield self._request(f"{ORDERS}batch/", {"orders": orders})
+
+    def _request(self, path: str, said: dict[str, Any], *, key: str = "", more: str = "") -> bytes:
+        body, now, nonce = json.dumps(said).encode(), int(time.time()), _new_key()
+        digest = sha256(body).hexdigest()
+        signature = sign(
+            self._secret, method="POST", path=path, timestamp=now, nonce=nonce, body_digest=digest
+        )
+        once = f"Idempotency-Key: {key}\r\n" if key else ""
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+            f"Authorization: {SCHEME} key={self._key.name}, timestamp={now}, nonce={nonce},"
+            f" signature={signature}\r\n{once}{more}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
 
     def orders(self) -> int:
         """That were paid and are with the reseller."""
@@ -122,3 +135,7 @@ class OurShop:
                 line.close()
             time.sleep(0.2)
         raise RuntimeError("the shop does not answer")
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(12)

@@ -10,18 +10,21 @@ from rest_framework.request import Request
 from resellers.errors import KeyMissing
 
 HEADER = "Idempotency-Key"
-_KEY = re.compile(r"[\x21-\x7e]{8,64}", re.ASCII)
+KEY = r"[!-~]{8,64}"
 
 
 def key_in(request: Request) -> str:
     """Raises KeyMissing, also for one that cannot be."""
     key = request.headers.get(HEADER, "")
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(KEY, key):
         raise KeyMissing
     return key
 
 
 def digest_of(request: Request, body: Mapping[str, object]) -> str:
     """Of the address and of what was understood, however it was spelt."""
-    said = json.dumps([request.method, request.path, body], sort_keys=True, default=str)
-    return sha256(said.encode()).hexdigest()
+    return digest_of_said([request.method, request.path, body])
+
+
+def digest_of_said(said: object) -> str:
+    return sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

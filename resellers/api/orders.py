@@ -1,33 +1,35 @@
 """Orders: asked for once under their key, answered with what was bought."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cardshop.common.api import WholeNumberField
+from cardshop.common.api import StrictSerializer, WholeNumberField
 from cardshop.common.clock import db_now
-from cardshop.common.errors import NotHere
+from cardshop.common.errors import DomainError, NotHere
 from cardshop.common.problems import CONTENT_TYPE
 from inventory.models import Variant
 from orders.models import OrderItem
 from orders.selectors import revealed_keys
 from orders.states import ItemStatus, OrderStatus
-from resellers.api.idempotency import HEADER, digest_of, key_in
+from resellers.api.idempotency import HEADER, KEY, digest_of_said, key_in
 from resellers.api.lines import LinesInput
 from resellers.api.pages import PageInput, on_page, page_of
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, key_of, reseller_of
 from resellers.models import AskedStatus, ResellerOrder, Scope
-from resellers.orders.asking import Asked, cancel, order_later, order_now
+from resellers.orders.asking import Asked, Outcome, accept, cancel, order_later, order_now
 
 # More than that is filled by a worker, unless it is asked for at once in smaller orders.
 MOST_AT_ONCE = 100
+MOST_IN_BATCH = 100  # orders
 ASYNC = "respond-async"  # RFC 7240
 _OF_ORDERS = (OrderStatus.PAID, OrderStatus.DELIVERED, OrderStatus.COMPLETED, OrderStatus.REFUNDED)
 _OF_WHAT_WAS_ASKED = (AskedStatus.ACCEPTED, AskedStatus.REFUSED, AskedStatus.CANCELLED)
@@ -51,6 +53,19 @@ class ResellerOrderInput(LinesInput):
         default=None,
         help_text="What all of it may cost at most: refused, should prices have risen.",
     )
+
+
+class OrderOfBatchInput(ResellerOrderInput):
+    idempotency_key = serializers.RegexField(rf"^{KEY}\Z")
+
+
+class BatchInput(StrictSerializer):
+    orders = OrderOfBatchInput(many=True, min_length=1, max_length=MOST_IN_BATCH)  # type: ignore[call-arg]
+
+    def validate_orders(self, orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({order["idempotency_key"] for order in orders}) < len(orders):
+            raise serializers.ValidationError(_("Name each idempotency_key once."))
+        return orders
 
 
 class LineOut(serializers.Serializer[OrderItem]):
@@ -87,6 +102,16 @@ class ResellerOrderWithKeysOut(ResellerOrderOut):
     lines = LineWithKeysOut(many=True)
 
 
+class OrderOfBatchOut(serializers.Serializer[Any]):
+    idempotency_key = serializers.CharField()
+    order = ResellerOrderOut(allow_null=True)
+    problem = serializers.DictField(allow_null=True, help_text="Why not: `code` is idempotency_key_reused.")
+
+
+class BatchOut(serializers.Serializer[Any]):
+    orders = OrderOfBatchOut(many=True, help_text="As they were sent.")
+
+
 class OrdersOut(serializers.Serializer[Any]):
     orders = ResellerOrderOut(many=True)
     next = serializers.CharField(allow_null=True, help_text="Send it as `after`; null: there are no more.")
@@ -96,9 +121,9 @@ class OrdersPageInput(PageInput):
     reference = serializers.CharField(max_length=64, required=False, default="", help_text="Yours, exactly.")
 
 
-KEY = OpenApiParameter(
+ONCE = OpenApiParameter(
     HEADER,
-    {"type": "string", "pattern": "^[!-~]{8,64}$"},
+    {"type": "string", "pattern": f"^{KEY}$"},
     OpenApiParameter.HEADER,
     required=True,
     description="8 to 64 visible characters of your own. The same key with the same body is the same order, "
@@ -142,7 +167,7 @@ class ResellerOrdersApi(ResellerApiView):
     @extend_schema(
         operation_id="orders_create",
         request=ResellerOrderInput,
-        parameters=[KEY, PREFER],
+        parameters=[ONCE, PREFER],
         examples=[EXAMPLE],
         responses={
             201: ResellerOrderWithKeysOut,
@@ -155,7 +180,10 @@ class ResellerOrdersApi(ResellerApiView):
         """Buy from the balance: paid and delivered in one step, with the keys in the answer if your key may
         read them. Or accepted with a 202, where it is large or you prefer it so.
         """
-        asked, body = self._asked(request)
+        key = key_in(request)
+        wanted = ResellerOrderInput(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        asked, body = _asked(request, key, wanted.validated_data), wanted.validated_data
         later = ASYNC in request.headers.get("Prefer", "") or _units(body) > MOST_AT_ONCE
         one = (order_later if later else order_now)(asked, now=db_now())
         if one.status != AskedStatus.PLACED:
@@ -163,20 +191,31 @@ class ResellerOrdersApi(ResellerApiView):
         may_read = Scope.KEYS in key_of(request).scopes
         return Response(_told_with_keys(one) if may_read else _told_all([one])[0], 201)
 
-    def _asked(self, request: Request) -> tuple[Asked, dict[str, Any]]:
-        key = key_in(request)
-        wanted = ResellerOrderInput(data=request.data)
+
+class BatchApi(ResellerApiView):
+    scope_to_write = Scope.BUY
+
+    @extend_schema(
+        operation_id="orders_batch",
+        request=BatchInput,
+        responses={202: BatchOut, **{(status, CONTENT_TYPE): Problem for status in (400, 415)}, **REFUSALS},
+    )
+    def post(self, request: Request) -> Response:
+        """Many orders at once, each under its own `idempotency_key`, as if sent with `respond-async`:
+        accepted together, and filled or refused each by itself.
+        """
+        wanted = BatchInput(data=request.data)
         wanted.is_valid(raise_exception=True)
-        body: dict[str, Any] = wanted.validated_data
-        asked = Asked(
-            reseller=reseller_of(request),
-            key=key,
-            digest=digest_of(request, body),
-            lines=[dict(line) for line in body["lines"]],
-            reference=body["reference"],
-            most_minor=body["most_minor"],
-        )
-        return asked, body
+        orders = wanted.validated_data["orders"]
+        asked = [_asked(request, each["idempotency_key"], each) for each in orders]
+        outcomes = accept(asked, now=db_now())
+        accepted = [outcome for outcome in outcomes if isinstance(outcome, ResellerOrder)]
+        told = dict(zip((one.pk for one in accepted), _told_all(accepted), strict=True))
+        answers = [
+            {"idempotency_key": one.key, **_outcome(outcome, told)}
+            for one, outcome in zip(asked, outcomes, strict=True)
+        ]
+        return Response({"orders": answers}, 202)
 
 
 class ResellerOrderApi(ResellerApiView):
@@ -220,6 +259,27 @@ class CancelApi(ResellerApiView):
         Idempotency-Key.
         """
         return Response(_told(cancel(order_called(request, number), now=db_now()), []))
+
+
+def _asked(request: Request, key: str, body: dict[str, Any]) -> Asked:
+    terms = {name: body[name] for name in ("lines", "reference", "most_minor")}
+    return Asked(
+        reseller=reseller_of(request),
+        key=key,
+        digest=digest_of_said(terms),
+        lines=[dict(line) for line in body["lines"]],
+        reference=body["reference"],
+        most_minor=body["most_minor"],
+    )
+
+
+def _outcome(outcome: Outcome, told: Mapping[int, dict[str, object]]) -> dict[str, object]:
+    """Of one order of a batch. Raises what is not the sender's mistake."""
+    if isinstance(outcome, DomainError):
+        return {"order": None, "problem": {"code": outcome.code}}
+    if isinstance(outcome, Exception):
+        raise outcome
+    return {"order": told[outcome.pk], "problem": None}
 
 
 def _orders_of(request: Request) -> QuerySet[ResellerOrder]:

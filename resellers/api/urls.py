@@ -5,13 +5,14 @@ from resellers.api.account import AccountApi, EntriesApi
 from resellers.api.catalogue import ResellerProductApi, ResellerProductsApi, ResellerStockApi
 from resellers.api.claims import ClaimApi, ClaimsApi
 from resellers.api.events import EventsApi
-from resellers.api.orders import CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
+from resellers.api.orders import BatchApi, CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
 from resellers.api.quotes import QuotesApi
 
 urlpatterns = [
     path("account/", AccountApi.as_view(), name="reseller_account"),
     path("account/entries/", EntriesApi.as_view(), name="reseller_entries"),
     path("orders/", ResellerOrdersApi.as_view(), name="reseller_orders"),
+    path("orders/batch/", BatchApi.as_view(), name="reseller_batch"),
     path("orders/<slug:number>/", ResellerOrderApi.as_view(), name="reseller_order"),
     path("orders/<slug:number>/keys/", OrderKeysApi.as_view(), name="reseller_order_keys"),
     path("orders/<slug:number>/cancel/", CancelApi.as_view(), name="reseller_order_cancel"),

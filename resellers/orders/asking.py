@@ -101,9 +101,13 @@ def order_later(asked: Asked, *, now: datetime) -> ResellerOrder:
     return _ACCEPTED.do((asked, now))
 
 
+def accept(asked: Sequence[Asked], *, now: datetime) -> Sequence[Outcome]:
+    """The same for many: the row of each, or KeyReused, or whatever else went wrong with it."""
+    return _each_or_together(asked, now, _accept_together)
+
+
 def _accept_all(asked: Sequence[tuple[Asked, datetime]]) -> Sequence[Outcome]:
-    now = max(moment for _, moment in asked)
-    return _each_or_together([one for one, _ in asked], now, _accept_together)
+    return accept([one for one, _ in asked], now=max(moment for _, moment in asked))
 
 
 @transaction.atomic(durable=True)

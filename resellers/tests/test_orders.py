@@ -112,6 +112,34 @@ def test_accepted_orders_are_filled_together_and_those_that_cannot_be_say_why(dj
     assert Order.objects.count() == 4
 
 
+def test_many_orders_are_accepted_with_one_request_and_each_has_its_own_end():
+    variant = make_variant(keys=5, price_minor=1000)
+    program = make_program(rich(2500))
+    order(program, (variant, 1), key="the-key-9")
+    orders = [
+        {"idempotency_key": f"the-key-{n}", "lines": [{"variant": variant.code, "quantity": 1 + n // 9}]}
+        for n in range(7, 10)
+    ]
+
+    answers = [
+        program.call(f"{ORDERS}batch/", "POST", json.dumps({"orders": orders}).encode()) for _ in range(2)
+    ]
+    fill_orders()
+
+    first, again = (answer.json()["orders"] for answer in answers)
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [each["order"] and each["order"]["status"] for each in first] == ["accepted", "accepted", None]
+    assert first[2]["problem"] == {"code": "idempotency_key_reused"}
+    assert [each["order"] and each["order"]["number"] for each in again] == [
+        each["order"] and each["order"]["number"] for each in first
+    ]
+    ends = [program.call(f"{ORDERS}{each['order']['number']}/").json()["status"] for each in first[:2]]
+    assert ends == ["delivered", "refused"]
+    twice = program.call(f"{ORDERS}batch/", "POST", json.dumps({"orders": orders[:1] * 2}).encode())
+    assert (twice.status_code, list(twice.json()["fields"])) == (400, ["orders"])
+    assert broken_invariants() == []
+
+
 def test_what_is_large_is_accepted_and_filled_later():
     variant = make_variant(keys=101, price_minor=1)
     program = make_program(rich())

@@ -34,13 +34,15 @@ def test_the_same_key_is_the_same_order(shop: Cardshop, variant: str, key: str):
 
 
 def test_accepted_orders_are_filled_a_moment_later_and_told_as_events(shop: Cardshop, variant: str):
-    numbers = [
-        shop.order({variant: 1}, idempotency_key=str(uuid.uuid4()), later=True).number for _ in range(3)
-    ]
+    keys = [str(uuid.uuid4()) for _ in range(3)]
+    accepted = shop.order_many({key: {variant: 1} for key in keys[:2]})
+    accepted[keys[2]] = shop.order({variant: 1}, idempotency_key=keys[2], later=True)
+    numbers = [order.number for order in accepted.values() if order]
 
     orders = [shop.wait_for(number) for number in numbers]
 
     assert [(order.status, len(order.keys[variant])) for order in orders] == [("delivered", 1)] * 3
+    assert shop.order_many({keys[2]: {variant: 2}}) == {keys[2]: None}
     events = list(shop.events())
     delivered = {event.subject for event in events if event.kind == "order.delivered"}
     assert set(numbers) <= delivered

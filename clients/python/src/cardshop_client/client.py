@@ -118,6 +118,17 @@ class Cardshop:
             headers["Prefer"] = "respond-async"
         return Order.read(self._call("POST", "orders/", body=body, headers=headers))
 
+    def order_many(self, orders: Mapping[str, Mapping[str, int]]) -> dict[str, Order | None]:
+        """Have up to 100 orders accepted at once; quantities by variant, by idempotency key. By key what
+        became of it; None where the key came with another order before.
+        """
+        wanted = [{"idempotency_key": key, "lines": _lines(each)} for key, each in orders.items()]
+        said = self._call("POST", "orders/batch/", body={"orders": wanted})
+        return {
+            each["idempotency_key"]: Order.read(each["order"]) if each["order"] else None
+            for each in said["orders"]
+        }
+
     def orders(self, *, after: str = "0", reference: str = "") -> Iterator[Order]:
         """Every order of this account, the oldest first, without keys."""
         return self._all("orders/", "orders", Order.read, after=after, reference=reference)
