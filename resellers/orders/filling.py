@@ -64,6 +64,8 @@ def fill(asked: Sequence[ResellerOrder], *, now: datetime, deliver: bool = True)
     refused: dict[int, DomainError] = {}
     for one in asked:
         try:
+            if one.reseller.is_suspended or money[one.reseller.balance_id].is_frozen:
+                raise Suspended
             order, lines = _order(one, variants, prices[one.reseller_id], shelf, left, now)
         except DomainError as no:
             refused[one.pk] = no
@@ -122,8 +124,6 @@ def _order(
 ) -> tuple[Order, list[Line]]:
     """The order and what it gets, taken from the shelf and the account. Raises why not, and takes nothing."""
     reseller = one.reseller
-    if reseller.is_suspended or reseller.balance.is_frozen:
-        raise Suspended
     wanted = {_buyable(variants, line["variant"], reseller, now): line["quantity"] for line in one.lines}
     unit_price = {variant: prices.unit_price(variant, quantity) for variant, quantity in wanted.items()}
     total = sum(unit_price[variant] * quantity for variant, quantity in wanted.items())

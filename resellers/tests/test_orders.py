@@ -13,14 +13,14 @@ from orders.models import DeliveredKey, Order
 from orders.services import delivery
 from orders.tasks import deliver
 from payments.ledger.entries import credit
-from payments.models import BalanceEntry, Receipt
+from payments.models import Balance, BalanceEntry, Receipt
 from payments.services.refund_sending import send_refunds
 from payments.services.refunds import request_refund
 from resellers.models import Event, Reseller, ResellerOrder, Scope
 from resellers.orders.filling import BUYER
 from resellers.tasks import fill_orders
 from resellers.tests.calling import API, Program, make_program, make_reseller
-from tests.factories import counters, make_by_hand, make_reusable, make_variant, stock_up
+from tests.factories import counters, make_by_hand, make_channel, make_reusable, make_variant, stock_up
 from tests.lines import make_sale
 from tests.race.racing import broken_invariants
 
@@ -359,6 +359,20 @@ def test_a_refund_goes_back_to_the_account():
     assert make_program(reseller).call(f"{ORDERS}{number}/").json()["status"] == "refunded"
     assert DeliveredKey.objects.count() == 1
     assert broken_invariants() == []
+
+
+def test_a_frozen_account_pays_for_nothing_and_a_channel_of_its_name_takes_no_money_for_it():
+    variant, reseller = make_variant(keys=2), rich()
+    make_channel(slug="accounts")
+    Balance.objects.filter(pk=reseller.balance_id).update(is_frozen=True)
+    frozen = order(make_program(reseller), (variant, 1))
+    Balance.objects.filter(pk=reseller.balance_id).update(is_frozen=False)
+
+    said = order(make_program(reseller), (variant, 1)).json()
+
+    assert (frozen.status_code, frozen.json()["code"]) == (403, "suspended")
+    assert said["status"] == "delivered"
+    assert Receipt.objects.get().channel.driver == "balance"
 
 
 def test_the_suspended_get_nothing_more_of_what_was_accepted():
