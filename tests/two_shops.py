@@ -32,7 +32,17 @@ from inventory.models import (
     UploadChunk,
     Variant,
 )
-from orders.models import DeliveredKey, LookupPassword, LookupRequest, Order, Registration, Sale, Ticket, Wave
+from orders.models import (
+    DeliveredKey,
+    LookupPassword,
+    LookupRequest,
+    Order,
+    OrderItem,
+    Registration,
+    Sale,
+    Ticket,
+    Wave,
+)
 from orders.services.delivery import deliver_orders
 from orders.services.transitions import ask_for_attention
 from payments.ledger.entries import credit, open_balance
@@ -61,6 +71,7 @@ from resellers.models import (
 )
 from resellers.orders.asking import Asked, order_now
 from resellers.webhooks.endpoints import make_endpoint
+from suppliers.models import SuppliedVariant, Supplier, SupplierEntry, SupplierOrder
 from tests.factories import (
     make_attempt,
     make_by_hand,
@@ -73,7 +84,7 @@ from tests.factories import (
 )
 from tests.staff import make_boss, make_member
 
-OURS = ("shops", "outbox", "inventory", "orders", "payments", "resellers", "alerts", "audit")
+OURS = ("shops", "outbox", "inventory", "orders", "payments", "resellers", "suppliers", "alerts", "audit")
 OF_THE_INSTALLATION = {"outbox.Heartbeat"}
 SHORTEST_NAME = 6  # what is shorter may be anything
 
@@ -106,6 +117,7 @@ def fill(mark: str) -> Shop:
     _fill_keys(mark, variant)
     _fill_alerts(mark, shop)
     _fill_resellers(mark, shop, variant)
+    _fill_suppliers(mark, shop)
     for row in Order.objects.filter(shop=shop):
         ask_for_attention(row, f"{mark}-order-reason", now=now)
     return shop
@@ -219,6 +231,40 @@ def _fill_webhooks(mark: str, reseller: Reseller, variant: Variant) -> None:
     )
     Feed.objects.create(shop=reseller.shop)
     Told.objects.create(variant=variant, price_minor=1, level=Told.Level.LOW)
+
+
+def _fill_suppliers(mark: str, shop: Shop) -> None:
+    """Of the line that waits for a person."""
+    line = OrderItem.objects.get(order__shop=shop, due_at__isnull=False)
+    supplier = Supplier(
+        shop=shop,
+        name=f"{mark}-supplier",
+        base_url=f"https://supplier.{mark}.example/",
+        key_name=f"{mark}-their-key",
+        last_error=f"{mark}-supplier-error",
+        differences=f"{mark}-difference",
+    )
+    supplier.seal_secret(f"{mark}-supplier-secret")
+    supplier.save()
+    SuppliedVariant.objects.create(variant=line.variant, supplier=supplier, their_code=f"{mark}-theirs")
+    SupplierOrder.objects.create(
+        item=line,
+        supplier=supplier,
+        reference=f"{mark}-asked-for",
+        their_code=f"{mark}-theirs",
+        quantity=1,
+        last_error=f"{mark}-no-answer",
+        made_at=db_now(),
+        next_at=db_now(),
+    )
+    SupplierEntry.objects.create(
+        supplier=supplier,
+        number=1,
+        kind="payment",
+        amount_minor=-1,
+        their_number=f"{mark}-bought",
+        at=db_now(),
+    )
 
 
 def _fill_money(mark: str, variant: Variant) -> None:

@@ -66,6 +66,13 @@ def require_callable(url: str, *, private: bool) -> None:
         _require_public(str(address))
 
 
+def get(
+    url: str, *, headers: Mapping[str, str], seconds: float, private: bool, most: int = ANSWER_BYTES
+) -> Answer:
+    """Network. The same as `post`, with nothing to send."""
+    return _call("GET", url, None, headers, seconds=seconds, private=private, most=most)
+
+
 def post(
     url: str,
     *,
@@ -80,10 +87,23 @@ def post(
     With `private` also addresses of this machine and of private networks may be called, and without TLS.
     Raises NotAllowed, NoAnswer.
     """
+    return _call("POST", url, body, headers, seconds=seconds, private=private, most=most)
+
+
+def _call(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    seconds: float,
+    private: bool,
+    most: int,
+) -> Answer:
     require_callable(url, private=private)
     sent = {"Accept-Encoding": "identity", "User-Agent": "Cardshop", **headers}
     try:
-        with within(seconds), _client(private).stream("POST", url, content=body, headers=sent) as answer:
+        with within(seconds), _client(private).stream(method, url, content=body, headers=sent) as answer:
             return Answer(answer.status_code, _beginning(answer, most))
     except httpx.TimeoutException:
         raise NoAnswer("no answer in time") from None

@@ -10,7 +10,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-CODE = ["cardshop", "inventory", "orders", "payments", "resellers"]
+CODE = ["cardshop", "inventory", "orders", "payments", "resellers", "suppliers"]
 _KEYWORDS = {
     **DEFAULT_KEYWORDS,
     "gettext_lazy": None,

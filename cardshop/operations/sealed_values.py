@@ -11,8 +11,9 @@ from inventory.sealed import SEALED as INVENTORY
 from orders.sealed import SEALED as ORDERS
 from payments.sealed import SEALED as PAYMENTS
 from resellers.sealed import SEALED as RESELLERS
+from suppliers.sealed import SEALED as SUPPLIERS
 
-COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS, *RESELLERS, *ALERTS]
+COLUMNS = [*INVENTORY, *ORDERS, *PAYMENTS, *RESELLERS, *SUPPLIERS, *ALERTS]
 SAMPLE = 200  # values of each column, half of them the oldest
 # Version, length and name: what a value begins with. Empty for what is no sealed value.
 HEAD = """CASE WHEN length({sealed}) >= 2 AND get_byte({sealed}, 0) = 1

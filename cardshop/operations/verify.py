@@ -14,8 +14,9 @@ from inventory.checks import CHECKS as INVENTORY_CHECKS
 from orders.checks import CHECKS as ORDER_CHECKS
 from payments.checks import CHECKS as PAYMENT_CHECKS
 from payments.ledgers import ledger_differences
+from suppliers.checks import CHECKS as SUPPLIER_CHECKS
 
-CHECKS = [*INVENTORY_CHECKS, *ORDER_CHECKS, *PAYMENT_CHECKS, *OUTBOX_CHECKS]
+CHECKS = [*INVENTORY_CHECKS, *ORDER_CHECKS, *PAYMENT_CHECKS, *SUPPLIER_CHECKS, *OUTBOX_CHECKS]
 LEDGER = "payments.ledgers_agree"
 SEALED = "sealed_values_open"
 GRACE = "60 seconds"

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "orders",
     "payments",
     "resellers",
+    "suppliers",
     "cardshop.reports",
     "cardshop.alerts",
     "cardshop.audit",
@@ -256,6 +257,9 @@ CELERY_TASK_ROUTES = {
     "payments.poll_attempts": {"queue": "polling"},
     "operations.prune": {"queue": "background"},
     "resellers.look_at_catalogue": {"queue": "background"},
+    "suppliers.forward": {"queue": "polling"},
+    "suppliers.look_at_stock": {"queue": "polling"},
+    "suppliers.reconcile": {"queue": "polling"},
 }
 CELERY_TASK_QUEUES = broker.queues(CELERY_TASK_ROUTES)
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -296,6 +300,9 @@ CELERY_BEAT_SCHEDULE = {
         "alerts.look": 15,
         "resellers.send_webhooks": 5,
         "resellers.look_at_catalogue": 30,
+        "suppliers.forward": 5,
+        "suppliers.look_at_stock": 60,
+        "suppliers.reconcile": 600,
     }.items()
 }
 # Into each queue, so that `manage.py doctor` sees who serves it.
@@ -375,3 +382,5 @@ PROVIDER_TOTAL_TIMEOUT = 10.0
 ALERTS_PRIVATE_ADDRESSES = env.switch("ALERTS_PRIVATE_ADDRESSES")
 # The same for webhooks, which resellers have, too.
 WEBHOOKS_PRIVATE_ADDRESSES = env.switch("WEBHOOKS_PRIVATE_ADDRESSES")
+# And for the shops of suppliers.
+SUPPLIERS_PRIVATE_ADDRESSES = env.switch("SUPPLIERS_PRIVATE_ADDRESSES")

@@ -55,6 +55,11 @@ RIGHTS: dict[str, str] = {
     "resellers.webhookendpoint":"vac     vac     -       -       v",
     "resellers.webhookdelivery":"vc      vc      -       -       v",
     "resellers.claim":        "vc      vc      v       vc      v",
+    # Suppliers: a key of theirs spends our money. To change an order is to have it tried again.
+    "suppliers.supplier":     "vac     v       -       v       v",
+    "suppliers.suppliedvariant":"vacd    v       v       v       v",
+    "suppliers.supplierorder":"vc      vc      v       v       v",
+    "suppliers.supplierentry":"v       v       -       v       v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",

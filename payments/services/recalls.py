@@ -23,15 +23,16 @@ from orders.models import DeliveredKey, Order, OrderItem
 from orders.services.replacing import NoKeysLeft, NotReplaceable, replace_keys
 from orders.services.transitions import ask_for_attention
 from orders.states import ItemStatus
-from payments.models import KeyRecall, Receipt, Refund
+from payments.models import KeyRecall, Refund
 from payments.services.refunds import (
     NotRefundable,
     OwnRequest,
     approve_refund,
+    money_for,
     refundable_minor,
     request_refund,
 )
-from payments.states import RecallStatus, RecallWay, ReceiptStatus, RefundStatus
+from payments.states import RecallStatus, RecallWay, RefundStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -207,7 +208,7 @@ def _refund(recall: KeyRecall, item: OrderItem, now: datetime) -> None:
         slots = DeliveredKey.objects.filter(item=item, card_key__batch=recall.batch, replaced_by=None)
         if not (bad := slots.count()):
             return
-        receipt = _money_for(item)
+        receipt = money_for(item)
         refund = request_refund(
             receipt,
             amount_minor=min(bad * item.unit_price_minor, refundable_minor(receipt)),
@@ -221,15 +222,6 @@ def _refund(recall: KeyRecall, item: OrderItem, now: datetime) -> None:
         raise NotRefundable  # somebody else's, which may still be declined
     if refund.status == RefundStatus.AWAITED and recall.approved_by:
         approve_refund(refund, actor=recall.approved_by, now=now)
-
-
-def _money_for(item: OrderItem) -> Receipt:
-    """Of what paid for the order, the receipt with the most left. Raises NotRefundable."""
-    applied = Receipt.objects.filter(attempt__payment__order=item.order_id, status=ReceiptStatus.APPLIED)
-    receipts = list(applied.select_related("channel__shop").order_by("pk"))
-    if not receipts:
-        raise NotRefundable
-    return max(receipts, key=refundable_minor)
 
 
 @transaction.atomic(durable=True)

@@ -168,6 +168,15 @@ def refundable_minor(receipt: Receipt) -> int:
     return receipt.amount_minor - receipt.refunded_minor
 
 
+def money_for(item: OrderItem) -> Receipt:
+    """Of what paid for the order, the receipt with the most left. Raises NotRefundable."""
+    applied = Receipt.objects.filter(attempt__payment__order=item.order_id, status=ReceiptStatus.APPLIED)
+    receipts = list(applied.select_related("channel__shop").order_by("pk"))
+    if not receipts:
+        raise NotRefundable
+    return max(receipts, key=refundable_minor)
+
+
 def _lock(receipt: Receipt) -> tuple[Payment | None, Receipt, Order | None]:
     payments, (locked,), _refunds, orders = lock_rows(
         Payment.objects.filter(attempts__receipts=receipt),
