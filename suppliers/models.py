@@ -18,9 +18,11 @@ class Supplier(models.Model):
     `differences` are what its ledger and ours do not agree about, a sentence on each line.
     """
 
+    DRIVERS = [("cardshop", "Cardshop")]
+
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
     name = models.CharField(_("name"), max_length=60)
-    driver = models.CharField(_("driver"), max_length=20, default="cardshop", editable=False)
+    driver = models.CharField(_("driver"), max_length=20, choices=DRIVERS, default="cardshop", editable=False)
     base_url = models.URLField(_("address of their shop"), help_text=_("Such as https://shop.example.com/"))
     key_name = models.CharField(
         _("API key"),
@@ -101,7 +103,7 @@ class SuppliedVariant(models.Model):
 
 class SupplyStatus(models.TextChoices):
     TO_SEND = "to_send", _("to be asked for")
-    ASKED = "asked", _("asked for")
+    ASKED = "asked", _("bought there")
     FILLED = "filled", _("handed on")
     FAILED = "failed", _("not to be had")
     # A person, or a refund, was there first:

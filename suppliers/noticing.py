@@ -24,7 +24,8 @@ def note_what_was_paid(*, orders: Sequence[Order], after: str, now: datetime, **
     """
     if after != OrderStatus.PAID:
         return
-    supplied = [order.pk for order in orders if order.shop_id in shops_with_suppliers()]
+    shops = shops_with_suppliers()
+    supplied = [order.pk for order in orders if order.shop_id in shops]
     if not supplied:
         return
     lines = OrderItem.objects.filter(

@@ -83,6 +83,9 @@ LISTS = {
     "resellers.ResellerOrder": 10,
     "resellers.WebhookDelivery": 10,
     "resellers.WebhookEndpoint": 11,
+    "suppliers.SuppliedVariant": 10,
+    "suppliers.Supplier": 10,
+    "suppliers.SupplierOrder": 10,
     "shops.Membership": 10,
     "shops.Shop": 9,
 }

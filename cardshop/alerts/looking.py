@@ -22,6 +22,8 @@ from payments.models import PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import WAITS_FOR_PERSON
 from payments.states import RefundStatus
 from resellers.models import WebhookEndpoint
+from suppliers.models import Supplier
+from suppliers.stock import BELIEVED_FOR
 
 logger = structlog.get_logger(__name__)
 
@@ -144,6 +146,14 @@ def _webhooks_that_are_paused(now: datetime) -> Iterator[Seen]:
         yield Seen(Kind.WEBHOOK, endpoint.shop_id, f"webhook {endpoint.pk}", about)
 
 
+def _suppliers_that_are_silent_or_differ(now: datetime) -> Iterator[Seen]:
+    """A supplier who does not answer is believed for a while, and so it is no news before that."""
+    silent = ~Q(last_error="") & (Q(answered_at=None) | Q(answered_at__lte=now - BELIEVED_FOR))
+    for supplier in Supplier.objects.filter(silent | ~Q(differences=""), is_enabled=True):
+        about = {"name": supplier.name, "error": supplier.last_error, "differences": supplier.differences}
+        yield Seen(Kind.SUPPLIER, supplier.shop_id, f"supplier {supplier.pk}", about)
+
+
 def _work_given_up(now: datetime) -> Iterator[Seen]:
     given_up = OutboxMessage.objects.filter(done_at=None).exclude(attention="")
     for task, count in given_up.values_list("task").annotate(Count("pk")):
@@ -184,6 +194,7 @@ LOOKS: dict[Look, set[Kind]] = {
     _imports_that_have_ended: {Kind.IMPORT},
     _destinations_that_fail: {Kind.DESTINATION},
     _webhooks_that_are_paused: {Kind.WEBHOOK},
+    _suppliers_that_are_silent_or_differ: {Kind.SUPPLIER},
     _work_given_up: {Kind.GIVEN_UP},
     _workers_that_are_silent: {Kind.WORKERS},
 }

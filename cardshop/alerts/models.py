@@ -23,6 +23,7 @@ class Kind(models.TextChoices):
     IMPORT = "import", _("an import has ended")
     DESTINATION = "destination", _("a destination of alerts fails")
     WEBHOOK = "webhook", _("a webhook was paused")
+    SUPPLIER = "supplier", _("something is wrong with a supplier")
     GIVEN_UP = "given_up", _("work was given up")
     WORKERS = "workers", _("workers are silent")
     BACKUP = "backup", _("the last backup is old")

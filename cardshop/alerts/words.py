@@ -30,6 +30,7 @@ SENTENCES = {
     Kind.WEBHOOK: gettext_lazy(
         "The webhook at %(name)s has taken nothing for three days and is paused. Resume it once it works"
     ),
+    Kind.SUPPLIER: gettext_lazy("The supplier “%(name)s” does not answer: %(error)s"),
     Kind.GIVEN_UP: gettext_lazy("Work was given up: %(name)s, %(count)s times. It can be tried again"),
     Kind.WORKERS: gettext_lazy(
         "Nobody does “%(name)s”: %(count)s wait, for %(minutes)s minutes. Do the workers run?"
@@ -37,6 +38,7 @@ SENTENCES = {
     Kind.BACKUP: gettext_lazy("The last backup is %(hours)s hours old"),
 }
 IMPORT_FAILED = gettext_lazy("An import of keys for %(name)s has failed: %(imported)s were stored before")
+LEDGERS_DIFFER = gettext_lazy("The ledger of the supplier “%(name)s” and ours differ: %(differences)s")
 NO_SIGN_OF_LIFE = gettext_lazy("The workers of “%(name)s” have shown no life for %(minutes)s minutes")
 PAGES = {
     Kind.ATTENTION: "admin:attention",
@@ -46,6 +48,7 @@ PAGES = {
     Kind.IMPORT: "admin:inventory_keybatch_changelist",
     Kind.DESTINATION: "admin:alerts_destination_changelist",
     Kind.WEBHOOK: "admin:resellers_webhookendpoint_changelist",
+    Kind.SUPPLIER: "admin:suppliers_supplier_changelist",
     Kind.GIVEN_UP: "admin:outbox_outboxmessage_changelist",
     Kind.WORKERS: "admin:operations",
     Kind.BACKUP: "admin:index",
@@ -66,6 +69,8 @@ def sentence(alert: Alert, *, is_end: bool) -> str:
 def _sentence_of(kind: Kind, about: Mapping[str, Any]) -> Any:
     if kind == Kind.IMPORT and not about["is_done"]:
         return IMPORT_FAILED
+    if kind == Kind.SUPPLIER and about["differences"]:
+        return LEDGERS_DIFFER
     if kind == Kind.WORKERS and "count" not in about:
         return NO_SIGN_OF_LIFE
     return SENTENCES[kind]

@@ -115,6 +115,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         },
         {
+            "title": _("Suppliers"),
+            "separator": True,
+            "items": [
+                _page(_("Suppliers"), "warehouse", "suppliers.supplier"),
+                _page(_("Supplied variants"), "conveyor_belt", "suppliers.suppliedvariant"),
+                _page(_("Orders at suppliers"), "local_shipping", "suppliers.supplierorder"),
+            ],
+        },
+        {
             "title": _("Operations"),
             "separator": True,
             "items": [

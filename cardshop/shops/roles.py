@@ -59,7 +59,6 @@ RIGHTS: dict[str, str] = {
     "suppliers.supplier":     "vac     v       -       v       v",
     "suppliers.suppliedvariant":"vacd    v       v       v       v",
     "suppliers.supplierorder":"vc      vc      v       v       v",
-    "suppliers.supplierentry":"v       v       -       v       v",
     # The shop itself
     "shops.shop":             "vc      v       v       v       v",
     "shops.membership":       "vacd    -       -       -       -",

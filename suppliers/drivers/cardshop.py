@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -28,6 +29,8 @@ DEFINITE = frozenset(
         *("not_open", "ended", "paused", "sold_through_line", "invalid"),
     }
 )
+# It stands for something that was bought, and we do not know what.
+REUSED = "idempotency_key_reused"
 ENDED_WELL = ("delivered", "completed")
 ENDED_BADLY = ("refused", "cancelled", "refunded")
 Read = TypeVar("Read")
@@ -103,7 +106,8 @@ class CardshopUpstream:
 
     def _signed(self, method: str, target: str, body: bytes) -> str:
         timestamp, nonce = int(time.time()), secrets.token_urlsafe(16)
-        signature = sign(self.secret, method=method, path=target, timestamp=timestamp, nonce=nonce, body=body)
+        said = {"method": method, "path": target, "body_digest": sha256(body).hexdigest()}
+        signature = sign(self.secret, timestamp=timestamp, nonce=nonce, **said)
         return f"{SCHEME} key={self.key_name}, timestamp={timestamp}, nonce={nonce}, signature={signature}"
 
     def _yes(self, answer: Answer) -> Any:
@@ -114,8 +118,8 @@ class CardshopUpstream:
                 raise Unclear("it answered with something else than JSON")
             return said
         code = str(said.get("code", ""))[:40] if isinstance(said, dict) else ""
-        if not 400 <= answer.status < 500:
-            raise Unclear(f"it answered {answer.status}")
+        if not 400 <= answer.status < 500 or code == REUSED:
+            raise Unclear(f"it answered {answer.status} {code}".strip())
         if code in DEFINITE:
             raise Refused(code)
         raise NotNow(f"it answered {answer.status} {code}".strip())

@@ -9,13 +9,14 @@ from cardshop.common.outgoing import NoAnswer
 from orders.models import Order
 from orders.services.fulfilling import fill_in, missing_slots, put_overdue_before_person
 from payments.models import Refund
+from resellers.tasks import fill_orders
 from suppliers import forwarding
 from suppliers.drivers import cardshop
 from suppliers.models import SuppliedVariant, Supplier, SupplierOrder, new_idempotency_key
 from suppliers.reconciling import reconcile
 from suppliers.tests.partners import COSTS, PAID_IN, forward, keys_of, supply_of
-from tests.factories import make_by_hand
-from tests.race.racing import broken_invariants
+from tests.factories import make_by_hand, stock_up
+from tests.race.racing import broken_invariants, race_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,6 +91,20 @@ def test_killed_at_any_step_it_is_bought_once_and_delivered_once(partners, monke
     assert supply_of(order).status == "filled"
     assert (partners.balance, partners.sold_there) == (PAID_IN - COSTS, 1)
     assert reconcile(partners.supplier, clock=db_now) == []
+    assert broken_invariants() == []
+
+
+def test_two_workers_at_one_order_buy_it_once_and_deliver_it_once(partners):
+    """The first was held up for longer than its lease."""
+    order = partners.sell()
+    at_it = [forwarding._lease_one(db_now() + timedelta(seconds=61 * each), set()) for each in range(2)]
+
+    outcomes = race_all(*[lambda row=row: forwarding._send(row, db_now) for row in at_it])
+
+    assert outcomes == [None, None]
+    assert (status(order), keys_of(order)) == ("delivered", keys_there())
+    assert supply_of(order).status == "filled"
+    assert (partners.balance, partners.sold_there) == (PAID_IN - COSTS, 1)
     assert broken_invariants() == []
 
 
@@ -188,21 +203,63 @@ def test_where_nothing_can_be_refunded_a_person_is_told(partners, refunder):
     assert not Refund.objects.exists()
 
 
-def test_a_no_counts_only_when_nothing_sent_before_can_still_arrive(partners, monkeypatch):
-    """What was lost on the way may be late, and be sold when there is stock again."""
-    order = partners.sell(quantity=6)
-    with monkeypatch.context() as patch:
-        patch.setattr(cardshop, "post", _never_arrives)
-        forward()
+def hold_back_the_first(monkeypatch):
+    """It is lost on its way; what is returned lets it arrive late."""
+    post, held = cardshop.post, []
 
+    def holding(*args, **kwargs):
+        if held:
+            return post(*args, **kwargs)
+        held.append(lambda: post(*args, **kwargs))
+        raise NoAnswer("no answer in time")
+
+    monkeypatch.setattr(cardshop, "post", holding)
+    return lambda: held[0]()
+
+
+def arrives_late(partners, monkeypatch):
+    """What is refused while there is nothing left is sold when there is, since the first try arrives then."""
+    order = partners.sell(quantity=6)  # of five
+    let_it_arrive = hold_back_the_first(monkeypatch)
+    forward()
     forward(seconds=6)
-    row = supply_of(order)
-    assert (row.status, row.last_error) == ("to_send", "out_of_stock")
+    stock_up(partners.source, 1)
+    assert let_it_arrive().status == 201
+    forward(minutes=11)
+    return order
+
+
+def test_a_no_counts_only_when_nothing_sent_before_can_still_arrive(partners, monkeypatch):
+    order = arrives_late(partners, monkeypatch)
+
+    assert (status(order), len(keys_of(order))) == ("delivered", 6)
+    assert (partners.balance, partners.sold_there) == (PAID_IN - 6 * COSTS, 1)
     assert not Refund.objects.exists()
 
-    forward(minutes=11)
-    assert supply_of(order).status == "failed"
+
+def test_control_a_no_that_is_believed_at_once_refunds_what_is_bought_then(partners, monkeypatch):
+    def believe(row, code, _sent_before, now, **_more):
+        forwarding._fail(row, code, now)
+
+    monkeypatch.setattr(forwarding, "_heard_no", believe)
+
+    arrives_late(partners, monkeypatch)
+
+    assert partners.balance == PAID_IN - 6 * COSTS
     assert Refund.objects.count() == 1
+
+
+def test_when_nothing_can_arrive_any_more_it_is_refunded(partners, monkeypatch):
+    order = partners.sell(quantity=6)
+    hold_back_the_first(monkeypatch)
+
+    forward()
+    forward(seconds=6)
+    row = supply_of(order)
+    assert (row.status, row.last_error, Refund.objects.count()) == ("to_send", "out_of_stock", 0)
+
+    forward(minutes=11)
+    assert (supply_of(order).status, Refund.objects.count()) == ("failed", 1)
 
 
 def _never_arrives(*_args, **_kwargs):
@@ -226,6 +283,22 @@ def test_while_nobody_knows_nothing_is_refunded_and_in_the_end_a_person_is_told(
     forward(hours=14)
     assert (status(order), order.attention) == ("delivered", "")
     assert partners.balance == PAID_IN - COSTS
+
+
+def test_who_does_not_answer_keeps_nobody_waiting_but_once(partners, monkeypatch):
+    """One time-out for all that is due there, and what comes of the others goes on."""
+    for _ in range(3):
+        partners.sell()
+    calls = []
+    monkeypatch.setattr(cardshop, "post", lambda *_args, **_more: calls.append(1) or _never_arrives())
+
+    forward()
+    forward(seconds=4)
+    assert len(calls) == 1
+
+    monkeypatch.undo()
+    forward(seconds=31)
+    assert set(SupplierOrder.objects.values_list("status", flat=True)) == {"filled"}
 
 
 def fill_in_by_hand(order):
@@ -269,6 +342,23 @@ def test_what_a_person_fills_in_there_is_waited_for(partners):
     fill_in_by_hand(there)
     forward(seconds=6)
     assert (status(order), keys_of(order)) == ("delivered", ["typed"])
+
+
+def test_what_is_accepted_for_later_is_waited_for_and_may_still_come_to_nothing(partners, monkeypatch):
+    monkeypatch.setattr("resellers.api.orders.MOST_AT_ONCE", 0)
+    served, refused = partners.sell(quantity=4), partners.sell(quantity=2)  # of five
+
+    forward()
+    assert {supply_of(order).status for order in (served, refused)} == {"asked"}
+    assert partners.balance == PAID_IN
+    fill_orders()
+    forward(seconds=6)
+
+    assert (status(served), len(keys_of(served)), supply_of(served).cost_minor) == ("delivered", 4, 4 * COSTS)
+    assert (supply_of(refused).status, supply_of(refused).problem) == ("failed", "out_of_stock")
+    assert Refund.objects.get().item == refused.items.get()
+    assert partners.balance == PAID_IN - 4 * COSTS
+    assert reconcile(partners.supplier, clock=db_now) == []
 
 
 def test_a_secret_that_is_refused_is_no_no(partners):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.utils.translation import override
 
 from cardshop.common.clock import db_now
 from cardshop.common.outgoing import NoAnswer
@@ -75,6 +76,7 @@ def _silent(*_args, **_kwargs):
 def test_nobody_is_called_in_our_network_unless_that_is_allowed(partners, settings):
     settings.SUPPLIERS_PRIVATE_ADDRESSES = False
 
-    look()
+    with override("en"):
+        look()
 
     assert Supplier.objects.get().last_error == "It has to begin with https://."

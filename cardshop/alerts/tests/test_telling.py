@@ -18,6 +18,7 @@ from inventory.models import Selling, Stock
 from orders.models import Order
 from resellers.models import WebhookEndpoint
 from resellers.webhooks.endpoints import make_endpoint, resume
+from suppliers.models import Supplier
 from tests.factories import make_order, make_shop, make_variant, the_shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -291,3 +292,20 @@ def test_a_webhook_that_was_paused_is_told_by_its_host_until_it_is_resumed():
     resume(endpoint, now=NOW)
 
     assert not any(each.kind == Kind.WEBHOOK for each in look_at_all(NOW)[0])
+
+
+def test_a_supplier_is_told_of_once_nobody_believes_it_any_more_or_its_ledger_differs():
+    supplier = Supplier.objects.create(shop=the_shop(), name="Partner", last_error="no answer in time")
+
+    def said():
+        seen = [each for each in look_at_all(NOW)[0] if each.kind == Kind.SUPPLIER]
+        with override("en"):
+            return [words.sentence(Alert(kind=each.kind, about=each.about), is_end=False) for each in seen]
+
+    assert said() == ["The supplier “Partner” does not answer: no answer in time"]
+    Supplier.objects.update(answered_at=NOW - MINUTE * 4)
+    assert said() == []
+    Supplier.objects.update(differences="one\nand another")
+    assert said() == ["The ledger of the supplier “Partner” and ours differ: one and another"]
+    Supplier.objects.filter(pk=supplier.pk).update(is_enabled=False)
+    assert said() == []

@@ -31,7 +31,23 @@ BALANCE = """INSERT INTO payments_balance (shop_id, holder, contact_email, curre
         at)
     SELECT id, 5, 5, 'credit', 'r', '', '', clock_timestamp() - interval '2 minutes'
     FROM payments_balance;"""
+SUPPLIER = """INSERT INTO suppliers_supplier (shop_id, name, driver, base_url, key_name, is_enabled,
+        last_error, entries_after, differences)
+    SELECT id, 'Partner', 'cardshop', '', '', true, '', '0', '' FROM shops_shop;
+    INSERT INTO suppliers_supplierorder (item_id, supplier_id, idempotency_key, reference, their_code,
+        quantity, status, their_number, problem, attempts, last_error, made_at)
+    SELECT item.id, supplier.id, 'key-' || item.id, '', '', 1, 'to_send', 'theirs-' || item.id, '', 0, '',
+        clock_timestamp() FROM orders_orderitem AS item, suppliers_supplier AS supplier;"""
 DAMAGE = {
+    "suppliers.handed_on_is_delivered": f"""{SUPPLIER}
+        UPDATE suppliers_supplierorder SET status = 'filled', ended_at = clock_timestamp()""",
+    "suppliers.paid_once": f"""{SUPPLIER}
+        INSERT INTO suppliers_supplierentry (supplier_id, number, kind, amount_minor, their_number, at)
+        SELECT id, number, 'payment', -1, 'theirs', clock_timestamp()
+        FROM suppliers_supplier, generate_series(1, 2) AS number""",
+    "suppliers.what_is_not_to_be_had_is_refunded": f"""{SUPPLIER}
+        UPDATE suppliers_supplierorder SET status = 'failed', ended_at = clock_timestamp()""",
+    "suppliers.orders_move_on": SUPPLIER,
     "orders.tickets_became_their_orders": f"{SALE} {ORDERED} UPDATE orders_ticket SET ticket_id = 'another'",
     "orders.tickets_fit_their_orders": ORDERED,
     "orders.tickets_have_an_end": f"{ORDERED} UPDATE orders_ticket SET ended_at = NULL",
