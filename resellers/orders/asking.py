@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
 
 from cardshop.common.errors import DomainError
 from cardshop.common.inserts import insert_new
@@ -72,9 +72,13 @@ def _order_and_deliver(asked: Sequence[Asked], now: datetime) -> Sequence[Outcom
 def _each_or_together(
     asked: Sequence[Asked], now: datetime, work: Callable[[Sequence[Asked], datetime], Sequence[Outcome]]
 ) -> Sequence[Outcome]:
-    """Together, or else one by one: whatever is odd about one keeps no other from being served."""
+    """Together, or else one by one: whatever is odd about one keeps no other from being served. But for the
+    database, which is odd to all alike: one by one, they would only wait for it one after the other.
+    """
     try:
         return work(asked, now)
+    except OperationalError as away:
+        return [away] * len(asked)
     except Exception as error:  # noqa: BLE001  the outcome of whoever it is odd about
         if len(asked) == 1:
             return [error]

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import count
 
 import pytest
+from django.db import OperationalError
 
 from cardshop.common.clock import db_now
 from inventory.errors import OutOfStock
@@ -119,6 +120,26 @@ def test_in_one_process_they_go_together_and_the_account_is_at_nothing_all_the_s
     assert {type(outcome) for outcome in outcomes} == {ResellerOrder, BalanceTooLow}
     assert left_on(reseller) == 0
     assert broken_invariants() == []
+
+
+def test_who_waits_together_for_the_database_waits_once(monkeypatch):
+    """Whatever is odd about one alone is tried again alone."""
+    reseller, variant = with_money_for(3), make_variant(keys=3)
+    three = [asked(reseller, variant) for _ in range(3)]
+    tried = []
+
+    def fail(error: type[Exception]) -> list[object]:
+        def fill_none(rows: list[ResellerOrder], **_said: object) -> None:
+            tried.append(len(rows))
+            raise error
+
+        monkeypatch.setattr(asking, "fill", fill_none)
+        return list(asking._order_of_one_shop(three, db_now()))
+
+    assert kinds(fail(OperationalError)) == {"OperationalError": 3}
+    assert tried == [3]
+    assert kinds(fail(RuntimeError)) == {"RuntimeError": 3}
+    assert tried == [3, 3, 1, 1, 1]
 
 
 def test_accepted_a_hundred_times_and_filled_by_ten_workers_it_is_one_order():
