@@ -39,15 +39,17 @@ class RunningShop:
         self.var = var
         self.log = var / "shop.log"
         self._commands: subprocess.Popen[str] | None = None
-        port, hot_port, sandbox_port = free_ports(3)
+        port, hot_port, api_port, sandbox_port = free_ports(4)
         self.url = f"http://127.0.0.1:{port}"
         self.hot_url = f"http://127.0.0.1:{hot_port}"
+        self.pools = {hot_port: "hot", api_port: "api"}  # the web processes but `web`, by their port
         self.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in _FOREIGN},
             "CARDSHOP_VAR": str(var),
             "PORT": str(port),
             "HOT_PORT": str(hot_port),
+            "API_PORT": str(api_port),
             "SANDBOX_PORT": str(sandbox_port),
             **(environment or {}),
         }

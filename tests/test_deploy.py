@@ -179,7 +179,7 @@ def test_containers_are_nobody_and_can_change_nothing():
 def test_what_answers_has_its_health_looked_at():
     looked_at = {name for name, each in services().items() if "healthcheck" in each}
 
-    assert looked_at == {"web", "hot", "gateway", "database", "cache", "admission", "broker"}
+    assert looked_at == {"web", "hot", "api", "gateway", "database", "cache", "admission", "broker"}
 
 
 def test_services_name_what_there_is_and_wait_for_what_can_be_waited_for():

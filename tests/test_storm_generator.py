@@ -363,8 +363,12 @@ def test_processes_are_known_by_their_command(command, role):
     assert role_of(command) == role
 
 
-def test_the_hot_pool_is_known_by_its_port():
-    assert role_of("gunicorn cardshop.wsgi", listens_on={8001}, hot_port=8001) == "hot"
+def test_the_other_pools_are_known_by_their_ports():
+    pools = {8001: "hot", 8002: "api"}
+
+    assert role_of("gunicorn cardshop.wsgi", listens_on={8001}, pools=pools) == "hot"
+    assert role_of("gunicorn cardshop.wsgi", listens_on={8002}, pools=pools) == "api"
+    assert role_of("gunicorn cardshop.wsgi", listens_on={8000}, pools=pools) == "web"
 
 
 BUYER = BuyerRecord(

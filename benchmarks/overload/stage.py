@@ -87,8 +87,7 @@ class Stage:
         return OpenedPage(visitor, buyer_pass, f"overload-{number:09}")
 
     def _generate(self, parts: list[Part]) -> Run:
-        hot_port = int(self._shop.hot_url.rpartition(":")[2])
-        with CpuWatch(self._shop.pid, hot_port=hot_port) as watch:
+        with CpuWatch(self._shop.pid, pools=self._shop.pools) as watch:
             counts = generate(
                 self._program,
                 var=self._var,

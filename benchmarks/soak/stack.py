@@ -8,7 +8,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import psutil  # type: ignore[import-untyped, unused-ignore]
@@ -39,7 +38,7 @@ class Stack:
     def __init__(self, shop: RunningShop) -> None:
         self.shop = shop
         self._aof = shop.var / "redis" / "appendonly.aof"
-        self._hot_port = urlsplit(shop.hot_url).port or 0
+        self._pools = shop.pools
         self._http = httpx.Client(timeout=5, trust_env=False)
         self._complete = self.roles()
 
@@ -64,7 +63,7 @@ class Stack:
                 for connection in process.net_connections("tcp")
                 if connection.status == psutil.CONN_LISTEN
             }
-        role = role_of(" ".join(command), listens_on=ports, hot_port=self._hot_port)
+        role = role_of(" ".join(command), listens_on=ports, pools=self._pools)
         if role == SUPERVISION or (role == "postgres" and "-D" not in command):
             return ""  # PostgreSQL's children come and go
         return role

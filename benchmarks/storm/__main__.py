@@ -133,7 +133,7 @@ def _run(
     ordinary = _opened(web_url, ORDINARY, shape.ordinary_count, network=16)
     write_plan(var / "plan.tsv", shape, storm=storm, ordinary=ordinary)
     say(f"the storm breaks in {shape.storm_at:.0f} s")
-    with CpuWatch(shop.pid, hot_port=int(shop.hot_url.rpartition(":")[2])) as watch:
+    with CpuWatch(shop.pid, pools=shop.pools) as watch:
         counts = generate(
             program,
             var=var,

@@ -4,8 +4,9 @@ import re
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
 
@@ -13,12 +14,13 @@ EVERY = 0.5  # seconds between two looks
 SUPERVISION = "supervision"
 # The provider's machine. Everything else counts, even what only holds the processes together.
 NOT_THE_SHOP = ("sandbox",)
+NO_POOLS: Mapping[int, str] = MappingProxyType({})
 
 _CELERY = re.compile(r"--hostname (\w+)@")
 
 
-def role_of(command: str, *, listens_on: Set[int] = frozenset(), hot_port: int = 0) -> str:
-    """What a process with this command line is for."""
+def role_of(command: str, *, listens_on: Set[int] = frozenset(), pools: Mapping[int, str] = NO_POOLS) -> str:
+    """What a process with this command line is for. `pools`: the web processes but `web`, by their port."""
     program = command.split(" ", 1)[0].rpartition("/")[2]
     if program in ("sh", "bash"):  # it quotes what it starts, which is looked at in its own right
         return SUPERVISION
@@ -35,7 +37,7 @@ def role_of(command: str, *, listens_on: Set[int] = frozenset(), hot_port: int =
     if "celery" in command and " beat" in command:
         return "beat"
     if "cardshop.wsgi" in command:
-        return "hot" if hot_port in listens_on else "web"
+        return next((pools[port] for port in listens_on if port in pools), "web")
     return SUPERVISION
 
 
@@ -75,10 +77,10 @@ class CpuWatch:
     living ones that is everything, also PostgreSQL's connections that came and went between looks.
     """
 
-    def __init__(self, root: int, *, hot_port: int = 0) -> None:
+    def __init__(self, root: int, *, pools: Mapping[int, str] = NO_POOLS) -> None:
         self.samples = CpuSamples()
         self._root = psutil.Process(root)
-        self._hot_port = hot_port
+        self._pools = pools
         self._roles: dict[int, str] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -122,7 +124,7 @@ class CpuWatch:
     def _look_closely(self, process: psutil.Process) -> str:
         command = " ".join(process.cmdline())
         ports = _listens_on(process) if "cardshop.wsgi" in command else set()
-        return role_of(command, listens_on=ports, hot_port=self._hot_port)
+        return role_of(command, listens_on=ports, pools=self._pools)
 
 
 def _listens_on(process: psutil.Process) -> set[int]:

@@ -35,7 +35,7 @@ _LOG = "gateway.log"
 _FOLDERS = ("refused", "temporary", "cache")
 _LONGEST_SOCKET = 107  # bytes of its path, unix(7)
 # Before Django, of all workers of nginx together (deploy/nginx/nginx.conf, Pools).
-_CLICKS_AT_ONCE, _LOOKS_AT_ONCE = 1500, 1000
+_CLICKS_AT_ONCE, _LOOKS_AT_ONCE = 2500, 3000
 # Connections take two files each, one to either side.
 _MOST_FILES = 65_536
 AGAIN_IN = 15  # seconds until a page that could not be had asks again by itself
@@ -98,6 +98,7 @@ def pools() -> dict[str, str]:
     return {
         "web": env.read("STOREFRONT_POOL") or f"127.0.0.1:{web_port}",
         "hot": env.read("HOT_POOL") or f"127.0.0.1:{env.read('HOT_PORT') or int(web_port) + 2}",
+        "api": env.read("API_POOL") or f"127.0.0.1:{env.read('API_PORT') or int(web_port) + 3}",
     }
 
 
@@ -107,7 +108,7 @@ def find_nginx() -> str | None:
 
 
 def _surroundings(folder: Path) -> dict[str, Any]:
-    storefront, hot = pools().values()
+    storefront, hot, api = pools().values()
     workers = os.cpu_count() or 1  # as nginx counts them
     port, certificate = gateway_port(), env.read("GATEWAY_CERTIFICATE")
     files = min(_MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -139,7 +140,7 @@ def _surroundings(folder: Path) -> dict[str, Any]:
         "hot_pool": hot,
         "click_places": -(-_CLICKS_AT_ONCE // workers),
         "look_places": -(-_LOOKS_AT_ONCE // workers),
-        "api_pool": env.read("API_POOL") or hot,
+        "api_pool": api,
         "admin_pool": env.read("ADMIN_POOL") or storefront,
         "page_policy": f"default-src 'none'; style-src 'self' {_cdn()}; img-src 'self' {_cdn()} data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

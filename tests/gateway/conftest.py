@@ -67,7 +67,7 @@ def before(
     gateway: Gateway, _upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Gateway]]:
     """A gateway before that server instead of the shop, changed or not; the same one for the same change."""
-    pools = {"PORT": str(_upstream.port), "HOT_PORT": str(_upstream.port)}
+    pools = {"PORT": str(_upstream.port), "HOT_PORT": str(_upstream.port), "API_PORT": str(_upstream.port)}
     with ExitStack() as running:
 
         @cache

@@ -50,7 +50,7 @@ def look_at_web() -> Iterator[Finding]:
     if silent:
         yield problem(
             _("These web processes do not answer: %(names)s.") % {"names": ", ".join(silent)},
-            _("Start them, or say where they listen (WEB_PORT, HOT_PORT, STOREFRONT_POOL, HOT_POOL)."),
+            _("Start them, or say where they listen: WEB_PORT, HOT_PORT, API_PORT (docs/gateway.md)."),
         )
     else:
         yield ok(_("The web processes answer: %(names)s.") % {"names": ", ".join(pools())})

@@ -81,7 +81,7 @@ def test_the_channels_follow_the_sandbox_to_its_new_port(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_usdt_is_offered_where_the_sandbox_takes_it(monkeypatch, tmp_path):
-    around = surroundings(port=1, hot_port=2, sandbox_port=3, var=tmp_path)
+    around = surroundings(port=1, hot_port=2, api_port=4, sandbox_port=3, var=tmp_path)
     for name in ("SANDBOX_USDT", "SANDBOX_USDT_KEY"):
         monkeypatch.setenv(name, around[name])
 

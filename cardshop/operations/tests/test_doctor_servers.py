@@ -176,11 +176,12 @@ def test_messages_that_pile_up(settings):
 
 
 def test_web_processes_that_do_not_answer(monkeypatch):
-    web, hot = free_ports(2)
+    web, hot, api = free_ports(3)
     monkeypatch.setenv("WEB_PORT", str(web))
     monkeypatch.setenv("HOT_PORT", str(hot))
+    monkeypatch.setenv("API_PORT", str(api))
 
-    assert f"web (127.0.0.1:{web}), hot (127.0.0.1:{hot})" in sentence("web")
+    assert f"web (127.0.0.1:{web}), hot (127.0.0.1:{hot}), api (127.0.0.1:{api})" in sentence("web")
 
 
 def test_a_sign_of_life_is_sent_into_every_queue_and_shows_who_does_not_take_it(settings):

@@ -27,8 +27,11 @@ class Command(BaseCommand):
         port = free_port("PORT", DEFAULT_PORT)
         sandbox_port = free_port("SANDBOX_PORT", port + 1)
         hot_port = free_port("HOT_PORT", port + 2)
+        api_port = free_port("API_PORT", port + 3)
         os.environ.update(
-            surroundings(port=port, hot_port=hot_port, sandbox_port=sandbox_port, var=var_dir())
+            surroundings(
+                port=port, hot_port=hot_port, api_port=api_port, sandbox_port=sandbox_port, var=var_dir()
+            )
         )
 
         self.tell("preparing the database")
@@ -77,17 +80,19 @@ def free_port(name: str, default: int) -> int:
     return int(wanted)
 
 
-def surroundings(*, port: int, hot_port: int, sandbox_port: int, var: Path) -> dict[str, str]:
+def surroundings(*, port: int, hot_port: int, api_port: int, sandbox_port: int, var: Path) -> dict[str, str]:
     """What the processes of the Procfile find in their environment.
 
-    HOT_PORT is where a gateway sends the rush of a hot variant: the same shop, by processes that step
-    back for the others. WEB_PORT, since `honcho start` by hand gives every process a PORT of its own.
+    HOT_PORT is where a gateway sends the rush of a hot variant, API_PORT where it sends programs and those
+    who pay: the same shop, by processes that step back for the others. WEB_PORT, since `honcho start` by
+    hand gives every process a PORT of its own.
     """
     return {
         "CARDSHOP_VAR": str(var),
         "PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"),
         "WEB_PORT": str(port),
         "HOT_PORT": str(hot_port),
+        "API_PORT": str(api_port),
         "SANDBOX_PORT": str(sandbox_port),
         "SANDBOX_DB": os.environ.get("SANDBOX_DB") or str(var / "sandbox" / "ledger.sqlite3"),
         **accounts(port=port, sandbox_port=sandbox_port, secrets=var / "secrets"),
