@@ -66,6 +66,7 @@ class ResellerAdmin(MerchantAdmin):
     fields = ["shop", ("name", "contact_email"), "price_list", "is_suspended", "its_balance", "since"]
     readonly_fields = ["its_balance", "since"]
     actions_detail = ["stock"]
+    actions_list = ["stock_for_all"]
 
     @action(
         description=gettext_lazy("Stock set aside"),
@@ -76,6 +77,15 @@ class ResellerAdmin(MerchantAdmin):
     )
     def stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return set_aside_page(request, self, self.row_or_404(request, object_id))
+
+    @action(
+        description=gettext_lazy("Stock set aside for all resellers"),
+        url_path="stock",
+        permissions=["set_aside"],
+        icon="stacks",
+    )
+    def stock_for_all(self, request: HttpRequest) -> HttpResponse:
+        return set_aside_page(request, self)
 
     def has_set_aside_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever says what is for sale, and how much of it."""

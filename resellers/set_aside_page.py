@@ -1,4 +1,4 @@
-"""The page on which a merchant sets stock aside for one reseller, and takes it back."""
+"""The page on which a merchant sets stock aside for one reseller, or for all of them, and takes it back."""
 
 from typing import Any
 
@@ -14,11 +14,12 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from cardshop.common.admin import MerchantAdmin
 from cardshop.common.errors import DomainError
+from cardshop.common.shop_scope import within
 from inventory.models import Stock, Variant
 from inventory.setting import MOST_FREE
 from inventory.setting_aside import set_aside, take_back
 from resellers.models import Reseller
-from resellers.stock import pool_of
+from resellers.stock import OF_ALL, pool_of
 
 
 class SetAsideForm(forms.Form):
@@ -38,15 +39,19 @@ class SetAsideForm(forms.Form):
         offered.queryset = variants
 
 
-def set_aside_page(request: HttpRequest, model_admin: MerchantAdmin, reseller: Reseller) -> HttpResponse:
-    """With a button for either way: `step` says which was pressed."""
-    variants = (
-        Variant.objects.filter(shop=reseller.shop_id).select_related("product").order_by("product", "pk")
-    )
+def set_aside_page(
+    request: HttpRequest, model_admin: MerchantAdmin, reseller: Reseller | None = None
+) -> HttpResponse:
+    """For all resellers where none is named. With a button for either way: `step` says which was pressed."""
+    seen = within(request, Variant.objects.select_related("product").order_by("product", "pk"))
+    variants = seen.filter(shop=reseller.shop_id) if reseller else seen
+    pool = pool_of(reseller) if reseller else OF_ALL
     form = SetAsideForm(request.POST or None, variants=variants)
     if request.method == "POST" and form.is_valid():
         try:
-            said = _move(request, model_admin, reseller, **form.cleaned_data)
+            with transaction.atomic():
+                said = _move(pool, step=request.POST.get("step"), **form.cleaned_data)
+                model_admin.log_change(request, reseller or form.cleaned_data["variant"], said)
         except DomainError as refused:
             form.add_error(refused.field, str(refused))
         else:
@@ -54,9 +59,9 @@ def set_aside_page(request: HttpRequest, model_admin: MerchantAdmin, reseller: R
             return redirect(request.path)
     context: dict[str, Any] = {
         **model_admin.admin_site.each_context(request),
-        "title": _("Stock set aside for %(reseller)s") % {"reseller": reseller},
+        "title": _("Stock set aside for %(reseller)s") % {"reseller": reseller or _("all resellers")},
         "form": form,
-        "stocks": Stock.objects.filter(pool=pool_of(reseller), total__gt=0)
+        "stocks": Stock.objects.filter(pool=pool, variant__in=variants, total__gt=0)
         .annotate(free=F("total") - F("claimed"))
         .select_related("variant__product")
         .order_by("variant__product", "variant"),
@@ -64,16 +69,10 @@ def set_aside_page(request: HttpRequest, model_admin: MerchantAdmin, reseller: R
     return render(request, "admin/resellers/set_aside.html", context)
 
 
-@transaction.atomic
-def _move(
-    request: HttpRequest, model_admin: MerchantAdmin, reseller: Reseller, *, variant: Variant, quantity: int
-) -> str:
+def _move(pool: str, *, step: str | None, variant: Variant, quantity: int) -> str:
     about = {"variant": variant, "count": quantity}
-    if request.POST.get("step") == "take_back":
-        take_back(variant, pool=pool_of(reseller), quantity=quantity)
-        said = _("Taken back: %(count)d × %(variant)s") % about
-    else:
-        set_aside(variant, pool=pool_of(reseller), quantity=quantity)
-        said = _("Set aside: %(count)d × %(variant)s") % about
-    model_admin.log_change(request, reseller, said)
-    return said
+    if step == "take_back":
+        take_back(variant, pool=pool, quantity=quantity)
+        return _("Taken back: %(count)d × %(variant)s") % about
+    set_aside(variant, pool=pool, quantity=quantity)
+    return _("Set aside: %(count)d × %(variant)s") % about

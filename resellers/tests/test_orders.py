@@ -18,6 +18,7 @@ from payments.services.refund_sending import send_refunds
 from payments.services.refunds import request_refund
 from resellers.models import Event, Reseller, ResellerOrder, Scope
 from resellers.orders.filling import BUYER
+from resellers.stock import OF_ALL
 from resellers.tasks import fill_orders
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from tests.factories import counters, make_by_hand, make_channel, make_reusable, make_variant, stock_up
@@ -326,6 +327,21 @@ def test_of_a_line_with_people_in_it_only_what_was_set_aside_can_be_had():
 
     assert (too_many.status_code, too_many.json()["code"]) == (409, "sold_through_line")
     assert (mine.status_code, len(mine.json()["lines"][0]["keys"])) == (201, 2)
+    assert broken_invariants() == []
+
+
+def test_of_a_line_resellers_share_what_was_set_aside_for_all_of_them():
+    sale = make_sale(keys=3)
+    Stock.objects.filter(variant=sale.variant).update(total=1, released=1)
+    Stock.objects.create(shop=sale.shop, variant=sale.variant, pool=OF_ALL, total=2, released=2)
+    one, other = make_program(rich()), make_program(rich(name="Other"))
+
+    buying = [(one, "first-key"), (other, "first-key"), (one, "second-key")]
+    answers = [order(program, (sale.variant, 1), key=key) for program, key in buying]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 409]
+    assert answers[-1].json()["code"] == "sold_through_line"
+    assert counters(sale.variant) == (1, 1, 0)
     assert broken_invariants() == []
 
 

@@ -1,4 +1,4 @@
-"""The merchant's page of what is set aside for one reseller."""
+"""The merchant's page of what is set aside for one reseller, or for all of them."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -13,8 +13,11 @@ from tests.staff import logged_in, make_boss, make_member
 pytestmark = pytest.mark.django_db
 
 
+FOR_ALL = "/admin/resellers/reseller/stock/"
+
+
 def page_of(reseller) -> str:
-    return f"/admin/resellers/reseller/{reseller.pk}/stock/"
+    return f"/admin/resellers/reseller/{reseller.pk}/stock/" if reseller else FOR_ALL
 
 
 def press(boss, reseller, step: str, variant, quantity: int) -> str:
@@ -47,14 +50,42 @@ def test_no_more_than_is_free_and_nothing_of_another_shop():
     assert not Stock.objects.exclude(pool="public").exists()
 
 
-def test_own_stock_comes_first():
+def test_what_is_set_aside_for_all_resellers_each_of_them_has_and_no_buyer():
+    boss, variant = logged_in(make_boss()), make_variant(keys=5)
+    one, other = make_reseller(), make_reseller("Other")
+
+    said = press(boss, None, "set_aside", variant, 3)
+
+    assert "Set aside: 3" in said
+    assert counters(variant) == (2, 2, 0)
+    for reseller in (one, other):
+        reach = in_reach(reseller, [variant])[variant.pk]
+        assert (reach.set_aside, reach.shared, reach.public, reach.available) == (0, 3, 2, 5)
+    assert "Taken back: 3" in press(boss, None, "take_back", variant, 3)
+    assert counters(variant) == (5, 5, 0)
+    told = LogEntry.objects.filter(change_message__contains="Set aside: 3").get()
+    assert told.get_edited_object() == variant
+
+
+def test_a_merchant_of_one_shop_sets_aside_nothing_of_another_for_all():
+    make_variant(keys=5)
+    foreign = make_variant(keys=5, shop=make_shop("other"))
+    theirs = logged_in(make_member(the_shop(), Role.MANAGER))
+
+    assert "Select a valid choice" in press(theirs, None, "set_aside", foreign, 1)
+    assert not Stock.objects.exclude(pool="public").exists()
+
+
+def test_own_stock_comes_first_then_that_of_all_resellers():
     reseller = make_reseller()
 
-    assert pools_for(reseller) == (pool_of(reseller), "public") == (f"reseller-{reseller.pk}", "public")
+    assert pools_for(reseller) == (pool_of(reseller), "resellers", "public")
+    assert pool_of(reseller) == f"reseller-{reseller.pk}"
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.MANAGER, 200), (Role.SUPPORT, 403), (Role.FINANCE, 403)])
 def test_who_says_what_is_for_sale_sets_it_aside(role, status):
-    reseller = make_reseller()
+    staff = logged_in(make_member(the_shop(), role))
 
-    assert logged_in(make_member(the_shop(), role)).get(page_of(reseller)).status_code == status
+    for page in (page_of(make_reseller()), FOR_ALL):
+        assert staff.get(page).status_code == status
