@@ -90,6 +90,10 @@ class NotEnoughBalance(BalanceRefused):
     message = _("There is not enough on it.")
 
 
+class CreditInUse(BalanceRefused):
+    code = "credit_in_use"
+
+
 class TooManyTries(DomainError):
     code = "too_many_tries"
     http_status = 429

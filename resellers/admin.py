@@ -101,7 +101,9 @@ class ResellerAdmin(MerchantAdmin):
         if reseller._state.adding:
             return "-"
         address = reverse("admin:payments_balance_change", args=[reseller.balance_id])
-        return format_html('<a href="{}">{}</a>', address, self.amount(reseller))
+        line = reseller.balance.credit_minor
+        credit = f" + {display(line, reseller.balance.currency)}" if line else ""
+        return format_html('<a href="{}">{}{}</a>', address, self.amount(reseller), credit)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -78,8 +78,12 @@ class BalanceTooLow(DomainError):
     code = "not_enough_balance"
     message = _("There is not enough on the account.")
 
-    def __init__(self, *, needed_minor: int, balance_minor: int) -> None:
-        self.extra = {"needed_minor": needed_minor, "balance_minor": balance_minor}
+    def __init__(self, *, needed_minor: int, balance_minor: int, spendable_minor: int) -> None:
+        self.extra = {
+            "needed_minor": needed_minor,
+            "balance_minor": balance_minor,
+            "spendable_minor": spendable_minor,
+        }
         super().__init__()
 
 

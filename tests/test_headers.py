@@ -221,6 +221,7 @@ def buyers_pages() -> dict[str, str]:
         "/api/v1/orders/<slug:token>/keys/": f"{api}keys/",
         "/api/reseller/v1/account/": "/api/reseller/v1/account/",
         "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
+        "/api/reseller/v1/account/statement.csv": "/api/reseller/v1/account/statement.csv",
         "/api/reseller/v1/orders/": "/api/reseller/v1/orders/",
         "/api/reseller/v1/orders/batch/": "/api/reseller/v1/orders/batch/",
         "/api/reseller/v1/orders/<slug:number>/": asked,

@@ -1,4 +1,5 @@
-"""The merchant's pages of prepaid balances: open one, pay in, put right, freeze. A code is shown once.
+"""The merchant's pages of prepaid balances: open one, pay in, put right, freeze, give credit. A code is shown
+once.
 
 Whatever makes money, or a code that it can be spent with, takes a fresh one-time code. Freezing does not: who
 has to stop something is in a hurry.
@@ -9,24 +10,28 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from cardshop.common.admin import MerchantAdmin
 from cardshop.common.clock import db_now
+from cardshop.common.csv_files import csv_file
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
-from cardshop.common.money import display
+from cardshop.common.money import display, to_text
 from cardshop.common.shop_scope import within
 from cardshop.shops.models import Shop
-from payments.checkout.balance_forms import CREDIT, MoveForm, OpenForm
+from payments.checkout.balance_forms import CREDIT, CreditForm, MoveForm, OpenForm, StatementForm
 from payments.checkout.tables import moment, table
-from payments.ledger.entries import correct, credit, open_balance, renew_code, set_frozen
+from payments.ledger.entries import correct, credit, open_balance, renew_code, set_credit, set_frozen
+from payments.ledger.statements import CLOSING, OPENING, Period, statement_rows
 from payments.models import Balance, BalanceEntry
+from payments.states import EntryKind
 
 LISTED = 200
 
@@ -39,8 +44,8 @@ class BalanceAdmin(MerchantAdmin):
     list_filter = ["is_frozen", "currency", "shop"]
     search_fields = ["holder", "contact_email", "=entries__reason"]
     search_help_text = gettext_lazy("Holder, e-mail, or the number of an order that was paid with it")
-    fields = [("holder", "contact_email"), ("amount", "is_frozen"), ("shop", "opened_at")]
-    readonly_fields = ["amount", "is_frozen", "shop", "opened_at"]
+    fields = [("holder", "contact_email"), ("amount", "credit_line", "is_frozen"), ("shop", "opened_at")]
+    readonly_fields = ["amount", "credit_line", "is_frozen", "shop", "opened_at"]
     change_form_outer_before_template = "admin/payments/balance_forms.html"
     change_form_after_template = "admin/orders/story.html"
 
@@ -48,15 +53,26 @@ class BalanceAdmin(MerchantAdmin):
     def amount(self, balance: Balance) -> str:
         return display(balance.amount_minor, balance.currency)
 
+    @admin.display(description=gettext_lazy("credit line"))
+    def credit_line(self, balance: Balance) -> str:
+        return display(balance.credit_minor, balance.currency)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        views = {"move": self.move_view, "freeze": self.freeze_view, "new-code": self.new_code_view}
+        views = {
+            "move": self.move_view,
+            "credit": self.credit_view,
+            "freeze": self.freeze_view,
+            "new-code": self.new_code_view,
+        }
         ours = [
             path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(view)), name=_url_name(name))
             for name, view in views.items()
         ]
+        statement = self.admin_site.admin_view(require_GET(self.statement_view))
+        ours.append(path("<int:pk>/statement.csv", statement, name=_url_name("statement")))
         return [*ours, *super().get_urls()]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -102,8 +118,17 @@ class BalanceAdmin(MerchantAdmin):
         balance = self.get_object(request, object_id) if object_id else None
         if balance and self.has_view_permission(request, balance):
             extra_context = {**(extra_context or {}), "sections": [_entries(balance)]}
+            today = localdate()
+            extra_context["statement_form"] = StatementForm(
+                initial={"from": today.replace(day=1), "to": today}
+            )
             if self.has_change_permission(request, balance):
                 extra_context["move_form"] = MoveForm(currency=balance.currency)
+                if not balance.code_digest:
+                    line = to_text(balance.credit_minor, balance.currency)
+                    extra_context["credit_form"] = CreditForm(
+                        currency=balance.currency, initial={"amount": line}, prefix="line"
+                    )
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def move_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -133,6 +158,46 @@ class BalanceAdmin(MerchantAdmin):
         self.log_change(request, balance, f"{entry.get_kind_display()}: {moved}, {entry.reason}")
         messages.success(request, _("%s has been booked.") % moved)
         return _back_to(balance)
+
+    def credit_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        balance = self._changeable(request, pk)
+        if balance.code_digest:
+            raise Http404
+        if not has_fresh_code(request):
+            return ask_for_code(request, back_to=_page_of(balance))
+        form = CreditForm(request.POST, currency=balance.currency, prefix="line")
+        if not form.is_valid():
+            messages.error(request, " ".join(map(str, form.errors["amount"])))
+            return _back_to(balance)
+        line = form.cleaned_data["credit_minor"]
+        try:
+            with transaction.atomic(durable=True):
+                before = set_credit(balance, line)
+                said = f"{display(before, balance.currency)} → {display(line, balance.currency)}"
+                self.log_change(request, balance, _("Credit line: %s") % said)
+        except DomainError as refused:
+            messages.warning(request, str(refused))
+            return _back_to(balance)
+        messages.success(request, _("The credit line is %s.") % display(line, balance.currency))
+        return _back_to(balance)
+
+    def statement_view(self, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+        balance: Balance = self.row_or_404(request, pk)
+        if not self.has_view_permission(request, balance):
+            raise PermissionDenied
+        form = StatementForm(request.GET)
+        if not form.is_valid():
+            messages.error(request, _("Enter the first and the last day."))
+            return _back_to(balance)
+        try:
+            period = Period(form.cleaned_data["from"], form.cleaned_data["to"])
+        except DomainError as refused:
+            messages.error(request, str(refused))
+            return _back_to(balance)
+        kinds = {kind.value: str(kind.label) for kind in EntryKind}
+        kinds |= {OPENING: _("opening balance"), CLOSING: _("closing balance")}
+        rows = statement_rows(balance, period, kind_of=kinds.__getitem__)
+        return csv_file(f"statement-{balance.pk}-{period.first}-{period.last}.csv", _headings(), rows)
 
     def freeze_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         balance = self._changeable(request, pk)
@@ -193,6 +258,22 @@ def _entries(balance: Balance) -> dict[str, Any]:
     ]
     headers = [_("at"), _("kind"), _("amount"), _("balance afterwards"), _("reason"), _("by")]
     return table(_("Entries"), headers, rows)
+
+
+def _headings() -> list[str]:
+    """Of a statement, as its COLUMNS stand."""
+    return [
+        _("at"),
+        _("kind"),
+        _("order"),
+        _("our number"),
+        _("reason"),
+        _("amount"),
+        _("balance afterwards"),
+        _("amount in minor units"),
+        _("balance afterwards, in minor units"),
+        _("currency"),
+    ]
 
 
 def _page_of(balance: Balance) -> str:

@@ -58,6 +58,35 @@ class MoveForm(EntryForm):
         return cleaned
 
 
+class CreditForm(forms.Form):
+    """How much an account may owe; nothing ends its credit."""
+
+    amount = _amount(
+        gettext_lazy("Credit line"), gettext_lazy("What the account may owe at most; 0 is none.")
+    )
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        text = str(cleaned.get("amount", "")).strip()
+        cleaned["credit_minor"] = _minor(self, text, self.currency, least=0)
+        return cleaned
+
+
+class StatementForm(forms.Form):
+    """`from` and `to` are the first and the last day."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in (("from", gettext_lazy("From")), ("to", gettext_lazy("To"))):
+            self.fields[name] = forms.DateField(
+                label=label, widget=UnfoldAdminTextInputWidget({"type": "date", "required": True})
+            )
+
+
 class OpenForm(EntryForm):
     shop = forms.ModelChoiceField(
         label=gettext_lazy("Shop"), queryset=Shop.objects.none(), widget=UnfoldAdminSelectWidget
@@ -90,12 +119,12 @@ class OpenForm(EntryForm):
         return cleaned
 
 
-def _minor(form: forms.Form, text: str, currency: str) -> int:
-    """More than nothing, else an error at the field."""
+def _minor(form: forms.Form, text: str, currency: str, *, least: int = 1) -> int:
+    """At least so much, else an error at the field."""
     try:
         minor = to_minor(text, currency)
     except (ValueError, KeyError):
-        minor = 0
-    if not 0 < minor <= MAX_MINOR and "amount" not in form.errors:
+        minor = -1
+    if not least <= minor <= MAX_MINOR and "amount" not in form.errors:
         form.add_error("amount", _("Enter an amount such as %s.") % "50.00")
     return minor

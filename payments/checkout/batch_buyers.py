@@ -1,7 +1,5 @@
 """Who has keys of a batch: a list on a page, and as a file for writing to them, which is noted."""
 
-import csv
-from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -17,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from cardshop.common.clock import db_now
+from cardshop.common.csv_files import csv_file, harmless
 from inventory.accesses import note_access, viewer_of
 from inventory.models import AccessKind, KeyBatch
 from orders.models import DeliveredKey, Order
@@ -76,30 +75,11 @@ def buyers_csv(request: HttpRequest, batch: KeyBatch, *, why: str) -> StreamingH
     note_access(
         viewer_of(request), AccessKind.BUYERS, batch=batch, count=orders.count(), why=why, now=db_now()
     )
-    head = [_("order"), _("contact e-mail")]
-    response = StreamingHttpResponse(_lines(head, orders), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="buyers-of-batch-{batch.pk}.csv"'
-    response["Cache-Control"] = "no-store"
-    return response
+    whom = orders.values_list("number", "contact_email").iterator(1000)
+    rows = ((number, harmless(email)) for number, email in whom)
+    return csv_file(f"buyers-of-batch-{batch.pk}.csv", [_("order"), _("contact e-mail")], rows)
 
 
 def _orders_with_keys_of(batch: KeyBatch) -> QuerySet[Order]:
     slots = DeliveredKey.objects.filter(card_key__batch=batch)
     return Order.objects.filter(items__in=slots.values("item")).distinct().order_by("pk")
-
-
-class _Echo:
-    def write(self, line: str) -> str:
-        return line
-
-
-def _lines(head: list[str], orders: QuerySet[Order]) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
-    yield "\ufeff" + write(head)  # spreadsheets take it for UTF-8 then
-    for number, email in orders.values_list("number", "contact_email").iterator(1000):
-        yield write([number, _harmless(email)])
-
-
-def _harmless(text: str) -> str:
-    """Spreadsheets would take these for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

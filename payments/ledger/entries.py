@@ -15,7 +15,14 @@ from django.utils.translation import gettext as _
 from cardshop.common.inserts import insert_new
 from cardshop.common.locks import lock_rows
 from cardshop.common.money import display
-from payments.errors import BalanceRefused, BookedBefore, NotEnoughBalance, OtherCurrency, UnknownCode
+from payments.errors import (
+    BalanceRefused,
+    BookedBefore,
+    CreditInUse,
+    NotEnoughBalance,
+    OtherCurrency,
+    UnknownCode,
+)
 from payments.ledger.codes import digest_of, new_code
 from payments.models import Balance, BalanceEntry
 from payments.states import EntryKind
@@ -85,7 +92,9 @@ def credit(
 def correct(
     balance: Balance, *, amount_minor: int, reference: str = "", reason: str, actor: str, now: datetime
 ) -> BalanceEntry:
-    """Put a mistake right, up or down. Raises NotEnoughBalance rather than leave a debt, BookedBefore."""
+    """Put a mistake right, up or down. Raises NotEnoughBalance rather than go beyond the credit line,
+    BookedBefore.
+    """
     locked = _lock(balance)
     _require(locked, -amount_minor)
     said = {"reference": reference, "reason": reason, "actor": actor}
@@ -119,7 +128,7 @@ def debit(
 def debit_all(debits: Sequence[Debit], *, now: datetime) -> list[BalanceEntry]:
     """Pay from balances that the caller has locked, one after the other; keeps `amount_minor` up to date.
 
-    The CHECK refuses a balance that would become negative: the caller has looked.
+    The CHECK refuses a balance that would go beyond its credit line: the caller has looked.
     """
     entries = []
     spent: Counter[int] = Counter()
@@ -132,6 +141,7 @@ def debit_all(debits: Sequence[Debit], *, now: datetime) -> list[BalanceEntry]:
                 balance=balance,
                 amount_minor=-one.amount_minor,
                 after_minor=balance.amount_minor,
+                credit_minor=balance.credit_minor,
                 kind=EntryKind.PAYMENT.value,
                 reference=one.reference,
                 reason=one.reason,
@@ -173,6 +183,21 @@ def set_frozen(balance: Balance, is_frozen: bool) -> bool:
     return others.update(is_frozen=is_frozen) == 1
 
 
+@transaction.atomic
+def set_credit(balance: Balance, credit_minor: int) -> int:
+    """How much an account may owe from now on; returns how much it was. Raises CreditInUse if more is owed
+    already, ValueError for a balance that a code opens.
+    """
+    locked = _lock(balance)
+    if locked.code_digest or credit_minor < 0:
+        raise ValueError("only an account may owe something")
+    if locked.amount_minor < -credit_minor:
+        owed = display(-locked.amount_minor, locked.currency)
+        raise CreditInUse(_("%s of it is owed already: the line cannot be lower than that.") % owed)
+    Balance.objects.filter(pk=locked.pk).update(credit_minor=credit_minor)
+    return locked.credit_minor
+
+
 def balance_of(code: str, *, shop_id: int) -> Balance:
     """The one that may be spent with this code. Raises UnknownCode, and never says that one is frozen."""
     digest = digest_of(code, shop_id=shop_id)
@@ -199,8 +224,13 @@ def payment_called(reference: str, *, shop_id: int) -> BalanceEntry | None:
 
 
 def _require(balance: Balance, amount_minor: int) -> None:
-    if balance.amount_minor < amount_minor:
-        raise NotEnoughBalance(_("There is only %s on it.") % display(balance.amount_minor, balance.currency))
+    if balance.spendable_minor < amount_minor:
+        left = display(balance.spendable_minor, balance.currency)
+        raise NotEnoughBalance(
+            _("With its credit line, only %s of it can be spent.") % left
+            if balance.credit_minor
+            else _("There is only %s on it.") % left
+        )
 
 
 def _lock(balance: Balance) -> Balance:
@@ -224,6 +254,7 @@ def _write(
         balance=balance,
         amount_minor=amount_minor,
         after_minor=balance.amount_minor + amount_minor,
+        credit_minor=balance.credit_minor,
         kind=kind.value,  # an enum's hash is not that of its value, by which insert_new finds the row
         reference=reference,
         reason=reason,

@@ -1,7 +1,7 @@
 """Balance → BalanceEntry: money paid in beforehand, and every change to it, for ever."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.money import CURRENCIES
@@ -15,7 +15,7 @@ class Balance(models.Model):
 
     Only a keyed digest of the code is kept; it is empty where no code opens the balance, as with a reseller's
     account. `amount_minor` is what the entries come to; it is changed with them by `payments.ledger` and
-    nowhere else.
+    nowhere else. It never goes below minus `credit_minor`, which is for accounts alone: a code may get about.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
@@ -23,6 +23,7 @@ class Balance(models.Model):
     contact_email = models.EmailField(_("contact e-mail"), blank=True)
     currency = models.CharField(_("currency"), max_length=3, choices=CURRENCIES)
     amount_minor = models.BigIntegerField(_("amount in minor units"), default=0)
+    credit_minor = models.BigIntegerField(_("credit line in minor units"), default=0, db_default=0)
     code_digest = models.CharField(max_length=64, blank=True, editable=False)
     is_frozen = models.BooleanField(_("frozen"), default=False)
     opened_at = models.DateTimeField(_("opened at"))
@@ -32,7 +33,13 @@ class Balance(models.Model):
         verbose_name_plural = _("balances")
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="balance_not_negative"),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gte=0 - F("credit_minor")), name="balance_within_credit"
+            ),
+            models.CheckConstraint(
+                condition=Q(credit_minor=0) | Q(credit_minor__gt=0, code_digest=""),
+                name="balance_credit_of_accounts_only",
+            ),
             models.UniqueConstraint(
                 fields=["shop", "code_digest"],
                 condition=~Q(code_digest=""),
@@ -43,17 +50,25 @@ class Balance(models.Model):
     def __str__(self) -> str:
         return self.holder
 
+    @property
+    def spendable_minor(self) -> int:
+        """The money, and what may be owed beyond it."""
+        return self.amount_minor + self.credit_minor
+
 
 class BalanceEntry(models.Model):
-    """One change to a balance; `after_minor` is what it left. Never changed or deleted.
+    """One change to a balance; `after_minor` is what it left, with the credit line of then. Never changed or
+    deleted.
 
     `reference` makes it happen once: the number of a payment's attempt, of a refund, or of the form that a
     merchant filled in.
     """
 
-    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="entries")
+    # `entry_of_balance` begins with the balance.
+    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="entries", db_index=False)
     amount_minor = models.BigIntegerField(_("amount in minor units"))
     after_minor = models.BigIntegerField(_("balance afterwards, in minor units"))
+    credit_minor = models.BigIntegerField(_("credit line in minor units"), default=0, db_default=0)
     kind = models.CharField(_("kind"), max_length=10, choices=EntryKind)
     reference = models.CharField(_("our number"), max_length=64, blank=True)
     reason = models.CharField(_("reason"), max_length=120, blank=True)
@@ -65,7 +80,9 @@ class BalanceEntry(models.Model):
         verbose_name_plural = _("balance entries")
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(after_minor__gte=0), name="entry_leaves_no_debt"),
+            models.CheckConstraint(
+                condition=Q(after_minor__gte=0 - F("credit_minor")), name="entry_within_credit"
+            ),
             models.CheckConstraint(
                 condition=Q(kind=K.PAYMENT, amount_minor__lt=0)
                 | Q(kind__in=[K.CREDIT, K.REFUND], amount_minor__gt=0)
@@ -76,6 +93,7 @@ class BalanceEntry(models.Model):
                 fields=["kind", "reference"], condition=~Q(reference=""), name="entry_once_per_reference"
             ),
         ]
+        indexes = [models.Index(fields=["balance", "id"], name="entry_of_balance")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.reference}"

@@ -1,10 +1,13 @@
 """The merchant's pages of balances."""
 
+import csv
 import re
+from io import StringIO
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
+from django.utils.timezone import localdate
 
 from payments.ledger.entries import balance_of
 from payments.models import Balance
@@ -211,3 +214,34 @@ def test_freezing_takes_no_code(boss):
 
     balance.refresh_from_db()
     assert balance.is_frozen
+
+
+def test_a_statement_is_downloaded_with_the_names_that_people_know(boss):
+    balance, _code = make_balance(5000, reason="=cash")
+    assert 'id="statement-form"' in boss.get(page_of(balance)).content.decode()
+    today = localdate().isoformat()
+
+    answer = boss.get(f"{LIST}{balance.pk}/statement.csv", {"from": today, "to": today})
+
+    text = b"".join(answer.streaming_content).decode()
+    assert text.startswith("\ufeff")
+    _head, opening_row, entry, closing = csv.reader(StringIO(text))
+    assert [opening_row[1], entry[1], closing[1]] == ["opening balance", "paid in", "closing balance"]
+    assert (entry[4], entry[5], entry[6], closing[6]) == ("'=cash", "50.00", "50.00", "50.00")
+    assert "no-store" in answer["Cache-Control"]
+
+
+@pytest.mark.parametrize("days", [{}, {"from": "2026-02-01", "to": "2026-01-01"}, {"from": "x", "to": "y"}])
+def test_a_statement_of_no_period_is_refused_on_the_page(boss, days):
+    balance, _code = make_balance()
+
+    answer = boss.get(f"{LIST}{balance.pk}/statement.csv", days)
+
+    assert (answer.status_code, answer.url) == (302, page_of(balance))
+
+
+def test_nobody_who_may_not_see_balances_downloads_one():
+    balance, _code = make_balance()
+    clerk = logged_in(make_clerk())
+
+    assert clerk.get(f"{LIST}{balance.pk}/statement.csv").status_code == 403

@@ -34,8 +34,12 @@ class QuoteOut(serializers.Serializer[Any]):
     is_available = serializers.BooleanField(help_text="Whether all of it could be had at this moment.")
     balance_after_minor = serializers.IntegerField(
         allow_null=True,
-        help_text="What would be left of the balance; negative: so much is missing. null: the key may not see"
-        " the balance.",
+        help_text="What would be left of the balance; negative: so much would be owed, or is missing. null:"
+        " the key may not see the balance.",
+    )
+    spendable_after_minor = serializers.IntegerField(
+        allow_null=True,
+        help_text="The same with the credit line: negative if, and only if, so much is missing.",
     )
 
 
@@ -79,5 +83,6 @@ class QuotesApi(CatalogueView):
                 "total_minor": total_minor,
                 "is_available": all(line.is_available for line in lines),
                 "balance_after_minor": balance.amount_minor - total_minor if may_see else None,
+                "spendable_after_minor": balance.spendable_minor - total_minor if may_see else None,
             }
         )

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from resellers.api import webhooks
-from resellers.api.account import AccountApi, EntriesApi
+from resellers.api.account import AccountApi, EntriesApi, StatementApi
 from resellers.api.catalogue import ResellerProductApi, ResellerProductsApi, ResellerStockApi
 from resellers.api.claims import ClaimApi, ClaimsApi
 from resellers.api.events import EventsApi
@@ -11,6 +11,7 @@ from resellers.api.quotes import QuotesApi
 urlpatterns = [
     path("account/", AccountApi.as_view(), name="reseller_account"),
     path("account/entries/", EntriesApi.as_view(), name="reseller_entries"),
+    path("account/statement.csv", StatementApi.as_view(), name="reseller_statement"),
     path("orders/", ResellerOrdersApi.as_view(), name="reseller_orders"),
     path("orders/batch/", BatchApi.as_view(), name="reseller_batch"),
     path("orders/<slug:number>/", ResellerOrderApi.as_view(), name="reseller_order"),

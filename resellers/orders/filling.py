@@ -64,9 +64,10 @@ def fill(asked: Sequence[ResellerOrder], *, now: datetime, deliver: bool = True)
     refused: dict[int, DomainError] = {}
     for one in asked:
         try:
-            if one.reseller.is_suspended or money[one.reseller.balance_id].is_frozen:
+            account = money[one.reseller.balance_id]
+            if one.reseller.is_suspended or account.is_frozen:
                 raise Suspended
-            order, lines = _order(one, variants, prices[one.reseller_id], shelf, left, now)
+            order, lines = _order(one, variants, prices[one.reseller_id], shelf, account, left, now)
         except DomainError as no:
             refused[one.pk] = no
         else:
@@ -119,22 +120,26 @@ def _order(
     variants: Mapping[str, Variant],
     prices: Prices,
     shelf: _Shelf,
+    account: Balance,
     left: dict[int, int],
     now: datetime,
 ) -> tuple[Order, list[Line]]:
-    """The order and what it gets, taken from the shelf and the account. Raises why not, and takes nothing."""
+    """The order and what it gets, taken from the shelf and from what is left on the account. Raises why not,
+    and takes nothing.
+    """
     reseller = one.reseller
     wanted = {_buyable(variants, line["variant"], reseller, now): line["quantity"] for line in one.lines}
     unit_price = {variant: prices.unit_price(variant, quantity) for variant, quantity in wanted.items()}
     total = sum(unit_price[variant] * quantity for variant, quantity in wanted.items())
     if one.most_minor is not None and total > one.most_minor:
         raise PriceRose(total_minor=total)
-    if total > left[reseller.balance_id]:
-        raise BalanceTooLow(needed_minor=total, balance_minor=left[reseller.balance_id])
+    spendable = left[account.pk] + account.credit_minor
+    if total > spendable:
+        raise BalanceTooLow(needed_minor=total, balance_minor=left[account.pk], spendable_minor=spendable)
     picked = {
         variant: shelf.pick(variant, quantity, pools_for(reseller)) for variant, quantity in wanted.items()
     }
-    left[reseller.balance_id] -= total
+    left[account.pk] -= total
     lines = []
     for variant, from_stocks in picked.items():
         shelf.take(from_stocks)
@@ -149,7 +154,7 @@ def _order(
         buyer_key=f"{BUYER}{reseller.pk}",
         contact_email=reseller.contact_email,
         language=settings.LANGUAGE_CODE,
-        currency=reseller.balance.currency,
+        currency=account.currency,
         total_minor=total,
         placed_at=now,
         reserved_until=now,

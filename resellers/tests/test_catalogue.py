@@ -231,6 +231,7 @@ def test_a_quote_adds_up_and_says_what_would_be_left():
         "total_minor": 9500,
         "is_available": True,
         "balance_after_minor": -500,
+        "spendable_after_minor": -500,
     }  # fmt: skip
     assert Stock.objects.filter(claimed__gt=0).count() == 0
 
@@ -251,7 +252,8 @@ def test_a_key_that_may_not_see_the_balance_learns_nothing_of_it_from_a_quote():
     make_variant(code="coins", keys=1)
     program = make_program(scopes=[Scope.CATALOGUE])
 
-    assert quoted(program, ("coins", 1)).json()["balance_after_minor"] is None
+    told = quoted(program, ("coins", 1)).json()
+    assert (told["balance_after_minor"], told["spendable_after_minor"]) == (None, None)
     assert make_program(make_reseller("B"), scopes=[Scope.BALANCE]).call(PRODUCTS).status_code == 403
 
 

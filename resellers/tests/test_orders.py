@@ -102,7 +102,12 @@ def test_accepted_orders_are_filled_together_and_those_that_cannot_be_say_why(dj
     said = [program.call(f"{ORDERS}{number}/").json() for number in [*numbers, gone]]
     assert [one["status"] for one in said] == ["delivered"] * 4 + ["refused"] * 3
     assert [one["problem"] for one in said[4:]] == [
-        {"code": "not_enough_balance", "needed_minor": 1000, "balance_minor": 500}
+        {
+            "code": "not_enough_balance",
+            "needed_minor": 1000,
+            "balance_minor": 500,
+            "spendable_minor": 500,
+        }
     ] * 2 + [{"code": "not_for_sale"}]
     assert (left_on(reseller), counters(variant)) == (500, (10, 10, 4))
     assert sorted(Event.objects.filter(kind="order.refused").values_list("subject", flat=True)) == sorted(

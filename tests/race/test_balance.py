@@ -64,7 +64,7 @@ def test_exactly_seven_are_paid():
 
 def test_control_without_lock_and_constraint_more_is_spent_than_there_was(monkeypatch):
     monkeypatch.setattr(entries, "lock_rows", read_unlocked)
-    with without_constraint(Balance, "balance_not_negative"):
+    with without_constraint(Balance, "balance_within_credit"):
         balance, outcomes = pay_twenty_orders_from_money_for_seven()
 
         assert [type(outcome) for outcome in outcomes].count(PayPage) > 7

@@ -1,17 +1,20 @@
 """Fifty orders on an account that pays for twenty, one order a hundred times, and all against buyers."""
 
 import secrets
+import time
 from functools import partial
 from itertools import count
+from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, models
 
 from cardshop.common.clock import db_now
 from inventory.errors import OutOfStock
 from inventory.models import Stock, Variant
 from orders.models import DeliveredKey, Order
-from payments.ledger.entries import credit
+from payments.ledger import entries
+from payments.ledger.entries import credit, set_credit
 from payments.models import Balance, BalanceEntry
 from resellers.errors import BalanceTooLow
 from resellers.models import Reseller, ResellerOrder
@@ -33,9 +36,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PRICE = 990
 
 
-def with_money_for(orders: int) -> Reseller:
+def with_money_for(orders: int, on_credit: int = 0) -> Reseller:
     reseller = make_reseller()
-    credit(reseller.balance, amount_minor=orders * PRICE, reason="paid in", actor="boss", now=db_now())
+    if orders:
+        credit(reseller.balance, amount_minor=orders * PRICE, reason="paid in", actor="boss", now=db_now())
+    set_credit(reseller.balance, on_credit * PRICE)
     return Reseller.objects.select_related("balance", "shop").get(pk=reseller.pk)
 
 
@@ -80,13 +85,56 @@ def test_control_without_locks_and_constraints_more_is_bought_than_was_paid_in(m
     monkeypatch.setattr(filling, "lock_rows", read_unlocked)
     linger(monkeypatch, "resellers.orders.filling.sell_at_once", 0.1)
     with (
-        without_constraint(Balance, "balance_not_negative"),
-        without_constraint(BalanceEntry, "entry_leaves_no_debt"),
+        without_constraint(Balance, "balance_within_credit"),
+        without_constraint(BalanceEntry, "entry_within_credit"),
     ):
         reseller, _variant, _outcomes = fifty_orders_from_money_for_twenty()
 
         assert left_on(reseller) < 0
         assert broken_invariants() != []
+
+
+def test_with_credit_twenty_are_paid_and_the_account_is_at_the_end_of_its_line():
+    reseller, variant = with_money_for(8, on_credit=12), make_variant(keys=60)
+
+    outcomes = race(50, lambda: order_alone(asked(reseller, variant)))
+
+    assert kinds(outcomes) == {"ResellerOrder": 20, "BalanceTooLow": 30}
+    assert left_on(reseller) == -12 * PRICE
+    assert (Order.objects.count(), counters(variant)[2]) == (20, 20)
+    assert broken_invariants() == []
+
+
+def fifty_orders_while_the_line_is_cut() -> tuple[Reseller, list[object]]:
+    reseller, variant = with_money_for(0, on_credit=50), make_variant(keys=60)
+    orders = [lambda: order_alone(asked(reseller, variant))] * 50
+    cuts = [partial(set_credit, reseller.balance, n * PRICE) for n in (40, 30, 20, 10, 0)]
+    return reseller, race_all(*orders, *cuts)
+
+
+def test_a_line_that_is_cut_while_orders_come_is_never_below_what_is_owed():
+    reseller, outcomes = fifty_orders_while_the_line_is_cut()
+
+    account = Balance.objects.get(pk=reseller.balance_id)
+    assert kinds(outcomes).keys() <= {"ResellerOrder", "BalanceTooLow", "CreditInUse", "int"}
+    assert -account.credit_minor <= account.amount_minor == -PRICE * Order.objects.count()
+    assert broken_invariants() == []
+
+
+def test_control_without_locks_and_constraints_a_line_is_cut_below_what_is_owed(monkeypatch):
+    def look_and_wait(*rows: models.QuerySet[Any]) -> list[list[Any]]:
+        seen = read_unlocked(*rows)
+        time.sleep(0.2)
+        return seen
+
+    monkeypatch.setattr(entries, "lock_rows", look_and_wait)
+    with (
+        without_constraint(Balance, "balance_within_credit"),
+        without_constraint(BalanceEntry, "entry_within_credit"),
+    ):
+        fifty_orders_while_the_line_is_cut()
+
+        assert "payments.balances_stay_within_their_credit" in str(broken_invariants())
 
 
 def one_order_a_hundred_times() -> tuple[Reseller, list[object]]:

@@ -1,6 +1,9 @@
 """Buying, and seeing what was bought."""
 
+import csv
 import uuid
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
 from cardshop_client import Cardshop, OutOfStock, Refused
@@ -90,3 +93,12 @@ def test_a_cancelled_order_is_not_filled_or_says_that_it_was(shop: Cardshop, var
     else:
         ended = shop.wait_for(number)
         assert (ended.status, ended.keys) == ("cancelled", {})
+
+
+def test_a_statement_ends_with_the_balance(shop: Cardshop):
+    days = datetime.now(UTC).date() - timedelta(days=1), datetime.now(UTC).date() + timedelta(days=1)
+
+    rows = list(csv.DictReader(StringIO(shop.statement(*days))))
+
+    assert (rows[0]["kind"], rows[-1]["kind"]) == ("opening", "closing")
+    assert int(rows[-1]["balance_minor"]) == shop.account().balance_minor

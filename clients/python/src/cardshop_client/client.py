@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -73,6 +73,11 @@ class Cardshop:
     def entries(self, *, after: str = "0") -> Iterator[Entry]:
         """Every change of the balance, the oldest first."""
         return self._all("account/entries/", "entries", Entry.read, after=after)
+
+    def statement(self, first: date, last: date) -> str:
+        """Every entry of these days as CSV, between the opening and the closing balance; of 366 at most."""
+        asked = {"from": first.isoformat(), "to": last.isoformat()}
+        return self._answer("GET", "account/statement.csv", asked).text
 
     # What there is
 
@@ -187,6 +192,17 @@ class Cardshop:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
+        return self._answer(method, path, asked, body=body, headers=headers).json()
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        asked: Mapping[str, str] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         content = b"" if body is None else json.dumps(body).encode()
         wanted = {name: value for name, value in (asked or {}).items() if value}
         request = self._http.build_request(
@@ -198,7 +214,7 @@ class Cardshop:
         )
         answer = self._send(request, content)
         if answer.is_success:
-            return answer.json()
+            return answer
         raise refusal(answer.status_code, _problem(answer))
 
     def _send(self, request: httpx.Request, content: bytes) -> httpx.Response:

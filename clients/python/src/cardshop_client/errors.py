@@ -29,7 +29,7 @@ class OutOfStock(Refused):
 
 
 class NotEnoughBalance(Refused):
-    """`needed_minor` and `balance_minor` say how much is missing."""
+    """`needed_minor` and `spendable_minor` say how much is missing."""
 
     @property
     def needed_minor(self) -> int:
@@ -38,6 +38,11 @@ class NotEnoughBalance(Refused):
     @property
     def balance_minor(self) -> int:
         return int(self.problem["balance_minor"])
+
+    @property
+    def spendable_minor(self) -> int:
+        """With the credit line, if there is one."""
+        return int(self.problem.get("spendable_minor", self.balance_minor))
 
 
 class TooOften(Refused):

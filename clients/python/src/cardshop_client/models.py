@@ -14,13 +14,25 @@ ENDED = frozenset({"delivered", "completed", "refunded", "refused", "cancelled"}
 
 @dataclass(frozen=True)
 class Account:
+    """`balance_minor` is negative where something is owed, at most `credit_minor`; `spendable_minor` is what
+    orders may cost.
+    """
+
     name: str
     currency: str
     balance_minor: int
+    credit_minor: int
+    spendable_minor: int
 
     @classmethod
     def read(cls, said: Fields) -> "Account":
-        return cls(said["name"], said["currency"], said["balance_minor"])
+        return cls(
+            said["name"],
+            said["currency"],
+            said["balance_minor"],
+            said.get("credit_minor", 0),  # older shops give no credit
+            said.get("spendable_minor", said["balance_minor"]),
+        )
 
 
 @dataclass(frozen=True)
