@@ -123,6 +123,55 @@ CHECKS = [
            WHERE before_minor + amount_minor <> after_minor""",
     ),
     Check(
+        "payments.top_ups_are_credited_once",
+        """SELECT 'order ' || number || ' is ' || "order".status || ', a top-up of ' || total_minor
+                  || ' for balance ' || top_up.balance_id || ', credited ' || coalesce(entry.amount_minor, 0)
+           FROM payments_topup AS top_up
+           JOIN orders_order AS "order" ON "order".id = top_up.order_id
+           LEFT JOIN payments_balanceentry AS entry
+             ON entry.kind = 'credit' AND entry.reference = "order".number
+           WHERE CASE WHEN "order".status IN ('delivered', 'completed', 'refunded')
+               THEN (entry.balance_id, entry.amount_minor) IS DISTINCT FROM (top_up.balance_id, total_minor)
+               ELSE entry.id IS NOT NULL END""",
+    ),
+    Check(
+        "payments.top_ups_are_for_their_accounts",
+        """SELECT 'order ' || number || ' is ' || CASE WHEN is_top_up THEN 'a' ELSE 'no' END
+                  || ' top-up, for balance ' || coalesce(balance.id::text, 'none')
+           FROM orders_order AS "order"
+           LEFT JOIN payments_topup AS top_up ON top_up.order_id = "order".id
+           LEFT JOIN payments_balance AS balance ON balance.id = top_up.balance_id
+           WHERE (is_top_up OR balance.id IS NOT NULL) AND (
+               NOT is_top_up OR balance.id IS NULL
+               OR (balance.shop_id, balance.currency) <> ("order".shop_id, "order".currency)
+               OR EXISTS (SELECT FROM orders_orderitem WHERE order_id = "order".id))""",
+    ),
+    Check(
+        "payments.paid_top_ups_are_credited_soon",
+        """SELECT 'order ' || number || ' was paid, and its account has not been credited'
+           FROM orders_order AS "order" WHERE status = 'paid' AND is_top_up AND EXISTS (
+               SELECT FROM orders_orderevent AS event WHERE event.order_id = "order".id
+                 AND event.after = 'paid' AND event.at < clock_timestamp() - %(grace)s::interval)""",
+        needs_grace=True,
+    ),
+    Check(
+        "payments.refunded_top_ups_leave_the_account",
+        # What came on top of a top-up never was on it.
+        """SELECT 'refund ' || coalesce(out_refund_no, reference) || ' is ' || coalesce(status, 'not there')
+                  || ', and its account has paid out ' || -entry.amount_minor
+                  || ' and got back ' || back.minor
+           FROM payments_balanceentry AS entry
+           LEFT JOIN payments_refund AS refund ON out_refund_no = reference
+           CROSS JOIN LATERAL (
+               SELECT coalesce(sum(amount_minor), 0) AS minor FROM payments_balanceentry
+               WHERE kind = 'correction' AND reference = entry.reference
+           ) AS back
+           WHERE entry.kind = 'paid_out' AND CASE
+               WHEN refund.id IS NULL THEN true
+               WHEN status IN ('failed', 'declined') THEN back.minor <> -entry.amount_minor
+               ELSE back.minor <> 0 OR -entry.amount_minor > refund.amount_minor END""",
+    ),
+    Check(
         "payments.balance_payments_arrive",
         """SELECT 'entry ' || entry.id || ' paid ' || -entry.amount_minor || ' for ' || reference
                   || ' and it is not recorded as received'

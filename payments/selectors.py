@@ -81,7 +81,9 @@ def _ways(channels: Iterable[PaymentChannel]) -> list[Way]:
 def _takes(channel: PaymentChannel, order: Order) -> bool:
     least, most = channel.least_minor or 0, channel.most_minor
     fits = least <= order.total_minor and (most is None or order.total_minor <= most)
-    return channel.is_enabled and fits
+    # From one balance to another is a correction, and no way to pay.
+    from_a_balance = order.is_top_up and channel.method == "balance"
+    return channel.is_enabled and fits and not from_a_balance
 
 
 def _name_of(channels: Sequence[PaymentChannel]) -> str:

@@ -55,6 +55,7 @@ class EntryKind(models.TextChoices):
     PAYMENT = "payment", _("paid with it")
     REFUND = "refund", _("refunded to it")
     CORRECTION = "correction", _("corrected")
+    PAID_OUT = "paid_out", _("paid out")
 
 
 class EventOutcome(models.TextChoices):

@@ -20,6 +20,7 @@ from payments.services import (
     refund_mail,
     refund_sending,
     shortage,
+    topping_up,
 )
 from payments.states import Source
 
@@ -37,6 +38,11 @@ def apply_notices() -> None:
 @shared_task(name="payments.settle_receipts")
 def settle_receipts() -> None:
     drain("payments.settle_receipts", evidence.settle_receipts, clock=db_now, batch=200)
+
+
+@shared_task(name="payments.credit_accounts")
+def credit_accounts() -> None:
+    drain("payments.credit_accounts", topping_up.credit_accounts, clock=db_now, batch=50)
 
 
 @shared_task(name="payments.finish_closing")

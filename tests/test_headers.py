@@ -25,7 +25,7 @@ from cardshop.traffic.short_way import security_headers
 from inventory.models import KeyBatch, ProductImage
 from orders.lookup.links import make_link
 from orders.models import Order, Ticket
-from payments.models import PaymentAttempt
+from payments.models import PaymentAttempt, TopUp
 from resellers.models import ResellerOrder
 from tests.staff import confirmed, make_boss
 from tests.test_shops_apart import addresses
@@ -177,6 +177,7 @@ def buyers_pages() -> dict[str, str]:
     theirs, api = f"/o/{order.token}/", f"/api/v1/orders/{order.token}/"
     asked = f"/api/reseller/v1/orders/{ResellerOrder.objects.get().number}/"
     webhooks = "/api/reseller/v1/webhooks/"
+    top_up = TopUp.objects.get(order__shop=order.shop_id).order.number
     line = f"{ticket.variant.code}/{ticket.ticket_id}/"
     own, batch = "/api/merchant/v1/", KeyBatch.objects.earliest("pk")
     theirs_there, coins = f"{own}orders/{order.number}/", f"{own}variants/alpha-coins/"
@@ -222,6 +223,8 @@ def buyers_pages() -> dict[str, str]:
         "/api/reseller/v1/account/": "/api/reseller/v1/account/",
         "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
         "/api/reseller/v1/account/statement.csv": "/api/reseller/v1/account/statement.csv",
+        "/api/reseller/v1/account/top-ups/": "/api/reseller/v1/account/top-ups/",
+        "/api/reseller/v1/account/top-ups/<slug:number>/": f"/api/reseller/v1/account/top-ups/{top_up}/",
         "/api/reseller/v1/orders/": "/api/reseller/v1/orders/",
         "/api/reseller/v1/orders/batch/": "/api/reseller/v1/orders/batch/",
         "/api/reseller/v1/orders/<slug:number>/": asked,

@@ -55,6 +55,7 @@ from payments.models import (
     Statement,
     WebhookEvent,
 )
+from payments.services.topping_up import ask_for_top_up
 from resellers.accounts import open_reseller
 from resellers.events.emitting import emit
 from resellers.keys import make_key
@@ -210,6 +211,9 @@ def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
         delivered=DeliveredKey.objects.get(item__order=asked.order),
         reason=f"{mark}-dead-key",
         claimed_at=db_now(),
+    )
+    ask_for_top_up(
+        reseller.balance, amount_minor=700, key=f"{mark}-form", actor=f"{mark}-asks-money", now=db_now()
     )
     price_list = PriceList.objects.create(shop=shop, name=f"{mark}-prices", currency=variant.currency)
     price_list.tiers.create(variant=variant, from_quantity=10, unit_price_minor=900)

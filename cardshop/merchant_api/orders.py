@@ -145,7 +145,8 @@ class MerchantOrderApi(MerchantApiView):
 
 
 def orders_of(request: Request) -> QuerySet[Order]:
-    return Order.objects.filter(shop=key_of(request).shop).prefetch_related("items__variant")
+    sold = Order.objects.filter(shop=key_of(request).shop, is_top_up=False)
+    return sold.prefetch_related("items__variant")
 
 
 def order_called(request: Request, number: str) -> Order:

@@ -44,6 +44,7 @@ TASKS = {
     "alerts.send": gettext_lazy("Sending alerts"),
     "payments.apply_notices": gettext_lazy("Providers' notices"),
     "payments.settle_receipts": gettext_lazy("Deciding what money is for"),
+    "payments.credit_accounts": gettext_lazy("Crediting top-ups"),
     "payments.finish_closing": gettext_lazy("Ending unpaid orders"),
     "payments.call_off_attempts": gettext_lazy("Calling payments off"),
     "inventory.void_batch": gettext_lazy("Withdrawing keys"),

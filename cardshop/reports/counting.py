@@ -88,6 +88,7 @@ ORDERS = """
     SELECT %(day)s, shop_id, status, count(*) FROM orders_order
     WHERE shop_id IN (SELECT id FROM shops_shop)  -- so that the index of the newest orders serves it
       AND placed_at >= %(start)s AND placed_at < %(end)s
+      AND NOT is_top_up  -- they sell nothing
     GROUP BY shop_id, status"""
 
 ATTEMPTS = """

@@ -18,12 +18,19 @@ from django.db.models import BooleanField, Case, F, Q, Sum, Value, When
 from cardshop.reports.counting import bounds, day_of
 from cardshop.reports.models import DailyAttempts, DailyDeliveries, DailyOrders, DailySales, RollUp
 
-# The index of what came holds all that is asked for.
+# The index of what came holds all that is asked for. Less what was paid on accounts, which is little: it buys
+# nothing yet, and is counted once it does.
 CAME = """
-    SELECT currency, (succeeded_at AT TIME ZONE %(zone)s)::date, count(*), sum(amount_minor)
-    FROM payments_payment
-    WHERE succeeded_at >= %(start)s AND succeeded_at < %(end)s AND shop_id = ANY(%(shops)s)
-    GROUP BY 1, 2"""
+    WITH came AS (
+        SELECT currency, succeeded_at, 1 AS orders, amount_minor FROM payments_payment
+        WHERE succeeded_at >= %(start)s AND succeeded_at < %(end)s AND shop_id = ANY(%(shops)s)
+        UNION ALL
+        SELECT payment.currency, succeeded_at, -1, -payment.amount_minor
+        FROM payments_topup AS top_up JOIN payments_payment AS payment USING (order_id)
+        WHERE succeeded_at >= %(start)s AND succeeded_at < %(end)s AND shop_id = ANY(%(shops)s)
+    )
+    SELECT currency, (succeeded_at AT TIME ZONE %(zone)s)::date, sum(orders), sum(amount_minor)
+    FROM came GROUP BY 1, 2 HAVING sum(orders) > 0"""
 COST_IS_KNOWN = Case(
     When(batch__unit_cost_minor__isnull=False, batch__cost_currency=F("currency"), then=Value(True)),
     default=Value(False),

@@ -219,6 +219,7 @@ SPECTACULAR_SETTINGS = {
         "ReceiptStatus": "payments.states.ReceiptStatus.values",
         "RefundStatus": "payments.states.RefundStatus.values",
         "ResellerOrderStatus": "resellers.api.orders.STATUSES",
+        "TopUpStatus": "resellers.api.top_ups.STATUSES",
     },
     "TITLE": "Cardshop",
     "DESCRIPTION": "Everything a buyer can do: browse, buy, pay, collect.",

@@ -48,7 +48,9 @@ def mail_links(request_ids: list[int], now: datetime) -> Failures:
 def recent_orders(shop: Shop, contact_email: str, now: datetime) -> list[Order]:
     """Those of an address, with their lines: first what was paid for, and of that the newest."""
     found = (
-        Order.objects.filter(shop=shop, contact_email__iexact=contact_email, placed_at__gt=now - RECENT)
+        Order.objects.filter(
+            shop=shop, contact_email__iexact=contact_email, placed_at__gt=now - RECENT, is_top_up=False
+        )
         .annotate(is_paid=Q(status__in=PAID_FOR))
         .order_by("-is_paid", "-placed_at")
         .prefetch_related("items")[:MOST_ORDERS]

@@ -15,7 +15,8 @@ class Order(models.Model):
 
     `reserved_until` is the deadline of all its holds. `buyer_key` is frozen at order: correcting the
     e-mail changes neither it nor any limit. `address_key` stands for the network address, if that says
-    anything about who it is. `attention` is a reason for a person to look, not a state.
+    anything about who it is. `attention` is a reason for a person to look, not a state. What `is_top_up` has
+    no lines: its money goes on an account (`payments.services.topping_up`), which is its delivery.
     """
 
     # `order_newest` begins with the shop.
@@ -38,6 +39,7 @@ class Order(models.Model):
     reserved_until = models.DateTimeField(_("reserved until"))
     delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
     attention = models.CharField(_("needs attention because"), max_length=200, blank=True)
+    is_top_up = models.BooleanField(_("top-up"), default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = _("order")

@@ -74,7 +74,7 @@ def _put_before_person(order_id: int, why: str, now: datetime) -> None:
 @transaction.atomic(durable=True)
 def _deliver(order_ids: list[int], now: datetime, *, alone: bool) -> None:
     paid: list[Order]
-    (paid,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID))
+    (paid,) = lock_rows(Order.objects.filter(pk__in=order_ids, status=OrderStatus.PAID, is_top_up=False))
     lines = OrderItem.objects.filter(order__in=paid, status__in=[ItemStatus.OPEN, ItemStatus.REFUNDING])
     unsettled = list(lines.order_by("pk"))
     items = [item for item in unsettled if item.status == ItemStatus.OPEN and item.due_at is None]

@@ -57,8 +57,10 @@ def _paid(orders: Sequence[Order], *, reason: str, now: datetime) -> None:
         if by_hand:
             hours[line_id] = within
     _let_a_person_fill_in(hours, now)
+    # Whoever makes top-ups hears of them, and credits the account.
+    goods = [order for order in orders if not order.is_top_up]
     for task, wanted in {"orders.deliver": False, "orders.deliver_isolated": True}.items():
-        its_own = {order.pk: order.shop_id for order in orders if (order.pk in isolated) == wanted}
+        its_own = {order.pk: order.shop_id for order in goods if (order.pk in isolated) == wanted}
         promise_all(task, its_own, now=now)
 
 

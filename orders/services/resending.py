@@ -20,7 +20,7 @@ _HOUR = timedelta(hours=1)
 def resend_mail(order: Order, *, now: datetime) -> None:
     """Raises NothingToMail while there is nothing to mail, and TooManyResends."""
     ((locked,),) = lock_rows(Order.objects.filter(pk=order.pk))
-    if locked.status not in PAID_FOR or locked.delivered_at is None:
+    if locked.status not in PAID_FOR or locked.delivered_at is None or locked.is_top_up:
         raise NothingToMail
     lately = locked.events.filter(reason=ASKED_AGAIN, actor=BUYER, at__gt=now - _HOUR)
     if lately.count() >= MOST_AN_HOUR:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -26,14 +27,24 @@ from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display, to_text
 from cardshop.common.shop_scope import within
 from cardshop.shops.models import Shop
-from payments.checkout.balance_forms import CREDIT, CreditForm, MoveForm, OpenForm, StatementForm
+from orders.states import OrderStatus
+from payments.checkout.balance_forms import (
+    CREDIT,
+    CreditForm,
+    MoveForm,
+    OpenForm,
+    StatementForm,
+    TopUpForm,
+)
 from payments.checkout.tables import moment, table
 from payments.ledger.entries import correct, credit, open_balance, renew_code, set_credit, set_frozen
 from payments.ledger.statements import CLOSING, OPENING, Period, statement_rows
-from payments.models import Balance, BalanceEntry
+from payments.models import Balance, BalanceEntry, TopUp
+from payments.services.topping_up import ask_for_top_up, page_of
 from payments.states import EntryKind
 
 LISTED = 200
+LISTED_TOP_UPS = 20
 
 
 @admin.register(Balance)
@@ -64,6 +75,7 @@ class BalanceAdmin(MerchantAdmin):
         views = {
             "move": self.move_view,
             "credit": self.credit_view,
+            "top-up": self.top_up_view,
             "freeze": self.freeze_view,
             "new-code": self.new_code_view,
         }
@@ -117,7 +129,8 @@ class BalanceAdmin(MerchantAdmin):
     ) -> Any:
         balance = self.get_object(request, object_id) if object_id else None
         if balance and self.has_view_permission(request, balance):
-            extra_context = {**(extra_context or {}), "sections": [_entries(balance)]}
+            sections = [table_ for table_ in (_top_ups(balance), _entries(balance)) if table_]
+            extra_context = {**(extra_context or {}), "sections": sections}
             today = localdate()
             extra_context["statement_form"] = StatementForm(
                 initial={"from": today.replace(day=1), "to": today}
@@ -125,6 +138,7 @@ class BalanceAdmin(MerchantAdmin):
             if self.has_change_permission(request, balance):
                 extra_context["move_form"] = MoveForm(currency=balance.currency)
                 if not balance.code_digest:
+                    extra_context["top_up_form"] = TopUpForm(currency=balance.currency, prefix="top-up")
                     line = to_text(balance.credit_minor, balance.currency)
                     extra_context["credit_form"] = CreditForm(
                         currency=balance.currency, initial={"amount": line}, prefix="line"
@@ -179,6 +193,34 @@ class BalanceAdmin(MerchantAdmin):
             messages.warning(request, str(refused))
             return _back_to(balance)
         messages.success(request, _("The credit line is %s.") % display(line, balance.currency))
+        return _back_to(balance)
+
+    def top_up_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Takes no code: it makes no money, it asks for some."""
+        balance = self._changeable(request, pk)
+        if balance.code_digest:
+            raise Http404
+        form = TopUpForm(request.POST, currency=balance.currency, prefix="top-up")
+        if not form.is_valid():
+            for errors in form.errors.values():
+                messages.error(request, " ".join(map(str, errors)))
+            return _back_to(balance)
+        try:
+            top_up = ask_for_top_up(
+                balance,
+                amount_minor=form.cleaned_data["amount_minor"],
+                key=form.cleaned_data["reference"],
+                actor=request.user.get_username(),
+                now=db_now(),
+            )
+        except DomainError as refused:
+            messages.warning(request, str(refused))
+            return _back_to(balance)
+        amount = display(top_up.order.total_minor, balance.currency)
+        self.log_change(
+            request, balance, _("Top-up of %(amount)s: %(number)s") % {"amount": amount, "number": top_up}
+        )
+        messages.success(request, _("Give this link to whoever pays: %s") % page_of(top_up))
         return _back_to(balance)
 
     def statement_view(self, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
@@ -258,6 +300,28 @@ def _entries(balance: Balance) -> dict[str, Any]:
     ]
     headers = [_("at"), _("kind"), _("amount"), _("balance afterwards"), _("reason"), _("by")]
     return table(_("Entries"), headers, rows)
+
+
+def _top_ups(balance: Balance) -> dict[str, Any] | None:
+    """With their links, while they may still be paid; None where there are none."""
+    newest = TopUp.objects.filter(balance=balance).select_related("order__shop").order_by("-pk")
+    rows = [
+        [
+            moment(top_up.order.placed_at),
+            format_html(
+                '<a href="{}">{}</a>',
+                reverse("admin:orders_order_change", args=[top_up.order_id]),
+                top_up.order.number,
+            ),
+            display(top_up.order.total_minor, balance.currency),
+            top_up.order.get_status_display(),
+            page_of(top_up) if top_up.order.status == OrderStatus.PENDING else "-",
+            top_up.asked_by,
+        ]
+        for top_up in newest[:LISTED_TOP_UPS]
+    ]
+    headers = [_("at"), _("order"), _("amount"), _("status"), _("link"), _("by")]
+    return table(_("Top-ups"), headers, rows) if rows else None
 
 
 def _headings() -> list[str]:

@@ -76,6 +76,25 @@ class CreditForm(forms.Form):
         return cleaned
 
 
+class TopUpForm(forms.Form):
+    """`reference` is the form's own number: sent twice, it makes one link."""
+
+    amount = _amount(gettext_lazy("Amount"), gettext_lazy("Makes a link at which it is paid."))
+    reference = forms.CharField(
+        widget=forms.HiddenInput, max_length=64, initial=lambda: secrets.token_hex(16)
+    )
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        text = str(cleaned.get("amount", "")).strip()
+        cleaned["amount_minor"] = _minor(self, text, self.currency)
+        return cleaned
+
+
 class StatementForm(forms.Form):
     """`from` and `to` are the first and the last day."""
 

@@ -35,7 +35,8 @@ def deliver_again(order: Order, *, actor: str, now: datetime) -> None:
         raise NothingToDo
     Order.objects.filter(pk=locked.pk).update(attention="")
     note(locked, reason="delivery asked for again", actor=actor, now=now)
-    outbox.promise("orders.deliver", [locked.pk], shop_id=locked.shop_id, now=now)
+    task = "payments.credit_accounts" if locked.is_top_up else "orders.deliver"
+    outbox.promise(task, [locked.pk], shop_id=locked.shop_id, now=now)
 
 
 @transaction.atomic(durable=True)
@@ -85,7 +86,7 @@ def _waits_for_delivery(order: Order) -> bool:
 
 
 def _has_keys(order: Order) -> bool:
-    return order.status in PAID_FOR and order.delivered_at is not None
+    return order.status in PAID_FOR and order.delivered_at is not None and not order.is_top_up
 
 
 def _still_polled(order: Order) -> list[PaymentAttempt]:

@@ -6,6 +6,8 @@ from operator import or_
 from typing import Any
 
 from django.db.models import Q
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from cardshop.common.crypto import CannotOpen
@@ -17,7 +19,7 @@ from orders.states import OrderStatus
 from payments.checkout.reasons import in_words, why_it_waits
 from payments.checkout.tables import moment as _moment
 from payments.checkout.tables import table as _table
-from payments.models import Payment, PaymentAttempt, Receipt, Refund, WebhookEvent
+from payments.models import Payment, PaymentAttempt, Receipt, Refund, TopUp, WebhookEvent
 from payments.services.attempts import MOST_ATTEMPTS
 
 LISTED = 200
@@ -31,6 +33,7 @@ def sections(order: Order) -> list[dict[str, Any]]:
     )
     items = list(OrderItem.objects.filter(order=order).order_by("pk"))
     tables = [
+        _top_up(order),
         _lines(order, items),
         _answers(order, items),
         _holds(order),
@@ -43,6 +46,23 @@ def sections(order: Order) -> list[dict[str, Any]]:
         _history(order),
     ]
     return [table for table in tables if table["table"]["rows"]]
+
+
+def _top_up(order: Order) -> dict[str, Any]:
+    found = TopUp.objects.filter(order=order).select_related("balance") if order.is_top_up else []
+    rows = [
+        [
+            format_html(
+                '<a href="{}">{}</a>',
+                reverse("admin:payments_balance_change", args=[top_up.balance_id]),
+                top_up.balance.holder,
+            ),
+            display(order.total_minor, order.currency),
+            top_up.asked_by,
+        ]
+        for top_up in found
+    ]
+    return _table(_("Top-up of an account"), [_("holder"), _("amount"), _("requested by")], rows)
 
 
 def _lines(order: Order, items: list[OrderItem]) -> dict[str, Any]:

@@ -101,7 +101,8 @@ def order_state(shop: Shop, token: str, now: datetime) -> OrderState:
         can_pay=can_pay,
         can_cancel=pending,
         is_paid=is_paid,
-        has_keys=order.delivered_at is not None,  # whatever is refunded, they stay the buyer's
+        # Whatever is refunded, they stay the buyer's.
+        has_keys=order.delivered_at is not None and not order.is_top_up,
         money_received=is_paid or waits or RefundStatus.AWAITED in refunds,
         is_refunding=under_way or any(item.status == ItemStatus.REFUNDING for item in lines),
         is_refunded=is_over and RefundStatus.DONE in refunds,
@@ -122,7 +123,7 @@ def _by_hand_within(order: Order, lines: list[OrderItem]) -> int | None:
 def _next_look(order: Order, lines: list[OrderItem], *, was_tried: bool) -> int | None:
     match order.status:
         # Only what is being refunded, or filled in by a person, is still to come.
-        case OrderStatus.PAID if order.delivered_at is not None or all(line.due_at for line in lines):
+        case OrderStatus.PAID if order.delivered_at or (lines and all(line.due_at for line in lines)):
             return 15
         case OrderStatus.PAID | OrderStatus.CLOSING:
             return 1

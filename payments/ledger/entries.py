@@ -88,6 +88,36 @@ def credit(
     return entry
 
 
+@transaction.atomic(savepoint=False)
+def credit_locked(balance: Balance, *, amount_minor: int, reference: str, reason: str, now: datetime) -> None:
+    """Money that was paid in through a provider; the caller holds the lock. Raises BookedBefore."""
+    if _write(balance, amount_minor, EntryKind.CREDIT, reference=reference, reason=reason, now=now) is None:
+        raise BookedBefore
+
+
+@transaction.atomic(savepoint=False)
+def pay_out_locked(
+    balance: Balance, *, amount_minor: int, reference: str, reason: str, now: datetime
+) -> None:
+    """Money that goes back to where it came from, off a balance that the caller has locked. Raises
+    NotEnoughBalance rather than pay out what is owed, BookedBefore.
+    """
+    if balance.amount_minor < amount_minor:
+        raise NotEnoughBalance
+    said = {"reference": reference, "reason": reason}
+    if _write(balance, -amount_minor, EntryKind.PAID_OUT, now=now, **said) is None:
+        raise BookedBefore
+
+
+@transaction.atomic(savepoint=False)
+def put_back_locked(balance: Balance, *, reference: str, now: datetime) -> None:
+    """What was paid out under this reference, if anything was, has come to nothing. Once."""
+    out = BalanceEntry.objects.filter(balance=balance, kind=EntryKind.PAID_OUT, reference=reference).first()
+    if out is not None:
+        said = {"reference": reference, "reason": out.reason}
+        _write(balance, -out.amount_minor, EntryKind.CORRECTION, now=now, **said)
+
+
 @transaction.atomic(durable=True)
 def correct(
     balance: Balance, *, amount_minor: int, reference: str = "", reason: str, actor: str, now: datetime

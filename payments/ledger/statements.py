@@ -103,11 +103,13 @@ def _first_from(entries: QuerySet[BalanceEntry], moment: datetime) -> int | None
 
 
 def _with_orders(entries: QuerySet[BalanceEntry]) -> Iterator[Any]:
-    """As mappings. `order_number` is of the order that was paid for, or whose money came back."""
+    """As mappings. `order_number` is of the order that was paid for, whose money came back, or which was to
+    top the balance up.
+    """
     refunded = Refund.objects.filter(out_refund_no=OuterRef("reference")).values("payment__order__number")
     number = Case(
-        When(Q(kind=EntryKind.PAYMENT), then=F("reason")),
-        When(Q(kind=EntryKind.REFUND), then=Coalesce(Subquery(refunded[:1]), Value(""))),
+        When(Q(kind=EntryKind.PAYMENT) | Q(kind=EntryKind.CREDIT, reference=F("reason")), then=F("reason")),
+        When(~Q(kind=EntryKind.CREDIT), then=Coalesce(Subquery(refunded[:1]), Value(""))),
         default=Value(""),
         output_field=CharField(),
     )

@@ -1,6 +1,6 @@
 """The money: what is owed, tried, received and given back, and what buyers have paid in beforehand."""
 
-from payments.models.balance import Balance, BalanceEntry
+from payments.models.balance import Balance, BalanceEntry, TopUp
 from payments.models.channels import PaymentChannel
 from payments.models.money import Payment, PaymentAttempt, Receipt, Refund, Statement
 from payments.models.notices import RefusedNotice, WebhookEvent
@@ -17,5 +17,6 @@ __all__ = [
     "Refund",
     "RefusedNotice",
     "Statement",
+    "TopUp",
     "WebhookEvent",
 ]

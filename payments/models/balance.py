@@ -1,4 +1,4 @@
-"""Balance → BalanceEntry: money paid in beforehand, and every change to it, for ever."""
+"""Balance → BalanceEntry: money paid in beforehand, and every change to it, for ever. TopUp: asked for."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -60,8 +60,8 @@ class BalanceEntry(models.Model):
     """One change to a balance; `after_minor` is what it left, with the credit line of then. Never changed or
     deleted.
 
-    `reference` makes it happen once: the number of a payment's attempt, of a refund, or of the form that a
-    merchant filled in.
+    `reference` makes it happen once: the number of a payment's attempt, of a refund, of a top-up's order, or
+    of the form that a merchant filled in.
     """
 
     # `entry_of_balance` begins with the balance.
@@ -84,7 +84,7 @@ class BalanceEntry(models.Model):
                 condition=Q(after_minor__gte=0 - F("credit_minor")), name="entry_within_credit"
             ),
             models.CheckConstraint(
-                condition=Q(kind=K.PAYMENT, amount_minor__lt=0)
+                condition=Q(kind__in=[K.PAYMENT, K.PAID_OUT], amount_minor__lt=0)
                 | Q(kind__in=[K.CREDIT, K.REFUND], amount_minor__gt=0)
                 | Q(kind=K.CORRECTION) & ~Q(amount_minor=0),
                 name="entry_goes_its_kinds_way",
@@ -97,3 +97,21 @@ class BalanceEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.reference}"
+
+
+class TopUp(models.Model):
+    """Money for an account that somebody was asked to pay: an order without lines, of that amount. Once it is
+    paid it is credited, as the entry with the order's number; the order says how it stands.
+    """
+
+    balance = models.ForeignKey(Balance, on_delete=models.PROTECT, related_name="top_ups", db_index=False)
+    order = models.OneToOneField("orders.Order", on_delete=models.PROTECT, related_name="top_up")
+    asked_by = models.CharField(_("requested by"), max_length=150)
+
+    class Meta:
+        verbose_name = _("top-up")
+        verbose_name_plural = _("top-ups")
+        indexes = [models.Index(fields=["balance", "id"], name="top_up_of_balance")]
+
+    def __str__(self) -> str:
+        return self.order.number

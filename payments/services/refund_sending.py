@@ -33,6 +33,7 @@ from payments.gateways.base import (
 from payments.metrics import refunds
 from payments.models import Payment, Receipt, Refund
 from payments.services.refunds import NotRefundable, put_back
+from payments.services.topping_up import end_if_all_went_back, lock_account_of
 from payments.states import RefundStatus
 
 logger = structlog.get_logger(__name__)
@@ -180,6 +181,8 @@ def finish(refund: Refund, *, actor: str, now: datetime) -> bool:
         finish_giving_back(order, refund.item, actor=actor, now=now)
     elif order is not None:
         note(order, reason=GIVEN_BACK, actor=actor, now=now)
+        if order.is_top_up:
+            end_if_all_went_back(order, actor=actor, now=now)
     if order is not None:
         promise("payments.mail_refund", [refund.pk], shop_id=refund.shop_id, now=now)
         signals.refunded.send(None, refund=refund, order=order, now=now)
@@ -190,6 +193,7 @@ def finish(refund: Refund, *, actor: str, now: datetime) -> bool:
 @transaction.atomic(durable=True)
 def fail(refund: Refund, error: str, *, now: datetime, actor: str = PROVIDER) -> bool:
     """No money has moved, and none will; True only for the caller who found out first."""
+    account = lock_account_of(refund.receipt)
     receipt, order = _lock(refund)
     if not _end(refund, RefundStatus.FAILED, now, last_error=error[:200], attention=REFUSED):
         return False
@@ -197,7 +201,7 @@ def fail(refund: Refund, error: str, *, now: datetime, actor: str = PROVIDER) ->
         keep_after_all(order, refund.item, reason=REFUSED, actor=actor, now=now)
     elif order is not None:
         note(order, reason=REFUSED, actor=actor, now=now)
-    put_back(refund, receipt, order, now=now)
+    put_back(refund, receipt, order, account, now=now)
     logger.warning("refund failed", refund=refund.out_refund_no, error=error)
     return True
 

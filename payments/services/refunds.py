@@ -25,8 +25,9 @@ from orders.states import PAID_FOR, ItemStatus, OrderStatus
 from payments.gateways import gateway_for
 from payments.gateways.base import Ability, GatewayError
 from payments.metrics import refunds
-from payments.models import Payment, PaymentChannel, Receipt, Refund
+from payments.models import Balance, Payment, PaymentChannel, Receipt, Refund
 from payments.services.evidence import ORDER_WAITS_TOO, SHORT, flag
+from payments.services.topping_up import lock_account_of, put_back_on, take_off
 from payments.states import ReceiptStatus, RefundStatus
 
 logger = structlog.get_logger(__name__)
@@ -71,14 +72,18 @@ def request_refund(
     with by this, and pays for nothing any more; so are refunds of it that the provider refused. Should this
     one come to nothing, it waits again. `still` is asked under the locks whether there is a reason left.
 
-    Raises NotRefundable, TooMuch.
+    What is refunded of a top-up leaves the account first.
+
+    Raises NotRefundable, TooMuch, AlreadySpent.
     """
     if not can_refund(receipt.channel):
         raise NotRefundable(_("This provider cannot refund. Send the money back by hand and note it here."))
+    account = lock_account_of(receipt)
     payment, locked, order = _lock(receipt)
     if still is not None and not still():
         raise NotRefundable(_("There is no reason for this refund any more."))
     _require_refundable(payment, locked, order, item, amount_minor)
+    surplus = surplus_minor(payment) if account and payment else 0
     refund = Refund.objects.create(
         shop_id=locked.shop_id,
         payment=payment,
@@ -93,6 +98,8 @@ def request_refund(
         requested_at=now,
     )
     _set_aside(locked, amount_minor)
+    if account is not None and order is not None:
+        take_off(account, refund, order, surplus_minor=surplus, now=now)
     refused = Refund.objects.filter(receipt=locked, item=item, status=RefundStatus.FAILED, resolved_at=None)
     refused.update(resolved_at=now, resolved_by=actor)
     if order is not None:
@@ -123,17 +130,22 @@ def approve_refund(refund: Refund, *, actor: str, now: datetime) -> None:
 @transaction.atomic(durable=True)
 def decline_refund(refund: Refund, *, actor: str, now: datetime) -> None:
     """It does not go out. Raises NotRefundable when it was decided already."""
+    account = lock_account_of(refund.receipt)
     _payment, receipt, order = _lock(refund.receipt)
     _decide(refund, RefundStatus.DECLINED, approved_by=actor, ended_at=now)
     if order is not None:
         note(order, reason=DECLINED, actor=actor, now=now)
-    put_back(refund, receipt, order, now=now)
+    put_back(refund, receipt, order, account, now=now)
 
 
-def put_back(refund: Refund, receipt: Receipt, order: Order | None, *, now: datetime) -> None:
-    """The refund came to nothing: what was set aside for it is ours still, and waits for a person again if it
-    did before. The caller holds the locks.
+def put_back(
+    refund: Refund, receipt: Receipt, order: Order | None, account: Balance | None, *, now: datetime
+) -> None:
+    """The refund came to nothing: what was set aside for it is ours still, or its account's, and waits for a
+    person again if it did before. The caller holds the locks.
     """
+    if account is not None:
+        put_back_on(account, refund, now=now)
     kept = Receipt.objects.filter(pk=receipt.pk)
     kept.update(refunded_minor=F("refunded_minor") - refund.amount_minor)
     if not _was_dealt_with_by_refunding(receipt):

@@ -7,11 +7,14 @@ from resellers.api.claims import ClaimApi, ClaimsApi
 from resellers.api.events import EventsApi
 from resellers.api.orders import BatchApi, CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
 from resellers.api.quotes import QuotesApi
+from resellers.api.top_ups import TopUpApi, TopUpsApi
 
 urlpatterns = [
     path("account/", AccountApi.as_view(), name="reseller_account"),
     path("account/entries/", EntriesApi.as_view(), name="reseller_entries"),
     path("account/statement.csv", StatementApi.as_view(), name="reseller_statement"),
+    path("account/top-ups/", TopUpsApi.as_view(), name="reseller_top_ups"),
+    path("account/top-ups/<slug:number>/", TopUpApi.as_view(), name="reseller_top_up"),
     path("orders/", ResellerOrdersApi.as_view(), name="reseller_orders"),
     path("orders/batch/", BatchApi.as_view(), name="reseller_batch"),
     path("orders/<slug:number>/", ResellerOrderApi.as_view(), name="reseller_order"),

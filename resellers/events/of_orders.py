@@ -23,12 +23,16 @@ KINDS = {
 
 
 def tell_that_they_moved(*, orders: Sequence[Order], after: str, now: datetime, **_said: object) -> None:
-    if kind := KINDS.get(OrderStatus(after)):
-        emit_order_events(kind, orders, resellers_of(orders), now)
+    """Not of top-ups, which sell nothing: accounts have their entries."""
+    goods = [order for order in orders if not order.is_top_up]
+    if goods and (kind := KINDS.get(OrderStatus(after))):
+        emit_order_events(kind, goods, resellers_of(goods), now)
 
 
 def tell_that_money_went_back(*, refund: Refund, order: Order, now: datetime, **_said: object) -> None:
     """Of a line, whose variant is said then, or of some of its money. With its last line it is refunded."""
+    if order.is_top_up:
+        return
     variant = refund.item.variant.code if refund.item else None
     said = {"amount_minor": refund.amount_minor, "variant": variant}
     emit_order_events(EventKind.REFUNDED, [order], resellers_of([order]), now, said=said)

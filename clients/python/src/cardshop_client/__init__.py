@@ -25,6 +25,7 @@ from cardshop_client.models import (
     Order,
     Product,
     Quote,
+    TopUp,
     Variant,
 )
 from cardshop_client.webhooks import BadSignature, Delivery, read_delivery
@@ -47,6 +48,7 @@ __all__ = [
     "Quote",
     "Refused",
     "TooOften",
+    "TopUp",
     "Variant",
     "read_delivery",
 ]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from cardshop_client.errors import NotAnswered, refusal
-from cardshop_client.models import Account, Available, Entry, Event, Order, Product, Quote
+from cardshop_client.models import Account, Available, Entry, Event, Order, Product, Quote, TopUp
 from cardshop_client.signing import authorization
 
 API = "/api/reseller/v1/"
@@ -78,6 +78,20 @@ class Cardshop:
         """Every entry of these days as CSV, between the opening and the closing balance; of 366 at most."""
         asked = {"from": first.isoformat(), "to": last.isoformat()}
         return self._answer("GET", "account/statement.csv", asked).text
+
+    def top_up(self, amount_minor: int, *, idempotency_key: str) -> TopUp:
+        """A page (`url`) at which somebody pays this on the account. The same key is the same top-up."""
+        headers = {"Idempotency-Key": idempotency_key}
+        body = {"amount_minor": amount_minor}
+        return TopUp.read(self._call("POST", "account/top-ups/", body=body, headers=headers))
+
+    def top_ups(self, *, after: str = "0") -> Iterator[TopUp]:
+        """Every top-up of the account, the oldest first."""
+        return self._all("account/top-ups/", "top_ups", TopUp.read, after=after)
+
+    def top_up_called(self, number: str) -> TopUp:
+        """How it stands."""
+        return TopUp.read(self._call("GET", f"account/top-ups/{quote(number, safe='')}/"))
 
     # What there is
 

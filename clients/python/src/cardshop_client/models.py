@@ -61,6 +61,35 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class TopUp:
+    """Money for the account, to be paid at `url`. `status` is open, paid, credited, expired, cancelled or
+    refunded; paid ones are credited a moment later, and so is money that comes late.
+    """
+
+    number: str
+    status: str
+    amount_minor: int
+    currency: str
+    url: str
+    asked_at: datetime
+    pay_until: datetime
+    credited_at: datetime | None
+
+    @classmethod
+    def read(cls, said: Fields) -> "TopUp":
+        return cls(
+            said["number"],
+            said["status"],
+            said["amount_minor"],
+            said["currency"],
+            said["url"],
+            moment(said["asked_at"]),
+            moment(said["pay_until"]),
+            moment(said["credited_at"]) if said["credited_at"] else None,
+        )
+
+
+@dataclass(frozen=True)
 class Available:
     """`available` is None for what is unlimited; `set_aside` of it is for this account alone."""
 
