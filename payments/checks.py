@@ -109,12 +109,6 @@ CHECKS = [
            GROUP BY balance.id HAVING balance.amount_minor <> coalesce(sum(entry.amount_minor), 0)""",
     ),
     Check(
-        "payments.balances_stay_within_their_credit",
-        """SELECT 'balance ' || id || ' is ' || amount_minor || ' with a credit line of ' || credit_minor
-           FROM payments_balance
-           WHERE amount_minor < -credit_minor OR credit_minor <> 0 AND code_digest <> ''""",
-    ),
-    Check(
         "payments.balance_history_is_unbroken",
         """SELECT 'entry ' || id || ' of ' || amount_minor || ' made ' || after_minor
                   || ' of ' || before_minor

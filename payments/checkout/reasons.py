@@ -26,6 +26,7 @@ KNOWN = (
     _("partly filled in by hand"),
     _("what was filled in was replaced"),
     _("not filled in by the time that was promised: fill it in, or refund it"),
+    _("credited to the account"),
     _("no complaint"),
     _("delivery asked for again"),
     _("mail asked for again"),

@@ -22,6 +22,7 @@ from cardshop.outbox.services import Failures, promise_all
 from orders.errors import IdempotencyConflict, TooManyUnpaid
 from orders.metrics import orders as orders_counted
 from orders.models import Order, OrderEvent
+from orders.services.giving_back import GIVEN_BACK
 from orders.services.transitions import SYSTEM, transition, transition_all
 from orders.states import UNPAID_LIVE, OrderStatus
 from payments.ledger.entries import credit_locked, pay_out_locked, put_back_locked
@@ -32,7 +33,6 @@ from payments.states import ReceiptStatus, RefundStatus
 PAY_WITHIN = timedelta(hours=2)
 MOST_UNPAID = 20  # of one account
 CREDITED = "credited to the account"
-GIVEN_BACK = "all of it refunded, off the account"
 BUYER_KEY = "top-up-"  # before the balance's number, as the buyer_key of an order
 
 

@@ -31,7 +31,13 @@ def refused(answer) -> tuple[int, str]:
 def test_a_signed_request_is_answered_and_nobody_may_keep_it():
     answer = make_program().call(ACCOUNT)
 
-    assert answer.json() == {"name": "Partner", "currency": "CNY", "balance_minor": 0}
+    assert answer.json() == {
+        "name": "Partner",
+        "currency": "CNY",
+        "balance_minor": 0,
+        "credit_minor": 0,
+        "spendable_minor": 0,
+    }
     assert "no-store" in answer["Cache-Control"]
     assert answer["RateLimit-Policy"].startswith('"calls";q=')
     assert answer.cookies == {}

@@ -120,6 +120,15 @@ DAMAGE = {
     "payments.balance_payments_arrive": f"""{BALANCE} UPDATE payments_balanceentry
         SET kind = 'payment', amount_minor = -5""",
     "payments.balance_refunds_agree": f"{BALANCE} UPDATE payments_balanceentry SET kind = 'refund'",
+    "payments.top_ups_are_credited_once": f"""{BALANCE}
+        INSERT INTO payments_topup (balance_id, order_id, asked_by)
+        SELECT payments_balance.id, orders_order.id, '' FROM payments_balance, orders_order
+        WHERE status = 'delivered'""",
+    "payments.top_ups_are_for_their_accounts": "UPDATE orders_order SET is_top_up = true",
+    "payments.paid_top_ups_are_credited_soon": """UPDATE orders_order SET is_top_up = true, status = 'paid'
+        WHERE status = 'delivered'""",
+    "payments.refunded_top_ups_leave_the_account": f"""{BALANCE} UPDATE payments_balanceentry
+        SET kind = 'paid_out', amount_minor = -5""",
     "payments.no_money_in_limbo": "UPDATE payments_receipt SET status = 'recorded'",
     "payments.notices_are_read": """INSERT INTO payments_webhookevent
         (shop_id, channel_id, digest, method, query, body, received_at, outcome)
