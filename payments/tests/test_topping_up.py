@@ -1,11 +1,13 @@
 """Money that is refunded of a top-up leaves the account first, and comes back should that come to nothing."""
 
 import pytest
+from django.utils.timezone import localdate
 
 from cardshop.common.clock import db_now
 from orders.models import Order
 from payments.gateways.base import GatewayRefused
 from payments.ledger.entries import correct, open_account, set_credit
+from payments.ledger.statements import Period, statement_rows
 from payments.models import Balance, BalanceEntry, Receipt, Refund
 from payments.services.refunds import NotRefundable, approve_refund, decline_refund, request_refund
 from payments.services.topping_up import AlreadySpent, ask_for_top_up
@@ -141,6 +143,25 @@ def test_what_came_on_top_never_was_on_the_account():
     send_refunds()
 
     assert (left_on(account), state_of(order)) == (AMOUNT - 1000, "delivered")
+
+
+def test_every_row_of_it_in_a_statement_names_its_order(refunder: Refunder):
+    account = make_account()
+    order, receipt = topped_up(account)
+    refunder.answers = [GatewayRefused("no")]
+    for amount_minor in (20_000, 30_000):
+        refund(receipt, amount_minor)
+        send_refunds()
+    today = localdate()
+
+    _opening, *rows, _closing = statement_rows(account, Period(today, today))
+
+    assert [(row[1], row[2], row[5]) for row in rows] == [
+        ("credit", order.number, "500.00"),
+        ("paid_out", order.number, "-200.00"),
+        ("correction", order.number, "200.00"),
+        ("paid_out", order.number, "-300.00"),
+    ]
 
 
 def test_before_it_is_credited_nothing_is_refunded():

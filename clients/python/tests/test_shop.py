@@ -102,3 +102,16 @@ def test_a_statement_ends_with_the_balance(shop: Cardshop):
 
     assert (rows[0]["kind"], rows[-1]["kind"]) == ("opening", "closing")
     assert int(rows[-1]["balance_minor"]) == shop.account().balance_minor
+
+
+def test_a_top_up_is_a_page_to_pay_at_and_one_for_each_key(shop: Cardshop, key: str):
+    top_up = shop.top_up(12300, idempotency_key=key)
+
+    assert (top_up.status, top_up.amount_minor, top_up.credited_at) == ("open", 12300, None)
+    assert "/o/" in top_up.url
+    assert top_up.asked_at < top_up.pay_until
+    assert shop.top_up(12300, idempotency_key=key) == shop.top_up_called(top_up.number) == top_up
+    assert top_up in list(shop.top_ups())
+    with pytest.raises(Refused) as refused:
+        shop.top_up(12400, idempotency_key=key)
+    assert refused.value.code == "idempotency_key_reused"
