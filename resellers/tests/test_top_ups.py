@@ -1,7 +1,6 @@
 """Topping an account up: asked for by program or by the merchant, paid by anybody, credited once."""
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,21 +9,18 @@ from django.utils.timezone import localdate
 
 from cardshop.audit.models import AuditEntry
 from cardshop.common.clock import db_now
-from cardshop.reports.models import DailyOrders, DailySales
-from cardshop.reports.reading import paid_between, sales_by_day
-from cardshop.reports.rolling_up import roll_up
 from orders.models import Order
 from orders.services.delivery import deliver_orders
 from orders.tasks import deliver
 from payments.ledger.entries import set_frozen
 from payments.models import Balance, BalanceEntry, PaymentAttempt, Receipt, TopUp
-from payments.services.topping_up import MOST_UNPAID, PAY_WITHIN
+from payments.services.topping_up import MOST_UNPAID
 from payments.tasks import apply_notices, close_due_orders, credit_accounts, finish_closing, settle_receipts
 from payments.tests.providers import Provider
-from resellers.models import Event, Reseller, Scope
+from resellers.models import Reseller, Scope
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from tests.balances import balance_channel, make_balance
-from tests.factories import make_channel, make_order, make_variant, notice_query, pay_order
+from tests.factories import make_channel, notice_query
 from tests.race.racing import broken_invariants
 from tests.staff import confirmed, logged_in, make_boss, make_clerk
 
@@ -243,27 +239,6 @@ def test_a_balance_is_no_way_to_pay_it():
     assert "?by=balance" not in page
     assert refused.status_code == 400
     assert not PaymentAttempt.objects.exists()
-
-
-def test_it_is_no_sale_in_any_figure_and_no_event(provider: Provider):
-    reseller, _channel = make_reseller(), make_channel()
-    variant = make_variant(keys=1)
-    pay_order(make_order(variant))
-    attempt = begin_to_pay(ask(make_program(reseller)).json())
-    provider.knows(attempt)
-    notify(attempt)
-    now, shop = db_now(), [variant.shop_id]
-
-    def figures() -> tuple[int, int]:
-        of_day = sales_by_day(shop, since=localdate(), now=now, up_to=None)["CNY"][localdate()]
-        return of_day.orders, of_day.revenue_minor
-
-    assert figures() == (1, 990)
-    assert paid_between(shop, now - PAY_WITHIN, db_now())["CNY"].revenue_minor == 990
-    roll_up(db_now() + timedelta(minutes=2))
-    assert sum(DailyOrders.objects.values_list("orders", flat=True)) == 1
-    assert sum(DailySales.objects.values_list("revenue_minor", flat=True)) == 990
-    assert not Event.objects.filter(subject=Order.objects.get(is_top_up=True).number).exists()
 
 
 def page_of(balance: Balance) -> str:
