@@ -19,7 +19,7 @@ START_TIMEOUT = 30
 
 
 @contextmanager
-def served(settings: str = "cardshop.settings.test") -> Iterator[int]:
+def served(settings: str = "cardshop.settings.test", *, pool: str = "web") -> Iterator[int]:
     """The port where one worker with few threads serves the test's own database."""
     (port,) = free_ports(1)
     database = connection.get_connection_params()
@@ -30,6 +30,7 @@ def served(settings: str = "cardshop.settings.test") -> Iterator[int]:
             **os.environ,
             "DATABASE_URL": f"postgresql://{database['user']}@/{database['dbname']}?host={database['host']}",
             "DJANGO_SETTINGS_MODULE": settings,
+            "WEB_POOL": pool,
             "WEB_BIND": f"127.0.0.1:{port}",
             "WEB_WORKERS": "1",
             "WEB_THREADS": "4",

@@ -30,6 +30,7 @@ rate_limited = Counter("cardshop_rate_limited", "What was refused for coming too
 shed = Counter(
     "cardshop_shed", "Requests turned away under load, by the seconds that they may wait.", ["patience"]
 )
+gone = Counter("cardshop_gone", "Requests not served because who sent them had hung up while they waited.")
 cache_requests = Counter(
     "cardshop_cache_requests", "Looks into caches, by what came of them (hit, miss).", ["cache", "outcome"]
 )
