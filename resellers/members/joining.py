@@ -27,13 +27,17 @@ WELCOME = "resellers.mail_welcome"
 def add_member(reseller: Reseller, *, email: str, name: str = "", role: str, now: datetime) -> ResellerMember:
     """And tell them by mail where to log in. Raises IsMember, TooManyMembers."""
     lock_rows(Reseller.objects.filter(pk=reseller.pk))  # so that two who add do not both count too few
-    if reseller.members.count() >= MOST:
+    if is_full(reseller):
         raise TooManyMembers
     member = ResellerMember(reseller=reseller, email=email.lower(), name=name, role=role, since=now)
     if not insert_new([member], unique=["reseller", "email"]):
         raise IsMember
     promise(WELCOME, [member.pk], shop_id=reseller.shop_id, now=now)
     return member
+
+
+def is_full(reseller: Reseller) -> bool:
+    return reseller.members.count() >= MOST
 
 
 @transaction.atomic
