@@ -70,5 +70,9 @@ def _page(
 
 
 def _in_words(said: dict[str, Any]) -> dict[str, Any]:
-    lines = [{**line, "standing": LINES.get(line["status"], line["status"])} for line in said["lines"]]
+    """`clear` are its card keys: `keys` of a dict is something else to a template."""
+    lines = [
+        {**line, "standing": LINES.get(line["status"], line["status"]), "clear": line.get("keys", [])}
+        for line in said["lines"]
+    ]
     return {**said, "standing": STATUSES.get(said["status"], said["status"]), "lines": lines}
