@@ -115,7 +115,7 @@ class ResellerAdmin(MerchantAdmin):
         credit = f" + {display(line, reseller.balance.currency)}" if line else ""
         return format_html('<a href="{}">{}{}</a>', address, self.amount(reseller), credit)
 
-    @admin.display(description=gettext_lazy("members"))
+    @admin.display(description=gettext_lazy("people who log in"))
     def its_members(self, reseller: Reseller) -> str:
         """Who logs in on the page for resellers; with the way to where they are added and removed."""
         if reseller._state.adding:

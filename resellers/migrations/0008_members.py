@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('email', models.EmailField(max_length=120, verbose_name='e-mail')),
                 ('name', models.CharField(blank=True, max_length=80, verbose_name='name')),
-                ('role', models.CharField(choices=[('owner', 'owner'), ('viewer', 'viewer')], default='owner', help_text='A viewer looks: no API keys, webhooks or members are changed, no card keys shown.', max_length=10, verbose_name='role')),
+                ('role', models.CharField(choices=[('owner', 'account owner'), ('viewer', 'viewer')], default='owner', help_text='A viewer looks: no API keys, webhooks or members are changed, no card keys shown.', max_length=10, verbose_name='role')),
                 ('since', models.DateTimeField(editable=False, verbose_name='member since')),
                 ('reseller', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='members', to='resellers.reseller', verbose_name='reseller')),
             ],

@@ -8,7 +8,7 @@ LONGEST_PATH = 200
 
 
 class MemberRole(models.TextChoices):
-    OWNER = "owner", _("owner")
+    OWNER = "owner", _("account owner")
     VIEWER = "viewer", _("viewer")
 
 
