@@ -487,6 +487,7 @@ def of_buyer(route: str, world: World) -> str:
         "key": world.rows_b[WebhookEndpoint][0].name,
         "uid": world.rows_b[WebhookDelivery][0].uid,
         "kind": "mail",
+        "name": world.rows_b[WebhookEndpoint][0].name,
         "pk": world.rows_b[KeyBatch][0].pk,
     }
     for name in PARAMETER.findall(route):
