@@ -30,5 +30,9 @@ def is_code_for(text: str, asked: LogIn, member: ResellerMember) -> bool:
     return compare_digest(as_typed(text).encode(), code_for(asked, member).encode())
 
 
+def is_code(text: str) -> bool:
+    return len(text) == LENGTH and set(text) <= set(ALPHABET)
+
+
 def readable(code: str) -> str:
     return f"{code[: LENGTH // 2]}-{code[LENGTH // 2 :]}"

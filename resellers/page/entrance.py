@@ -16,7 +16,8 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.shops.middleware import shop_of
 from resellers.members import limits
-from resellers.members.codes import as_typed, readable
+from resellers.members.codes import is_code, readable
+from resellers.members.errors import CodeOver
 from resellers.members.logging_in import VALID_FOR, ask_to_log_in, log_in
 from resellers.members.sessions import end, end_all
 from resellers.page.door import (
@@ -102,7 +103,10 @@ def enter(request: HttpRequest) -> HttpResponse:
 @open_page("GET", "HEAD")
 def link(request: HttpRequest, code: str) -> HttpResponse:
     """Opened in a mail. It takes a press to be let in: scanners of mail open links as well."""
-    context = {"code": readable(as_typed(code)), "has_asked": bool(cookie_of(request, BROWSER))}
+    has_asked = bool(cookie_of(request, BROWSER))
+    if not is_code(code):
+        return _before_the_door(request, "resellers/enter.html", {"has_asked": has_asked}, refusal=CodeOver())
+    context = {"code": readable(code), "has_asked": has_asked}
     return _before_the_door(request, "resellers/link.html", context)
 
 
