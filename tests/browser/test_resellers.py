@@ -137,7 +137,7 @@ def call(
 def test_from_the_first_log_in_to_the_card_keys(shop: RunningShop, member: Member, reseller: Reseller):
     page = member.page
     member.log_in()
-    expect(page.locator(".amount")).to_contain_text("10,000.00")
+    expect(page.locator(".amount")).to_contain_text("¥10000.00")
 
     page.get_by_role("link", name="API keys").click()
     page.get_by_role("link", name="Make a key").click()
