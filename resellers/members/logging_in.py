@@ -10,6 +10,7 @@ from secrets import token_urlsafe
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
@@ -79,9 +80,14 @@ def log_in(shop: Shop, *, browser: str, code: str, now: datetime) -> tuple[Resel
         raise CodeOver
     with transaction.atomic(durable=True):
         (still_there,) = lock_rows(ResellerMember.objects.filter(pk=member.pk))
-        if not still_there or fresh.filter(pk=asked.pk).update(used_at=now) != 1:
+        if not still_there or not _use(fresh.filter(pk=asked.pk), now):
             raise CodeOver
         return member, begin(member, now=now), asked.leads_to
+
+
+def _use(unused: QuerySet[LogIn], now: datetime) -> bool:
+    """True only for the first."""
+    return unused.update(used_at=now) == 1
 
 
 def members_called(shop: Shop, email: str) -> list[ResellerMember]:

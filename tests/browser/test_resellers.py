@@ -110,7 +110,7 @@ class Reseller:
         self.webhook = json.loads(made.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def reseller(shop: RunningShop) -> Reseller:
     return Reseller(shop)
 
