@@ -197,9 +197,10 @@ def new_form() -> str:
     return secrets.token_urlsafe(16)
 
 
-def require_first(form: str) -> None:
+def require_first(visit: Visit, form: str) -> None:
     """Raises SentBefore. Where Redis does not answer it is taken for the first."""
-    if cache.add(f"reseller-form:{keyed_digest('reseller-form-id', form)}", 1, timeout=FORM_LASTS) is False:
+    sent = keyed_digest("reseller-form-id", str(visit.member.pk), form)
+    if cache.add(f"reseller-form:{sent}", 1, timeout=FORM_LASTS) is False:
         raise SentBefore
 
 

@@ -42,7 +42,7 @@ def new_key(request: HttpRequest, visit: Visit) -> HttpResponse:
     form = KeyForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         return _form(request, visit, form)
-    require_first(request.POST.get("form", ""))
+    require_first(visit, request.POST.get("form", ""))
     said = form.cleaned_data
     with transaction.atomic(durable=True):
         key, secret = make_key(

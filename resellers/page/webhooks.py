@@ -60,7 +60,7 @@ def new_webhook(request: HttpRequest, visit: Visit) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         return _form(request, visit, form)
-    require_first(request.POST.get("form", ""))
+    require_first(visit, request.POST.get("form", ""))
     try:
         with transaction.atomic(durable=True):
             endpoint, secret = make_endpoint(
