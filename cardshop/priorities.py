@@ -11,7 +11,7 @@ ALWAYS = (
     *("/healthz", "/readyz", "/metrics"),
 )
 NEW_ORDERS = "/api/v1/orders/"
-BUYING = ("/buy/", "/orders/", "/api/v1/passes/", "/api/reseller/", NEW_ORDERS)
+BUYING = ("/buy/", "/orders/", "/api/v1/passes/", "/api/reseller/", "/reseller/", NEW_ORDERS)
 STAFF = ("/admin/", "/api/merchant/")
 
 

@@ -60,6 +60,7 @@ urlpatterns = [
         path("", include("inventory.urls")),
         path("", include("orders.urls")),
         path("", include("payments.checkout.urls")),
+        path("", include("resellers.page.urls")),
         prefix_default_language=False,
     ),
 ]

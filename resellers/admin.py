@@ -27,6 +27,7 @@ from resellers.accounts import open_reseller
 from resellers.claims import decline
 from resellers.forms import ApiKeyForm
 from resellers.keys import BETWEEN, follow, make_key, revoke
+from resellers.member_admin import ResellerMemberAdmin
 from resellers.models import ApiKey, Claim, MerchantScope, Proof, Reseller, ResellerOrder
 from resellers.price_admin import PriceListAdmin
 from resellers.price_forms import ResellerForm
@@ -37,6 +38,7 @@ __all__ = [
     "ApiKeyAdmin",
     "PriceListAdmin",
     "ResellerAdmin",
+    "ResellerMemberAdmin",
     "ResellerOrderAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",
@@ -63,8 +65,16 @@ class ResellerAdmin(MerchantAdmin):
     list_filter = ["is_suspended", "shop", "price_list"]
     list_select_related = ["balance", "price_list"]
     search_fields = ["name", "contact_email"]
-    fields = ["shop", ("name", "contact_email"), "price_list", "is_suspended", "its_balance", "since"]
-    readonly_fields = ["its_balance", "since"]
+    fields = [
+        "shop",
+        ("name", "contact_email"),
+        "price_list",
+        "is_suspended",
+        "its_balance",
+        "its_members",
+        "since",
+    ]
+    readonly_fields = ["its_balance", "its_members", "since"]
     actions_detail = ["stock"]
     actions_list = ["stock_for_all"]
 
@@ -104,6 +114,15 @@ class ResellerAdmin(MerchantAdmin):
         line = reseller.balance.credit_minor
         credit = f" + {display(line, reseller.balance.currency)}" if line else ""
         return format_html('<a href="{}">{}{}</a>', address, self.amount(reseller), credit)
+
+    @admin.display(description=gettext_lazy("people who log in"))
+    def its_members(self, reseller: Reseller) -> str:
+        """Who logs in on the page for resellers; with the way to where they are added and removed."""
+        if reseller._state.adding:
+            return "-"
+        address = reverse("admin:resellers_resellermember_changelist")
+        named = ", ".join(str(member) for member in reseller.members.all()) or _("nobody yet")
+        return format_html('<a href="{}?reseller__id__exact={}">{}</a>', address, reseller.pk, named)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

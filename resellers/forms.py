@@ -1,7 +1,6 @@
 """What a merchant enters about an API key, of a reseller or of their own."""
 
 from collections.abc import Collection, Iterable
-from ipaddress import ip_network
 from typing import Any
 
 from django import forms
@@ -15,7 +14,9 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from cardshop.common.errors import Invalid
 from cardshop.shops.models import Shop
+from resellers.keys import read_networks
 from resellers.models import BEARER_SCOPES, MerchantScope, Proof, Reseller, Scope
 
 
@@ -75,8 +76,10 @@ class ApiKeyForm(forms.Form):
         return self.owners[self.cleaned_data["owner"]]
 
     def clean_networks(self) -> str:
-        """One a line, as callers are compared with them."""
-        return "\n".join(_network(line) for line in self.cleaned_data["networks"].split())
+        try:
+            return read_networks(self.cleaned_data["networks"])
+        except Invalid as refused:
+            raise forms.ValidationError(str(refused)) from None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -91,10 +94,3 @@ class ApiKeyForm(forms.Form):
 
 def _named(owner: Reseller | Shop) -> str:
     return _("Your own: %s") % owner if isinstance(owner, Shop) else str(owner)
-
-
-def _network(line: str) -> str:
-    try:
-        return str(ip_network(line, strict=False))
-    except ValueError:
-        raise forms.ValidationError(_("%s is neither an address nor a network.") % line) from None

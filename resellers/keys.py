@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from cardshop.common.crypto import keyring
-from cardshop.common.errors import Invalid
+from cardshop.common.errors import Invalid, NotHere
 from cardshop.common.ids import keyed_digest
 from cardshop.common.locks import lock_rows
 from cardshop.shops.models import Shop
@@ -60,6 +62,17 @@ def make_key(
     return key, secret
 
 
+def keys_of(reseller: Reseller) -> QuerySet[ApiKey]:
+    return reseller.api_keys.order_by("-pk")
+
+
+def key_called(reseller: Reseller, name: str) -> ApiKey:
+    """Raises NotHere."""
+    if (key := keys_of(reseller).filter(name=name).first()) is None:
+        raise NotHere
+    return key
+
+
 def new_name(kind: str) -> str:
     """That nobody has had before."""
     return f"{kind}_{b32encode(secrets.token_bytes(13)).decode().lower()[:20]}"
@@ -104,6 +117,18 @@ def follow(key: ApiKey, *, now: datetime) -> tuple[ApiKey, str]:
 def revoke(key: ApiKey, *, now: datetime) -> bool:
     """At once. True only for the caller who did it."""
     return ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now) == 1
+
+
+def read_networks(text: str) -> str:
+    """Addresses and networks as callers are compared with them, one a line. Raises Invalid."""
+    return "\n".join(_network(line) for line in text.split())
+
+
+def _network(line: str) -> str:
+    try:
+        return str(ip_network(line, strict=False))
+    except ValueError:
+        raise Invalid(_("%s is neither an address nor a network.") % line, field="networks") from None
 
 
 def is_from_there(networks: str, address: str) -> bool:

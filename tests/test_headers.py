@@ -220,6 +220,25 @@ def buyers_pages() -> dict[str, str]:
         "/api/v1/orders/<slug:token>/cancel/": f"{api}cancel/",
         "/api/v1/orders/<slug:token>/contact/": f"{api}contact/",
         "/api/v1/orders/<slug:token>/keys/": f"{api}keys/",
+        **{
+            f"/reseller/{page}": f"/reseller/{page}"
+            for page in (
+                *["", "log-in/", "log-out/", "confirm/", "enter/", "keys/", "keys/new/", "orders/"],
+                *["webhooks/", "webhooks/new/", "members/", "members/new/"],
+            )
+        },
+        **{
+            f"/reseller/{kind}/<{converter}>/{what}": f"/reseller/{kind}/{value}/{what}"
+            for kind, converter, value, whats in (
+                ("enter", "slug:code", "2222222222", [""]),
+                ("keys", "slug:name", "ck_x", ["follow/", "revoke/"]),
+                ("orders", "slug:number", "2222", ["", "keys/"]),
+                ("webhooks", "slug:name", "wk_x", ["", "pause/", "resume/", "remove/"]),
+                ("webhooks/deliveries", "uuid:uid", str(uuid4()), ["again/"]),
+                ("members", "int:pk", "1", ["remove/"]),
+            )
+            for what in whats
+        },
         "/api/reseller/v1/account/": "/api/reseller/v1/account/",
         "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
         "/api/reseller/v1/account/statement.csv": "/api/reseller/v1/account/statement.csv",

@@ -16,7 +16,14 @@ from cardshop.shops.models import Shop
 from orders.lookup.links import make_link
 from orders.models import Order, Sale
 from orders.services.delivery import deliver_orders
+from payments.ledger.entries import credit
 from payments.models import PaymentChannel
+from resellers.keys import make_key
+from resellers.members.joining import add_member
+from resellers.members.sessions import begin
+from resellers.models import Reseller, ResellerOrder
+from resellers.orders.asking import Asked, order_now
+from resellers.webhooks.endpoints import make_endpoint
 from tests.factories import make_attempt, make_order, make_shop, make_variant, paid_evidence, settle_evidence
 from tests.staff import logged_in, make_boss
 from tests.two_shops import fill
@@ -43,6 +50,15 @@ STAFF = {
     "search for an order": 11,
     "sale": 14,
     "way to pay": 11,
+}
+MEMBERS = {
+    "account": 5,
+    "API keys": 5,
+    "new API key": 4,
+    "orders": 6,
+    "an order": 6,
+    "webhooks": 5,
+    "team": 5,
 }
 LISTS = {
     "alerts.Alert": 10,
@@ -80,6 +96,7 @@ LISTS = {
     "resellers.Claim": 10,
     "resellers.PriceList": 10,
     "resellers.Reseller": 11,
+    "resellers.ResellerMember": 10,
     "resellers.ResellerOrder": 10,
     "resellers.WebhookDelivery": 10,
     "resellers.WebhookEndpoint": 11,
@@ -154,6 +171,29 @@ def of_staff(shop: Shop) -> dict[str, Address]:
     }
 
 
+def of_members(shop: Shop) -> dict[str, Address]:
+    order = ResellerOrder.objects.filter(reseller__shop=shop).earliest("pk")
+    return {
+        "account": ("/reseller/", {}),
+        "API keys": ("/reseller/keys/", {}),
+        "new API key": ("/reseller/keys/new/", {}),
+        "orders": ("/reseller/orders/", {}),
+        "an order": (f"/reseller/orders/{order.number}/", {}),
+        "webhooks": ("/reseller/webhooks/", {}),
+        "team": ("/reseller/members/", {}),
+    }
+
+
+def have_more(reseller: Reseller) -> None:
+    now, key = db_now(), {"proof": "signed", "scopes": ["balance"]}
+    make_key(reseller, label="another", **key, now=now)
+    add_member(reseller, email="another@example.org", role="viewer", now=now)
+    make_endpoint(reseller.shop, reseller=reseller, url="https://p.example/", kinds=["order.paid"], now=now)
+    credit(reseller.balance, amount_minor=1000, reason="paid in", actor="till", now=now)
+    lines = [{"variant": "alpha-coins", "quantity": 1}]
+    order_now(Asked(reseller=reseller, key="another-1", digest="0", lines=lines), now=now)
+
+
 def lists() -> dict[str, Address]:
     return {
         model._meta.label: (
@@ -179,13 +219,19 @@ def test_pages_ask_as_much_whether_there_is_one_row_or_there_are_many(shop):
     buyer = Client(headers={"host": shop.host})
     boss = logged_in(User.objects.get(username="boss"))
 
+    reseller = Reseller.objects.get(shop=shop)
+    member = Client(headers={"host": shop.host})
+    member.cookies["cardshop_reseller_zh-hans"] = begin(reseller.members.get(), now=db_now())
+
     def pages() -> dict[str, int]:
-        return counted(buyer, of_buyers(shop)) | counted(boss, of_staff(shop)) | counted(boss, lists())
+        of_people = counted(member, of_members(shop)) | counted(buyer, of_buyers(shop))
+        return of_people | counted(boss, of_staff(shop)) | counted(boss, lists())
 
     counted(boss, of_staff(shop))  # at first some things are not known yet
     few = pages()
     sell_more(shop)
+    have_more(reseller)
     sell_more(fill("beta"))
 
     assert pages() == few
-    assert few == BUYERS | STAFF | LISTS
+    assert few == MEMBERS | BUYERS | STAFF | LISTS

@@ -59,12 +59,15 @@ from payments.services.topping_up import ask_for_top_up
 from resellers.accounts import open_reseller
 from resellers.events.emitting import emit
 from resellers.keys import make_key
+from resellers.members.joining import add_member
+from resellers.members.sessions import begin
 from resellers.models import (
     Claim,
     Event,
     EventKind,
     Feed,
     IdempotentWrite,
+    LogIn,
     PriceList,
     Reseller,
     Told,
@@ -190,6 +193,14 @@ def _fill_resellers(mark: str, shop: Shop, variant: Variant) -> None:
     reseller = open_reseller(
         shop, name=f"{mark}-reseller", contact_email=f"partner@{mark}.example", now=db_now()
     )
+    member = add_member(
+        reseller, email=f"member@{mark}.example", name=f"{mark}-member", role="owner", now=db_now()
+    )
+    begin(member, now=db_now())
+    LogIn.objects.create(
+        shop=shop, contact_email=f"login@{mark}.example", language="en", browser_digest=f"{mark}-browser",
+        asked_at=db_now(),
+    )  # fmt: skip
     make_key(reseller, label=f"{mark}-program", proof="signed", scopes=["balance"], now=db_now())
     make_key(shop, label=f"{mark}-erp", proof="signed", scopes=["catalogue:read"], now=db_now())
     IdempotentWrite.objects.create(

@@ -22,6 +22,7 @@ from payments.models import PaymentChannel, Receipt, Refund, Statement
 from payments.selectors import WAITS_FOR_PERSON
 from payments.states import RefundStatus
 from resellers.models import WebhookEndpoint
+from resellers.webhooks.endpoints import BY_HAND
 from suppliers.models import Supplier
 from suppliers.stock import BELIEVED_FOR
 
@@ -138,8 +139,10 @@ def _destinations_that_fail(now: datetime) -> Iterator[Seen]:
 
 
 def _webhooks_that_are_paused(now: datetime) -> Iterator[Seen]:
-    """Of an address only the host is told: the rest may be a secret."""
-    paused = WebhookEndpoint.objects.filter(is_active=True, paused_at__isnull=False)
+    """By themselves. Of an address only the host is told: the rest may be a secret."""
+    paused = WebhookEndpoint.objects.filter(is_active=True, paused_at__isnull=False).exclude(
+        paused_because=BY_HAND
+    )
     for endpoint in _first_of_each_shop(paused.select_related("reseller")):
         whose = f"{endpoint.reseller}, " if endpoint.reseller else ""
         about = {"name": f"{whose}{urlsplit(endpoint.url).hostname}"}

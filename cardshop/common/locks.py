@@ -12,6 +12,8 @@ LOCK_ORDER = [
     "inventory.KeyBatch",
     "inventory.IndexKey",
     "inventory.KeyUpload",
+    "resellers.Reseller",
+    "resellers.ResellerMember",
     "resellers.ApiKey",
     "resellers.ResellerOrder",
     "resellers.Feed",

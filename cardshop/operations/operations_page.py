@@ -52,6 +52,8 @@ TASKS = {
     "payments.cover_shortage": gettext_lazy("Making up for withdrawn keys"),
     "payments.send_refunds": gettext_lazy("Sending refunds"),
     "payments.mail_refund": gettext_lazy("Mailing about refunds"),
+    "resellers.mail_log_in": gettext_lazy("Mailing codes to members of resellers"),
+    "resellers.mail_welcome": gettext_lazy("Mailing who looks after a reseller's account"),
     "resellers.fill_orders": gettext_lazy("Filling resellers' orders"),
     "payments.mail_channel_changes": gettext_lazy("Mailing about changed ways to pay"),
 }

@@ -108,6 +108,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "separator": True,
             "items": [
                 _page(_("Resellers"), "handshake", "resellers.reseller"),
+                _page(_("Members of resellers"), "badge", "resellers.resellermember"),
                 _page(_("Price lists"), "price_change", "resellers.pricelist"),
                 _page(_("API keys"), "vpn_key", "resellers.apikey"),
                 _page(_("Webhooks"), "webhook", "resellers.webhookendpoint"),

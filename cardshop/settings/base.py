@@ -248,6 +248,8 @@ CELERY_TASK_ROUTES = {
     "inventory.sweep_uploads": {"queue": "background"},
     "alerts.send": {"queue": "mail"},
     "resellers.send_webhooks": {"queue": "mail"},
+    "resellers.mail_log_in": {"queue": "mail"},
+    "resellers.mail_welcome": {"queue": "mail"},
     "reports.roll_up": {"queue": "background"},
     "payments.apply_notices": {"queue": "providers"},
     "payments.finish_closing": {"queue": "providers"},
@@ -358,6 +360,12 @@ LOOKUP_MAILS_PER_CONTACT = (2, 1)
 LOOKUPS_PER_ADDRESS = "60/10m"
 # Passwords that may be set for one order. To hash one takes a good part of a second.
 PASSWORDS_PER_ORDER = "5/h"
+# Members of resellers, at once and more in an hour: mails with codes to one address, tries with the code of
+# one mail, whatever comes from one network address, and mails to whom the owners of one reseller add.
+LOG_INS_PER_CONTACT = (5, 10)
+CODE_TRIES_PER_LOG_IN = (10, 1)
+LOG_INS_PER_ADDRESS = (60, 360)
+INVITATIONS_PER_RESELLER = (10, 10)
 # What buyers of one network address may send together, by page or API. A purchase takes three or four posts,
 # so fifty people behind one router may buy at the same moment, and two a second for ever. The clicks of a
 # rush are answered in front of Django and not counted: the gate has its own limits.

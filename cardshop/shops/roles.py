@@ -44,8 +44,10 @@ RIGHTS: dict[str, str] = {
     "payments.webhookevent":  "v       -       -       v       -",
     "payments.refusednotice": "v       -       -       v       -",
     "payments.paymentchannel":"vacd    v       -       v       -",
-    # Resellers: an API key spends their balance. To change one is to renew or revoke it.
+    # Resellers: an API key spends their balance, and a member can make one. To change a key is to renew or
+    # revoke it.
     "resellers.reseller":     "vac     v       v       v       v",
+    "resellers.resellermember":"vacd    v       -       -       v",
     "resellers.apikey":       "vac     v       -       -       v",
     "resellers.pricelist":    "vacd    vacd    v       v       v",
     "resellers.pricetier":    "vacd    vacd    v       v       v",

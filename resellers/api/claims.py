@@ -10,13 +10,13 @@ from rest_framework.response import Response
 from cardshop.common.api import StrictSerializer
 from cardshop.common.clock import db_now
 from cardshop.common.problems import CONTENT_TYPE
-from resellers.api.orders import order_called
 from resellers.api.pages import PageInput, on_page, page_asked_for
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, reseller_of
 from resellers.claims import claim_key, with_status
 from resellers.models import Claim, Scope
 from resellers.models.claims import ClaimStatus
+from resellers.orders.told import order_called
 
 MISTAKES = {(status, CONTENT_TYPE): Problem for status in (400, 404, 415)}
 
@@ -71,7 +71,7 @@ class ClaimApi(ResellerApiView):
         """Say that a key of the order is dead. The shop replaces it, gives its money back, or declines. A key
         has one claim, so this needs no Idempotency-Key.
         """
-        asked = order_called(request, number)
+        asked = order_called(reseller_of(request), number)
         said = ClaimInput(data=request.data)
         said.is_valid(raise_exception=True)
         return Response(ClaimOut(claim_key(asked, **said.validated_data, now=db_now())).data)

@@ -1,10 +1,8 @@
 """Orders: asked for once under their key, answered with what was bought."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -13,11 +11,9 @@ from rest_framework.response import Response
 
 from cardshop.common.api import StrictSerializer, WholeNumberField
 from cardshop.common.clock import db_now
-from cardshop.common.errors import DomainError, NotHere
+from cardshop.common.errors import DomainError
 from cardshop.common.problems import CONTENT_TYPE
-from inventory.models import Variant
 from orders.models import OrderItem
-from orders.selectors import revealed_keys
 from orders.states import ItemStatus, OrderStatus
 from resellers.api.idempotency import HEADER, KEY, digest_of_said, key_in
 from resellers.api.lines import LinesInput
@@ -26,6 +22,7 @@ from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, key_of, reseller_of
 from resellers.models import AskedStatus, ResellerOrder, Scope
 from resellers.orders.asking import Asked, Outcome, accept, cancel, order_later, order_now
+from resellers.orders.told import order_called, orders_of, told, told_all, told_with_keys
 
 # More than that is filled by a worker, unless it is asked for at once in smaller orders.
 MOST_AT_ONCE = 100
@@ -158,11 +155,11 @@ class ResellerOrdersApi(ResellerApiView):
     def get(self, request: Request) -> Response:
         """Every order you have asked for, the oldest first."""
         page, asked = page_of(request, OrdersPageInput)
-        mine = _orders_of(request)
+        mine = orders_of(reseller_of(request))
         if reference := asked["reference"]:
             mine = mine.filter(reference=reference)
         found, after = on_page(mine, page)
-        return Response({"orders": _told_all(found), "next": after})
+        return Response({"orders": told_all(found), "next": after})
 
     @extend_schema(
         operation_id="orders_create",
@@ -187,9 +184,9 @@ class ResellerOrdersApi(ResellerApiView):
         later = ASYNC in request.headers.get("Prefer", "") or _units(body) > MOST_AT_ONCE
         one = (order_later if later else order_now)(asked, now=db_now())
         if one.status != AskedStatus.PLACED:
-            return Response(_told(one, []), 202)
+            return Response(told(one, []), 202)
         may_read = Scope.KEYS in key_of(request).scopes
-        return Response(_told_with_keys(one) if may_read else _told_all([one])[0], 201)
+        return Response(told_with_keys(one) if may_read else told_all([one])[0], 201)
 
 
 class BatchApi(ResellerApiView):
@@ -210,9 +207,9 @@ class BatchApi(ResellerApiView):
         asked = [_asked(request, each["idempotency_key"], each) for each in orders]
         outcomes = accept(asked, now=db_now())
         accepted = [outcome for outcome in outcomes if isinstance(outcome, ResellerOrder)]
-        told = dict(zip((one.pk for one in accepted), _told_all(accepted), strict=True))
+        by_pk = dict(zip((one.pk for one in accepted), told_all(accepted), strict=True))
         answers = [
-            {"idempotency_key": one.key, **_outcome(outcome, told)}
+            {"idempotency_key": one.key, **_outcome(outcome, by_pk)}
             for one, outcome in zip(asked, outcomes, strict=True)
         ]
         return Response({"orders": answers}, 202)
@@ -227,7 +224,7 @@ class ResellerOrderApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """How it stands, without its keys."""
-        return Response(_told_all([order_called(request, number)])[0])
+        return Response(told_all([order_called(reseller_of(request), number)])[0])
 
 
 class OrderKeysApi(ResellerApiView):
@@ -239,7 +236,7 @@ class OrderKeysApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """With the keys that were delivered; a replaced key has given way to the new one."""
-        return Response(_told_with_keys(order_called(request, number)))
+        return Response(told_with_keys(order_called(reseller_of(request), number)))
 
 
 class CancelApi(ResellerApiView):
@@ -258,7 +255,7 @@ class CancelApi(ResellerApiView):
         """Of one that was accepted and not filled yet. Twice is as good as once, so this needs no
         Idempotency-Key.
         """
-        return Response(_told(cancel(order_called(request, number), now=db_now()), []))
+        return Response(told(cancel(order_called(reseller_of(request), number), now=db_now()), []))
 
 
 def _asked(request: Request, key: str, body: dict[str, Any]) -> Asked:
@@ -273,73 +270,13 @@ def _asked(request: Request, key: str, body: dict[str, Any]) -> Asked:
     )
 
 
-def _outcome(outcome: Outcome, told: Mapping[int, dict[str, object]]) -> dict[str, object]:
+def _outcome(outcome: Outcome, by_pk: Mapping[int, dict[str, object]]) -> dict[str, object]:
     """Of one order of a batch. Raises what is not the sender's mistake."""
     if isinstance(outcome, DomainError):
         return {"order": None, "problem": {"code": outcome.code}}
     if isinstance(outcome, Exception):
         raise outcome
-    return {"order": told[outcome.pk], "problem": None}
-
-
-def _orders_of(request: Request) -> QuerySet[ResellerOrder]:
-    mine = ResellerOrder.objects.filter(reseller=reseller_of(request))
-    return mine.select_related("order", "reseller__balance")
-
-
-def order_called(request: Request, number: str) -> ResellerOrder:
-    """Of whoever is asking. Raises NotHere."""
-    if (one := _orders_of(request).filter(number=number).first()) is None:
-        raise NotHere
-    return one
-
-
-def _told_all(asked: Sequence[ResellerOrder]) -> list[dict[str, object]]:
-    """Without their keys."""
-    lines: dict[int, list[dict[str, object]]] = defaultdict(list)
-    items = OrderItem.objects.filter(order__in=[one.order_id for one in asked if one.order_id])
-    for item in items.select_related("variant").order_by("pk"):
-        lines[item.order_id].append(_line(item, item.variant.code))
-    return [_told(one, lines[one.order_id] if one.order_id else []) for one in asked]
-
-
-def _told_with_keys(one: ResellerOrder) -> dict[str, object]:
-    revealed = revealed_keys(one.order) if one.order else []
-    variants = Variant.objects.filter(pk__in={item.variant_id for item, _ in revealed})
-    codes = dict(variants.values_list("pk", "code"))
-    return _told(
-        one,
-        [
-            {**_line(item, codes[item.variant_id]), "keys": list(keys), "unreadable": keys.closed}
-            for item, keys in revealed
-        ],
-    )
-
-
-def _told(one: ResellerOrder, lines: Sequence[dict[str, object]]) -> dict[str, object]:
-    order = one.order
-    return {
-        "number": one.number,
-        "status": order.status if order else one.status,
-        "reference": one.reference,
-        "currency": one.reseller.balance.currency,
-        "total_minor": order.total_minor if order else None,
-        "asked_at": one.asked_at,
-        "delivered_at": order.delivered_at if order else None,
-        "problem": one.problem or None,
-        "lines": lines,
-    }
-
-
-def _line(item: OrderItem, code: str) -> dict[str, object]:
-    return {
-        "variant": code,
-        "product_name": item.product_name,
-        "variant_name": item.variant_name,
-        "quantity": item.quantity,
-        "unit_price_minor": item.unit_price_minor,
-        "status": item.status,
-    }
+    return {"order": by_pk[outcome.pk], "problem": None}
 
 
 def _units(body: dict[str, Any]) -> int:

@@ -15,9 +15,16 @@ from cardshop.common.problems import CONTENT_TYPE
 from resellers.api.pages import PageInput, on_page, page_asked_for
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, reseller_of
-from resellers.models import EventKind, Scope, WebhookDelivery, WebhookEndpoint
+from resellers.models import EventKind, Scope
 from resellers.models.webhook import ADDRESS_LENGTH
-from resellers.webhooks.endpoints import make_endpoint, remove, resume
+from resellers.webhooks.endpoints import (
+    deliveries_of,
+    make_endpoint,
+    remove,
+    resume,
+    webhook_called,
+    webhooks_of,
+)
 from resellers.webhooks.replaying import replay
 
 MISTAKES = {(status, CONTENT_TYPE): Problem for status in (400, 404, 409)}
@@ -71,7 +78,7 @@ class WebhooksApi(ResellerApiView):
     @extend_schema(operation_id="webhooks_list", responses={200: WebhooksOut, **REFUSALS})
     def get(self, request: Request) -> Response:
         """Where events are sent to."""
-        present = reseller_of(request).webhooks.filter(removed_at=None)
+        present = webhooks_of(reseller_of(request))
         return Response({"webhooks": WebhookOut(present, many=True).data})
 
     @extend_schema(
@@ -97,7 +104,7 @@ class WebhookApi(ResellerApiView):
     @extend_schema(operation_id="webhooks_delete", responses={204: None, **MISTAKES, **REFUSALS})
     def delete(self, request: Request, key: str) -> Response:
         """It hears nothing any more, and what it was promised is not sent."""
-        remove(_webhook(request, key), now=db_now())
+        remove(webhook_called(reseller_of(request), key), now=db_now())
         return Response(status=204)
 
 
@@ -109,8 +116,8 @@ class WebhookResumeApi(ResellerApiView):
     )
     def post(self, request: Request, key: str) -> Response:
         """Of one that is paused: what has waited is sent."""
-        resume(_webhook(request, key), now=db_now())
-        return Response(WebhookOut(_webhook(request, key)).data)
+        resume(webhook_called(reseller_of(request), key), now=db_now())
+        return Response(WebhookOut(webhook_called(reseller_of(request), key)).data)
 
 
 class DeliveriesApi(ResellerApiView):
@@ -123,7 +130,7 @@ class DeliveriesApi(ResellerApiView):
     )
     def get(self, request: Request) -> Response:
         """What became of each delivery, the oldest first."""
-        deliveries, after = on_page(_deliveries(request), page_asked_for(request))
+        deliveries, after = on_page(deliveries_of(reseller_of(request)), page_asked_for(request))
         return Response({"deliveries": DeliveryOut(deliveries, many=True).data, "next": after})
 
 
@@ -137,20 +144,8 @@ class DeliveryReplayApi(ResellerApiView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Send it again, under the same id."""
-        mine = _deliveries(request).filter(uid=uid)
+        mine = deliveries_of(reseller_of(request)).filter(uid=uid)
         replay(mine, now=db_now())
         if (delivery := mine.first()) is None:
             raise NotHere
         return Response(DeliveryOut(delivery).data, 202)
-
-
-def _webhook(request: Request, key: str) -> WebhookEndpoint:
-    found = reseller_of(request).webhooks.filter(name=key, removed_at=None).first()
-    if found is None:
-        raise NotHere
-    return found
-
-
-def _deliveries(request: Request) -> Any:
-    mine = WebhookDelivery.objects.filter(endpoint__reseller=reseller_of(request))
-    return mine.select_related("endpoint", "event")

@@ -1,14 +1,15 @@
-"""Endpoints: made, taken away, resumed. A secret is told once, to whoever has it made."""
+"""Endpoints: made, taken away, paused, resumed. A secret is told once, to whoever has it made."""
 
 from collections.abc import Collection
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from cardshop.common.crypto import keyring
-from cardshop.common.errors import DomainError, Invalid
+from cardshop.common.errors import DomainError, Invalid, NotHere
 from cardshop.common.outgoing import require_callable
 from cardshop.outbox.services import wake
 from cardshop.shops.models import Shop
@@ -18,6 +19,7 @@ from resellers.models import EventKind, Reseller, WebhookDelivery, WebhookEndpoi
 from resellers.models.webhook import ADDRESS_LENGTH
 
 MOST = 10  # of one reseller, or of the merchant
+BY_HAND = "paused by hand"
 
 
 class TooManyWebhooks(DomainError):
@@ -45,6 +47,24 @@ def make_endpoint(
     return endpoint, secret
 
 
+def webhooks_of(reseller: Reseller) -> QuerySet[WebhookEndpoint]:
+    """That were not removed."""
+    return reseller.webhooks.filter(removed_at=None)
+
+
+def webhook_called(reseller: Reseller, name: str) -> WebhookEndpoint:
+    """Raises NotHere."""
+    if (found := webhooks_of(reseller).filter(name=name).first()) is None:
+        raise NotHere
+    return found
+
+
+def deliveries_of(reseller: Reseller) -> QuerySet[WebhookDelivery]:
+    """With their webhooks and events."""
+    mine = WebhookDelivery.objects.filter(endpoint__reseller=reseller)
+    return mine.select_related("endpoint", "event")
+
+
 @transaction.atomic
 def remove(endpoint: WebhookEndpoint, *, now: datetime) -> bool:
     """It hears nothing any more, also of what it was promised. True only for the caller who did it.
@@ -56,6 +76,12 @@ def remove(endpoint: WebhookEndpoint, *, now: datetime) -> bool:
         still_open = WebhookDelivery.objects.filter(endpoint=endpoint, next_at__isnull=False)
         still_open.update(next_at=None, gave_up_at=now, last_error="the webhook was removed")
     return won
+
+
+def pause(endpoint: WebhookEndpoint, *, now: datetime) -> bool:
+    """What is promised waits until it is resumed. True only for the caller who did it."""
+    running = WebhookEndpoint.objects.filter(pk=endpoint.pk, paused_at=None, removed_at=None)
+    return running.update(paused_at=now, paused_because=BY_HAND) == 1
 
 
 @transaction.atomic

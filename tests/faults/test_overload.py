@@ -126,7 +126,7 @@ def test_every_address_has_its_priority():
 
     assert {path for path in shop if patience_of("GET", path) == 0.1} == browsing
     buying = {"/buy/", "/orders/", "/orders/mail/", "/api/v1/passes/", "/api/v1/orders/"}
-    buying |= {path for path in shop if path.startswith(("/api/reseller/", "/api/merchant/"))}
+    buying |= {path for path in shop if path.startswith(("/api/reseller/", "/reseller/", "/api/merchant/"))}
     assert {path for path in shop if patience_of("GET", path) == 5.0} == buying
     for path in ("/o/token/pay/", "/en/o/token/", "/pay/notify/alipay/", "/api/v1/orders/token/keys/"):
         assert patience_of("POST", path) is None

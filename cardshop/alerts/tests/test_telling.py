@@ -17,7 +17,7 @@ from cardshop.outbox.models import OutboxMessage
 from inventory.models import Selling, Stock
 from orders.models import Order
 from resellers.models import WebhookEndpoint
-from resellers.webhooks.endpoints import make_endpoint, resume
+from resellers.webhooks.endpoints import make_endpoint, pause, resume
 from suppliers.models import Supplier
 from tests.factories import make_order, make_shop, make_variant, the_shop
 
@@ -290,6 +290,14 @@ def test_a_webhook_that_was_paused_is_told_by_its_host_until_it_is_resumed():
         assert words.sentence(alert, is_end=False).startswith("The webhook at example.org has taken nothing")
 
     resume(endpoint, now=NOW)
+
+    assert not any(each.kind == Kind.WEBHOOK for each in look_at_all(NOW)[0])
+
+
+def test_of_a_webhook_that_somebody_paused_nobody_is_told():
+    endpoint, _ = make_endpoint(the_shop(), url="https://p.example/", kinds=["order.paid"], now=NOW)
+
+    assert pause(endpoint, now=NOW)
 
     assert not any(each.kind == Kind.WEBHOOK for each in look_at_all(NOW)[0])
 
