@@ -223,7 +223,18 @@ def buyers_pages() -> dict[str, str]:
         **{
             f"/reseller/{page}": f"/reseller/{page}"
             for page in (
-                *["", "log-in/", "log-out/", "confirm/", "enter/", "keys/", "keys/new/", "orders/"],
+                *[
+                    "",
+                    "pay-in/",
+                    "statement.csv",
+                    "log-in/",
+                    "log-out/",
+                    "confirm/",
+                    "enter/",
+                    "keys/",
+                    "keys/new/",
+                    "orders/",
+                ],
                 *["webhooks/", "webhooks/new/", "members/", "members/new/"],
             )
         },

@@ -21,7 +21,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cardshop.common.admin import MerchantAdmin
 from cardshop.common.clock import db_now
-from cardshop.common.csv_files import csv_file
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display, to_text
@@ -38,10 +37,9 @@ from payments.checkout.balance_forms import (
 )
 from payments.checkout.tables import moment, table
 from payments.ledger.entries import correct, credit, open_balance, renew_code, set_credit, set_frozen
-from payments.ledger.statements import CLOSING, OPENING, Period, statement_rows
+from payments.ledger.statements import Period, statement_in_words
 from payments.models import Balance, BalanceEntry, TopUp
 from payments.services.topping_up import ask_for_top_up, page_of
-from payments.states import EntryKind
 
 LISTED = 200
 LISTED_TOP_UPS = 20
@@ -236,10 +234,7 @@ class BalanceAdmin(MerchantAdmin):
         except DomainError as refused:
             messages.error(request, str(refused))
             return _back_to(balance)
-        kinds = {kind.value: str(kind.label) for kind in EntryKind}
-        kinds |= {OPENING: _("opening balance"), CLOSING: _("closing balance")}
-        rows = statement_rows(balance, period, kind_of=kinds.__getitem__)
-        return csv_file(f"statement-{balance.pk}-{period.first}-{period.last}.csv", _headings(), rows)
+        return statement_in_words(balance, period)
 
     def freeze_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         balance = self._changeable(request, pk)
@@ -322,22 +317,6 @@ def _top_ups(balance: Balance) -> dict[str, Any] | None:
     ]
     headers = [_("at"), _("order"), _("amount"), _("status"), _("link"), _("by")]
     return table(_("Top-ups"), headers, rows) if rows else None
-
-
-def _headings() -> list[str]:
-    """Of a statement, as its COLUMNS stand."""
-    return [
-        _("at"),
-        _("kind"),
-        _("order"),
-        _("our number"),
-        _("reason"),
-        _("amount"),
-        _("balance afterwards"),
-        _("amount in minor units"),
-        _("balance afterwards, in minor units"),
-        _("currency"),
-    ]
 
 
 def _page_of(balance: Balance) -> str:

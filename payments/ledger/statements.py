@@ -7,10 +7,12 @@ from typing import Any
 
 from django.db.models import Case, CharField, F, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
+from django.http import StreamingHttpResponse
 from django.utils.timezone import localtime, make_aware
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from cardshop.common.csv_files import harmless
+from cardshop.common.csv_files import csv_file, harmless
 from cardshop.common.errors import DomainError
 from cardshop.common.money import to_text
 from payments.models import Balance, BalanceEntry, Refund
@@ -35,7 +37,7 @@ OPENING, CLOSING = "opening", "closing"
 class NoPeriod(DomainError):
     code = "no_period"
     http_status = 400
-    message = _("A statement is of at most 366 days, and its last day is not before its first.")
+    message = gettext_lazy("A statement is of at most 366 days, and its last day is not before its first.")
     field = "to"
 
 
@@ -92,6 +94,26 @@ def statement_rows(
             said = [harmless(entry[name]) for name in ("order_number", "reference", "reason")]
             yield row(entry["at"], entry["kind"], said, entry["amount_minor"])
     yield row(period.ends, CLOSING, ["", "", ""], None)
+
+
+def statement_in_words(balance: Balance, period: Period) -> StreamingHttpResponse:
+    """As a file for people, in the language that they read."""
+    headings = [
+        _("at"),
+        _("kind"),
+        _("order"),
+        _("our number"),
+        _("reason"),
+        _("amount"),
+        _("balance afterwards"),
+        _("amount in minor units"),
+        _("balance afterwards, in minor units"),
+        _("currency"),
+    ]
+    kinds = {kind.value: str(kind.label) for kind in EntryKind}
+    kinds |= {OPENING: _("opening balance"), CLOSING: _("closing balance")}
+    rows = statement_rows(balance, period, kind_of=kinds.__getitem__)
+    return csv_file(f"statement-{balance.pk}-{period.first}-{period.last}.csv", headings, rows)
 
 
 def _first_from(entries: QuerySet[BalanceEntry], moment: datetime) -> int | None:

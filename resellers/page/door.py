@@ -16,7 +16,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve, reverse
 from django.utils import translation
@@ -96,14 +96,14 @@ class Visit:
             raise ConfirmFirst(back_to)
 
 
-View = Callable[Concatenate[HttpRequest, Visit, P], HttpResponse]
+View = Callable[Concatenate[HttpRequest, Visit, P], HttpResponseBase]
 
 
-def member_page(*methods: str) -> Callable[[View[P]], Callable[..., HttpResponse]]:
+def member_page(*methods: str) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """A page for members: looked up anew each time, by the host's shop."""
 
-    def guard(view: View[P]) -> Callable[..., HttpResponse]:
-        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guard(view: View[P]) -> Callable[..., HttpResponseBase]:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if (visit := visit_of(request)) is None:
                 return _outside(request)
             if request.method == "POST":
@@ -118,11 +118,11 @@ def member_page(*methods: str) -> Callable[[View[P]], Callable[..., HttpResponse
     return guard
 
 
-def open_page(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+def open_page(*methods: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """A page before the door, too. Nothing of it is kept anywhere."""
 
-    def guard(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        def guarded(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guard(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        def guarded(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponseBase:
             require_same_origin(request)
             count_action(request)
             return view(request, *args, **kwargs)
@@ -216,7 +216,7 @@ def page_of_ours(path: str) -> str:
     return path if is_ours else reverse(HOME)
 
 
-def leads_here(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def leads_here(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Whoever logs in may be led to this page."""
     view.leads_here = True  # type: ignore[attr-defined]
     return view

@@ -9,6 +9,7 @@ from django.utils.timezone import localdate, make_aware
 from django.utils.translation import gettext as _
 
 from cardshop.common.errors import Invalid
+from cardshop.common.money import to_minor
 from cardshop.common.outgoing import NotAllowed, require_callable
 from resellers.keys import read_networks
 from resellers.models import BEARER_SCOPES, EventKind, MemberRole, Proof, Scope
@@ -43,6 +44,33 @@ class KeyForm(forms.Form):
         if cleaned.get("proof") == Proof.BEARER and not BEARER_SCOPES.issuperset(cleaned.get("scopes", [])):
             self.add_error("scopes", _("Who may more than look has to sign: choose that above."))
         return cleaned
+
+
+class TopUpForm(forms.Form):
+    """`amount` in minor units; `form` is the form's own number: sent twice, it makes one page to pay at."""
+
+    amount = forms.CharField(max_length=20)
+    form = forms.CharField(max_length=64)
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean_amount(self) -> int:
+        try:
+            return to_minor(self.cleaned_data["amount"].strip(), self.currency)
+        except ValueError:
+            raise forms.ValidationError(_("Enter an amount such as %s.") % "50.00") from None
+
+
+class StatementForm(forms.Form):
+    """`from` and `to` are the first and the last day."""
+
+    to = forms.DateField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["from"] = forms.DateField()  # no name for an attribute
 
 
 class WebhookForm(forms.Form):

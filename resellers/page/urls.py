@@ -4,6 +4,8 @@ from resellers.page import account, entrance, keys, members, orders, webhooks
 
 urlpatterns = [
     path("reseller/", account.account, name="reseller_account_page"),
+    path("reseller/pay-in/", account.pay_in, name="reseller_pay_in"),
+    path("reseller/statement.csv", account.statement, name="reseller_statement"),
     path("reseller/log-in/", entrance.log_in_page, name="reseller_log_in"),
     path("reseller/log-out/", entrance.log_out, name="reseller_log_out"),
     path("reseller/confirm/", entrance.confirm, name="reseller_confirm"),

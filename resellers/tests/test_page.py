@@ -7,10 +7,12 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.utils.html import escape
+from django.utils.timezone import localdate
 
 from cardshop.audit.models import AuditEntry
 from cardshop.common.clock import db_now
-from payments.ledger.entries import credit
+from payments.ledger.entries import credit, set_credit
+from payments.models import TopUp
 from resellers.events.emitting import emit
 from resellers.members.errors import SentBefore
 from resellers.models import (
@@ -83,6 +85,58 @@ class TestAccount:
     @pytest.mark.parametrize("before", ["x", "-1", "1" * 30, "²", "0"])
     def test_a_page_that_is_none_is_the_first_or_empty(self, owner, before):
         assert owner.get(before=before).status_code == 200
+
+    def test_paying_in_leads_to_the_page_where_it_is_paid_and_twice_to_the_same(self, owner):
+        form = re.search(r'name="form" value="([^"]+)"', text_of(owner.get()))[1]
+
+        first, second = (owner.press("pay-in/", {"amount": " 500 ", "form": form}) for _ in range(2))
+
+        top_up = TopUp.objects.get()
+        assert (first.status_code, first["Location"]) == (303, f"/en/o/{top_up.order.token}/")
+        assert second["Location"] == first["Location"]
+        assert (top_up.order.total_minor, top_up.balance) == (50_000, owner.member.reseller.balance)
+        assert top_up.asked_by == "li@example.org (Partner)"
+        assert top_up.order.number in text_of(owner.client.get(first["Location"]))
+        assert top_up.order.number in text_of(owner.get())
+
+    @pytest.mark.parametrize("amount", ["", "0", "-5", "1e3", "0.001", "x", "99999999999", "a\0"])
+    def test_no_amount_is_said_at_its_field(self, owner, amount):
+        answer = owner.press("pay-in/", {"amount": amount, "form": "once-1"})
+
+        assert answer.status_code == 400
+        assert 'id="amount-error"' in text_of(answer)
+        assert not TopUp.objects.exists()
+
+    def test_only_owners_pay_in(self, viewer):
+        assert "pay-in" not in text_of(viewer.get())
+        assert viewer.press("pay-in/", {"amount": "500", "form": "once-1"}).status_code == 403
+        assert not TopUp.objects.exists()
+
+    def test_a_statement_is_downloaded_and_a_bad_period_said(self, viewer):
+        pay_in(viewer.member.reseller, 12_345)
+        today = localdate().isoformat()
+
+        said = viewer.get("statement.csv", **{"from": today, "to": today})
+        lines = b"".join(said.streaming_content).decode("utf-8-sig").splitlines()
+
+        assert said["Content-Type"].startswith("text/csv")
+        assert "no-store" in said["Cache-Control"]
+        assert [line.split(",")[1] for line in lines] == [
+            "kind",
+            "opening balance",
+            "paid in",
+            "closing balance",
+        ]
+        assert "123.45" in lines[2]
+        for asked in ({"from": today}, {"from": "2020-01-01", "to": today}, {"from": "x", "to": "y"}):
+            wrong = viewer.get("statement.csv", **asked)
+            assert wrong.status_code == 400
+            assert 'id="period-error"' in text_of(wrong)
+
+    def test_a_credit_line_is_told(self, owner):
+        set_credit(owner.member.reseller.balance, 7_000)
+
+        assert "Credit line: ¥70.00" in text_of(owner.get())
 
 
 class TestKeys:
