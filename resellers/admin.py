@@ -69,6 +69,7 @@ class ResellerAdmin(MerchantAdmin):
         "shop",
         ("name", "contact_email"),
         "price_list",
+        "encrypted_to",
         "is_suspended",
         "its_balance",
         "its_members",

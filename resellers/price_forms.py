@@ -1,5 +1,6 @@
-"""What a merchant enters about prices for resellers: percents and amounts as people write them."""
+"""What a merchant enters about resellers and their prices: percents and amounts as people write them."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -7,9 +8,11 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import PaginationInlineFormSet
-from unfold.widgets import UnfoldAdminDecimalFieldWidget
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget
 
+from cardshop.common.errors import Invalid
 from inventory.row_forms import PriceField
+from resellers.encryption import LONGEST, Jwk, read_public_key
 from resellers.models import PriceList, Reseller
 
 BASIS_POINTS = 100  # of a percent
@@ -86,6 +89,31 @@ class ResellerForm(forms.ModelForm):  # type: ignore[type-arg]
     """A list that says nothing in the reseller's currency would never be heeded."""
 
     instance: Reseller
+    encrypted_to = forms.CharField(
+        label=gettext_lazy("Card keys encrypted to"),
+        required=False,
+        max_length=LONGEST,
+        help_text=gettext_lazy(
+            "The reseller's public key, as PEM or JWK: their programs are told card keys encrypted to it. "
+            "Empty: in clear."
+        ),
+        widget=UnfoldAdminTextareaWidget({"rows": 4, "spellcheck": "false"}),
+        show_hidden_initial=True,  # what their program sets meanwhile is not overwritten by an old page
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if jwk := self.instance.encrypted_to:
+            self.initial["encrypted_to"] = json.dumps(jwk)
+
+    def clean_encrypted_to(self) -> Jwk | None:
+        if "encrypted_to" not in self.changed_data:
+            return self.instance.encrypted_to
+        said = self.cleaned_data["encrypted_to"]
+        try:
+            return read_public_key(said) if said else None
+        except Invalid as odd:
+            raise forms.ValidationError(str(odd)) from odd
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -19,7 +19,7 @@ CLIENT = REPOSITORY / "clients" / "python"
 
 
 def test_the_client_buys_here(live_server):
-    reseller, variant = make_reseller(), make_variant(keys=20)
+    reseller, variant = make_reseller(), make_variant(keys=40)
     credit(reseller.balance, amount_minor=500_000, reason="paid in", actor="boss", now=db_now())
     program = make_program(reseller)
     environment = {

@@ -251,6 +251,7 @@ def buyers_pages() -> dict[str, str]:
             for what in whats
         },
         "/api/reseller/v1/account/": "/api/reseller/v1/account/",
+        "/api/reseller/v1/account/encryption-key/": "/api/reseller/v1/account/encryption-key/",
         "/api/reseller/v1/account/entries/": "/api/reseller/v1/account/entries/",
         "/api/reseller/v1/account/statement.csv": "/api/reseller/v1/account/statement.csv",
         "/api/reseller/v1/account/top-ups/": "/api/reseller/v1/account/top-ups/",
@@ -271,6 +272,7 @@ def buyers_pages() -> dict[str, str]:
         "/api/reseller/v1/webhooks/deliveries/": "/api/reseller/v1/webhooks/deliveries/",
         "/api/reseller/v1/webhooks/deliveries/<uuid:uid>/replay/": f"{webhooks}deliveries/{uuid4()}/replay/",
         "/api/reseller/v1/webhooks/<slug:key>/": f"{webhooks}wk_x/",
+        "/api/reseller/v1/webhooks/<slug:key>/pause/": f"{webhooks}wk_x/pause/",
         "/api/reseller/v1/webhooks/<slug:key>/resume/": f"{webhooks}wk_x/resume/",
         "/api/merchant/v1/products/": f"{own}products/",
         "/api/merchant/v1/products/<slug:slug>/": f"{own}products/alpha-coins/",

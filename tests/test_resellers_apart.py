@@ -49,10 +49,10 @@ def test_nothing_of_another_reseller_is_told_or_changed():
     marks.remove("alpha-coins")  # what the shop sells is told to all of them
     before = state_of(their)
     told: dict[str, Any] = {}
-    for method, path in addresses():
+    for n, (method, path) in enumerate(addresses()):
         address = of_theirs(path, theirs)
         answer = program.call(
-            address, method.upper(), WRITING.get(method, b""), headers={"Idempotency-Key": "the-key-1"}
+            address, method.upper(), WRITING.get(method, b""), headers={"Idempotency-Key": f"the-key-{n}"}
         )
         told[f"{method} {path}"] = answer.status_code
         if "{" in path and "{slug}" not in path:

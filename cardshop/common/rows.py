@@ -18,12 +18,22 @@ def columns(model: type[Model], alias: str, *, but: Collection[str] = ()) -> str
 
 def instance(model: type[M], values: Sequence[Any]) -> M:
     """What a SELECT of `columns` returned, as an instance that was read from the database."""
-    return model.from_db(connection.alias, _names(model), values)
+    read = list(values)
+    for at, field in _read_by_django(model):
+        read[at] = field.from_db_value(read[at], None, connection)
+    return model.from_db(connection.alias, _names(model), read)
 
 
 def width(model: type[Model]) -> int:
     """How many columns that are."""
     return len(_names(model))
+
+
+@lru_cache(maxsize=64)
+def _read_by_django(model: type[Model]) -> list[tuple[int, Any]]:
+    """Fields, with their places, that the driver leaves as they stand in the database, such as JSON."""
+    fields = enumerate(model._meta.concrete_fields)
+    return [(at, field) for at, field in fields if hasattr(field, "from_db_value")]
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_variables
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -10,6 +12,7 @@ from rest_framework.response import Response
 from cardshop.common.api import StrictSerializer
 from cardshop.common.clock import db_now
 from cardshop.common.problems import CONTENT_TYPE
+from resellers.api.once import ONCE, once
 from resellers.api.pages import PageInput, on_page, page_asked_for
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, reseller_of
@@ -18,7 +21,7 @@ from resellers.models import Claim, Scope
 from resellers.models.claims import ClaimStatus
 from resellers.orders.told import order_called
 
-MISTAKES = {(status, CONTENT_TYPE): Problem for status in (400, 404, 415)}
+MISTAKES = {(status, CONTENT_TYPE): Problem for status in (400, 404, 415, 422)}
 
 
 class ClaimInput(StrictSerializer):
@@ -65,13 +68,16 @@ class ClaimApi(ResellerApiView):
     @extend_schema(
         operation_id="claims_create",
         request=ClaimInput,
+        parameters=[ONCE],
         responses={200: ClaimOut, **MISTAKES, **REFUSALS},
     )
+    @method_decorator(sensitive_variables())
     def post(self, request: Request, number: str) -> Response:
         """Say that a key of the order is dead. The shop replaces it, gives its money back, or declines. A key
-        has one claim, so this needs no Idempotency-Key.
+        has one claim: under another Idempotency-Key it is told as it stands.
         """
         asked = order_called(reseller_of(request), number)
         said = ClaimInput(data=request.data)
         said.is_valid(raise_exception=True)
-        return Response(ClaimOut(claim_key(asked, **said.validated_data, now=db_now())).data)
+        body = said.validated_data
+        return once(request, body, lambda: Response(ClaimOut(claim_key(asked, **body, now=db_now())).data))

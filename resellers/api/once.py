@@ -44,11 +44,11 @@ def once(request: Request, body: Mapping[str, Any], act: Callable[[], Response])
         if not insert_new([write], unique=["shop", "reseller", "key"]):
             return _answered_before(write)
         answer = act()
-        plain = JSONRenderer().render(answer.data)
+        plain = JSONRenderer().render(answer.data)  # empty where there is nothing to say
         write.status = answer.status_code
         write.seal_answer(plain)
         write.save(update_fields=["status", "answer"])
-    return Response(json.loads(plain), answer.status_code)
+    return _told(plain, answer.status_code)
 
 
 @sensitive_variables()
@@ -83,4 +83,8 @@ def _answered_before(write: IdempotentWrite) -> Response:
     before = _same_key(write)
     if before is None or before.request_digest != write.request_digest:
         raise KeyReused
-    return Response(json.loads(before.opened_answer()), before.status)
+    return _told(before.opened_answer(), before.status)
+
+
+def _told(plain: bytes, status: int | None) -> Response:
+    return Response(json.loads(plain) if plain else None, status)

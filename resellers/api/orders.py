@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,9 +18,12 @@ from orders.models import OrderItem
 from orders.states import ItemStatus, OrderStatus
 from resellers.api.idempotency import HEADER, KEY, digest_of_said, key_in
 from resellers.api.lines import LinesInput
+from resellers.api.once import ONCE as WRITTEN_ONCE
+from resellers.api.once import once
 from resellers.api.pages import PageInput, on_page, page_of
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, key_of, reseller_of
+from resellers.encryption import Jwk, encrypted
 from resellers.models import AskedStatus, ResellerOrder, Scope
 from resellers.orders.asking import Asked, Outcome, accept, cancel, order_later, order_now
 from resellers.orders.told import order_called, orders_of, told, told_all, told_with_keys
@@ -75,7 +79,15 @@ class LineOut(serializers.Serializer[OrderItem]):
 
 
 class LineWithKeysOut(LineOut):
-    keys = serializers.ListField(child=serializers.CharField(), help_text="Empty before delivery.")
+    keys = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Empty before delivery. Not there where the account has an encryption key.",
+    )
+    encrypted_keys = serializers.CharField(
+        required=False,
+        help_text="Instead of `keys`, for an account with an encryption key: their list as a compact JWE.",
+    )
     unreadable = serializers.IntegerField(
         help_text="Keys that could not be opened just now: the shop sees to them."
     )
@@ -186,7 +198,7 @@ class ResellerOrdersApi(ResellerApiView):
         if one.status != AskedStatus.PLACED:
             return Response(told(one, []), 202)
         may_read = Scope.KEYS in key_of(request).scopes
-        return Response(told_with_keys(one) if may_read else told_all([one])[0], 201)
+        return Response(_with_keys(one) if may_read else told_all([one])[0], 201)
 
 
 class BatchApi(ResellerApiView):
@@ -236,7 +248,7 @@ class OrderKeysApi(ResellerApiView):
     )
     def get(self, request: Request, number: str) -> Response:
         """With the keys that were delivered; a replaced key has given way to the new one."""
-        return Response(told_with_keys(order_called(reseller_of(request), number)))
+        return Response(_with_keys(order_called(reseller_of(request), number)))
 
 
 class CancelApi(ResellerApiView):
@@ -245,17 +257,17 @@ class CancelApi(ResellerApiView):
     @extend_schema(
         operation_id="orders_cancel",
         request=None,
+        parameters=[WRITTEN_ONCE],
         responses={
             200: ResellerOrderOut,
-            **{(status, CONTENT_TYPE): Problem for status in (404, 409)},
+            **{(status, CONTENT_TYPE): Problem for status in (400, 404, 409, 422)},
             **REFUSALS,
         },
     )
     def post(self, request: Request, number: str) -> Response:
-        """Of one that was accepted and not filled yet. Twice is as good as once, so this needs no
-        Idempotency-Key.
-        """
-        return Response(told(cancel(order_called(reseller_of(request), number), now=db_now()), []))
+        """Of one that was accepted and not filled yet."""
+        one = order_called(reseller_of(request), number)
+        return once(request, {}, lambda: Response(told(cancel(one, now=db_now()), [])))
 
 
 def _asked(request: Request, key: str, body: dict[str, Any]) -> Asked:
@@ -268,6 +280,21 @@ def _asked(request: Request, key: str, body: dict[str, Any]) -> Asked:
         reference=body["reference"],
         most_minor=body["most_minor"],
     )
+
+
+@sensitive_variables()
+def _with_keys(one: ResellerOrder) -> dict[str, Any]:
+    """In clear, unless the reseller has said to which key they are encrypted."""
+    said = told_with_keys(one)
+    if (jwk := one.reseller.encrypted_to) is None:
+        return said
+    return {**said, "lines": [_encrypted(line, jwk) for line in said["lines"]]}
+
+
+@sensitive_variables()
+def _encrypted(line: Mapping[str, Any], jwk: Jwk) -> dict[str, Any]:
+    without = {name: value for name, value in line.items() if name != "keys"}
+    return {**without, "encrypted_keys": encrypted(line["keys"], jwk)}
 
 
 def _outcome(outcome: Outcome, by_pk: Mapping[int, dict[str, object]]) -> dict[str, object]:

@@ -4,6 +4,7 @@ from resellers.api import webhooks
 from resellers.api.account import AccountApi, EntriesApi, StatementApi
 from resellers.api.catalogue import ResellerProductApi, ResellerProductsApi, ResellerStockApi
 from resellers.api.claims import ClaimApi, ClaimsApi
+from resellers.api.encryption import EncryptionKeyApi
 from resellers.api.events import EventsApi
 from resellers.api.orders import BatchApi, CancelApi, OrderKeysApi, ResellerOrderApi, ResellerOrdersApi
 from resellers.api.quotes import QuotesApi
@@ -11,6 +12,7 @@ from resellers.api.top_ups import TopUpApi, TopUpsApi
 
 urlpatterns = [
     path("account/", AccountApi.as_view(), name="reseller_account"),
+    path("account/encryption-key/", EncryptionKeyApi.as_view(), name="reseller_encryption_key"),
     path("account/entries/", EntriesApi.as_view(), name="reseller_entries"),
     path("account/statement.csv", StatementApi.as_view(), name="reseller_statement"),
     path("account/top-ups/", TopUpsApi.as_view(), name="reseller_top_ups"),
@@ -35,5 +37,6 @@ urlpatterns = [
         name="reseller_delivery_replay",
     ),
     path("webhooks/<slug:key>/", webhooks.WebhookApi.as_view(), name="reseller_webhook"),
+    path("webhooks/<slug:key>/pause/", webhooks.WebhookPauseApi.as_view(), name="reseller_webhook_pause"),
     path("webhooks/<slug:key>/resume/", webhooks.WebhookResumeApi.as_view(), name="reseller_webhook_resume"),
 ]

@@ -1,8 +1,10 @@
 """A reseller's webhooks, what became of their deliveries, and sending one again."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.views.decorators.debug import sensitive_variables
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,6 +14,7 @@ from cardshop.common.api import StrictSerializer
 from cardshop.common.clock import db_now
 from cardshop.common.errors import NotHere
 from cardshop.common.problems import CONTENT_TYPE
+from resellers.api.once import ONCE, once
 from resellers.api.pages import PageInput, on_page, page_asked_for
 from resellers.api.problems import REFUSALS, Problem
 from resellers.api.views import ResellerApiView, reseller_of
@@ -20,6 +23,7 @@ from resellers.models.webhook import ADDRESS_LENGTH
 from resellers.webhooks.endpoints import (
     deliveries_of,
     make_endpoint,
+    pause,
     remove,
     resume,
     webhook_called,
@@ -27,7 +31,7 @@ from resellers.webhooks.endpoints import (
 )
 from resellers.webhooks.replaying import replay
 
-MISTAKES = {(status, CONTENT_TYPE): Problem for status in (400, 404, 409)}
+MISTAKES = {(status, CONTENT_TYPE): Problem for status in (400, 404, 409, 422)}
 
 
 class WebhookInput(StrictSerializer):
@@ -84,40 +88,67 @@ class WebhooksApi(ResellerApiView):
     @extend_schema(
         operation_id="webhooks_create",
         request=WebhookInput,
+        parameters=[ONCE],
         responses={201: NewWebhookOut, **MISTAKES, **REFUSALS},
     )
     def post(self, request: Request) -> Response:
         """Have events sent to an address."""
         wanted = WebhookInput(data=request.data)
         wanted.is_valid(raise_exception=True)
-        reseller = reseller_of(request)
-        endpoint, secret = make_endpoint(
-            reseller.shop, reseller=reseller, **wanted.validated_data, now=db_now()
-        )
-        endpoint.secret = secret  # type: ignore[attr-defined]
-        return Response(NewWebhookOut(endpoint).data, 201)
+        reseller, said = reseller_of(request), wanted.validated_data
+        said["kinds"] = sorted(said["kinds"])
+
+        @sensitive_variables()
+        def act() -> Response:
+            endpoint, secret = make_endpoint(reseller.shop, reseller=reseller, **said, now=db_now())
+            endpoint.secret = secret  # type: ignore[attr-defined]
+            return Response(NewWebhookOut(endpoint).data, 201)
+
+        return once(request, said, act)
 
 
 class WebhookApi(ResellerApiView):
     scope = scope_to_write = Scope.WEBHOOKS
 
-    @extend_schema(operation_id="webhooks_delete", responses={204: None, **MISTAKES, **REFUSALS})
+    @extend_schema(
+        operation_id="webhooks_delete", parameters=[ONCE], responses={204: None, **MISTAKES, **REFUSALS}
+    )
     def delete(self, request: Request, key: str) -> Response:
         """It hears nothing any more, and what it was promised is not sent."""
-        remove(webhook_called(reseller_of(request), key), now=db_now())
-        return Response(status=204)
+
+        def act() -> Response:
+            remove(webhook_called(reseller_of(request), key), now=db_now())
+            return Response(status=204)
+
+        return once(request, {}, act)
+
+
+class WebhookPauseApi(ResellerApiView):
+    scope = scope_to_write = Scope.WEBHOOKS
+
+    @extend_schema(
+        operation_id="webhooks_pause",
+        request=None,
+        parameters=[ONCE],
+        responses={200: WebhookOut, **MISTAKES, **REFUSALS},
+    )
+    def post(self, request: Request, key: str) -> Response:
+        """What is promised to it waits until it is resumed."""
+        return once(request, {}, lambda: _changed(request, key, pause))
 
 
 class WebhookResumeApi(ResellerApiView):
     scope = scope_to_write = Scope.WEBHOOKS
 
     @extend_schema(
-        operation_id="webhooks_resume", request=None, responses={200: WebhookOut, **MISTAKES, **REFUSALS}
+        operation_id="webhooks_resume",
+        request=None,
+        parameters=[ONCE],
+        responses={200: WebhookOut, **MISTAKES, **REFUSALS},
     )
     def post(self, request: Request, key: str) -> Response:
         """Of one that is paused: what has waited is sent."""
-        resume(webhook_called(reseller_of(request), key), now=db_now())
-        return Response(WebhookOut(webhook_called(reseller_of(request), key)).data)
+        return once(request, {}, lambda: _changed(request, key, resume))
 
 
 class DeliveriesApi(ResellerApiView):
@@ -140,12 +171,23 @@ class DeliveryReplayApi(ResellerApiView):
     @extend_schema(
         operation_id="webhook_deliveries_replay",
         request=None,
+        parameters=[ONCE],
         responses={202: DeliveryOut, **MISTAKES, **REFUSALS},
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Send it again, under the same id."""
         mine = deliveries_of(reseller_of(request)).filter(uid=uid)
-        replay(mine, now=db_now())
-        if (delivery := mine.first()) is None:
-            raise NotHere
-        return Response(DeliveryOut(delivery).data, 202)
+
+        def act() -> Response:
+            replay(mine, now=db_now())
+            if (delivery := mine.first()) is None:
+                raise NotHere
+            return Response(DeliveryOut(delivery).data, 202)
+
+        return once(request, {}, act)
+
+
+def _changed(request: Request, key: str, change: Callable[..., bool]) -> Response:
+    reseller = reseller_of(request)
+    change(webhook_called(reseller, key), now=db_now())
+    return Response(WebhookOut(webhook_called(reseller, key)).data)

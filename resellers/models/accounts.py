@@ -13,6 +13,8 @@ class Reseller(models.Model):
     """A business that buys from one shop and pays from its balance there. Nobody else spends that balance.
 
     `priced_since` is when it got the price list that it has, or lost the one it had; null: never.
+    `encrypted_to` is the public JWK that card keys are encrypted to before its programs are told them; null:
+    they are told in clear.
     """
 
     shop = models.ForeignKey("shops.Shop", on_delete=models.PROTECT, verbose_name=_("shop"))
@@ -31,6 +33,7 @@ class Reseller(models.Model):
         help_text=_("Empty: they pay what everybody pays."),
     )
     priced_since = models.DateTimeField(_("prices since"), null=True, editable=False)
+    encrypted_to = models.JSONField(_("card keys encrypted to"), null=True, blank=True)
     is_suspended = models.BooleanField(
         _("suspended"), default=False, help_text=_("None of its keys opens anything meanwhile.")
     )
@@ -55,6 +58,7 @@ class Scope(models.TextChoices):
     BUY = "buy", _("buy and cancel")
     KEYS = "keys", _("read card keys")
     WEBHOOKS = "webhooks", _("have events sent to an address")
+    ENCRYPTION = "encryption", _("say to which public key card keys are encrypted")
 
 
 class MerchantScope(models.TextChoices):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -33,7 +34,8 @@ def told_all(asked: Sequence[ResellerOrder]) -> list[dict[str, object]]:
     return [told(one, lines[one.order_id] if one.order_id else []) for one in asked]
 
 
-def told_with_keys(one: ResellerOrder) -> dict[str, object]:
+def told_with_keys(one: ResellerOrder) -> dict[str, Any]:
+    """With its keys in clear."""
     revealed = revealed_keys(one.order) if one.order else []
     variants = Variant.objects.filter(pk__in={item.variant_id for item, _ in revealed})
     codes = dict(variants.values_list("pk", "code"))
@@ -46,7 +48,7 @@ def told_with_keys(one: ResellerOrder) -> dict[str, object]:
     )
 
 
-def told(one: ResellerOrder, lines: Sequence[dict[str, object]]) -> dict[str, object]:
+def told(one: ResellerOrder, lines: Sequence[dict[str, object]]) -> dict[str, Any]:
     order = one.order
     return {
         "number": one.number,

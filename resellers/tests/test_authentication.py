@@ -28,6 +28,18 @@ def refused(answer) -> tuple[int, str]:
     return answer.status_code, said["code"]
 
 
+def test_a_key_and_its_reseller_are_read_as_they_were_written():
+    program = make_program(scopes=[Scope.BALANCE])
+    jwk = {"kty": "OKP", "crv": "X25519", "x": "A" * 43, "kid": "2026"}
+    Reseller.objects.update(encrypted_to=jwk)
+
+    key = authentication.resellers_key(program.key.shop, program.key.name, Proof.SIGNED)
+
+    assert key is not None
+    assert key.reseller is not None
+    assert (key.scopes, key.reseller.encrypted_to) == (["balance"], jwk)
+
+
 def test_a_signed_request_is_answered_and_nobody_may_keep_it():
     answer = make_program().call(ACCOUNT)
 

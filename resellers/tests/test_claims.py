@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,7 @@ from cardshop.common.clock import db_now
 from orders.models import DeliveredKey, Order
 from orders.services.replacing import replace_keys
 from resellers.claims import CLAIMED
-from resellers.models import Claim
+from resellers.models import Claim, IdempotentWrite
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from resellers.tests.test_orders import ORDERS, order, rich
 from tests.factories import make_variant
@@ -19,9 +20,11 @@ from tests.staff import confirmed, make_boss
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
 
 
-def claim(program: Program, number: str, key: str, reason: str = "used up") -> Any:
+def claim(program: Program, number: str, key: str, reason: str = "used up", under: str = "") -> Any:
+    """Under that Idempotency-Key, or one that nobody has used."""
     body = json.dumps({"key": key, "reason": reason}).encode()
-    return program.call(f"{ORDERS}{number}/claims/", "POST", body)
+    headers = {"Idempotency-Key": under or str(uuid4())}
+    return program.call(f"{ORDERS}{number}/claims/", "POST", body, headers=headers)
 
 
 def claims(program: Program) -> list[tuple[str, str]]:
@@ -46,6 +49,26 @@ def test_a_claim_waits_for_the_merchant_and_is_answered_by_another_key():
     now = program.call(f"{ORDERS}{number}/keys/").json()["lines"][0]["keys"]
     assert (now[0] != dead, now[1]) == (True, good)
     assert claim(program, number, dead).status_code == 404
+
+
+def test_a_claim_is_made_once_for_its_idempotency_key_and_its_card_key_is_kept_nowhere():
+    variant = make_variant(keys=2)
+    program = make_program(rich())
+    said = order(program, (variant, 2)).json()
+    number, (dead, other) = said["number"], said["lines"][0]["keys"]
+
+    first, again = (claim(program, number, dead, under="claim-it-once") for _ in range(2))
+    another = claim(program, number, other, under="claim-it-once")
+    without = program.call(
+        f"{ORDERS}{number}/claims/", "POST", json.dumps({"key": dead, "reason": "x"}).encode()
+    )
+
+    assert (first.status_code, again.content) == (200, first.content)
+    assert (another.status_code, another.json()["code"]) == (422, "idempotency_key_reused")
+    assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_missing")
+    assert Claim.objects.count() == 1
+    write = IdempotentWrite.objects.get()
+    assert dead not in str(vars(write)) + write.opened_answer().decode()
 
 
 def test_a_person_may_decline_it(client):

@@ -45,6 +45,10 @@ def later(program: Program, *lines: tuple[Variant, int], **said: Any) -> Any:
     return order(program, *lines, headers={"Prefer": "respond-async"}, **said)
 
 
+def cancel(program: Program, number: str, key: str) -> Any:
+    return program.call(f"{ORDERS}{number}/cancel/", "POST", headers={"Idempotency-Key": key})
+
+
 def left_on(reseller: Reseller) -> int:
     reseller.balance.refresh_from_db()
     return reseller.balance.amount_minor
@@ -163,12 +167,14 @@ def test_an_accepted_order_can_be_cancelled_until_it_is_filled():
     program = make_program(rich())
     number = later(program, (variant, 1), key="to-be-cancelled").json()["number"]
 
-    cancelled = [program.call(f"{ORDERS}{number}/cancel/", "POST") for _ in range(2)]
+    cancelled = [cancel(program, number, key) for key in ("cancel-it", "cancel-it", "and-again")]
     filled = order(program, (variant, 1)).json()["number"]
     fill_orders()
 
-    assert [(answer.status_code, answer.json()["status"]) for answer in cancelled] == [(200, "cancelled")] * 2
-    too_late = program.call(f"{ORDERS}{filled}/cancel/", "POST")
+    assert [(answer.status_code, answer.json()["status"]) for answer in cancelled] == [(200, "cancelled")] * 3
+    too_late = cancel(program, filled, "too-late-1")
+    assert cancel(program, filled, "cancel-it").json()["code"] == "idempotency_key_reused"
+    assert cancel(program, filled, "").json()["code"] == "idempotency_key_missing"
     assert (too_late.status_code, too_late.json()["code"]) == (409, "not_cancellable")
     assert counters(variant) == (2, 2, 1)
 
@@ -278,7 +284,7 @@ def test_orders_of_others_are_not_there():
 
     assert stranger.call(f"{ORDERS}{number}/").status_code == 404
     assert stranger.call(f"{ORDERS}{number}/keys/").status_code == 404
-    assert stranger.call(f"{ORDERS}{number}/cancel/", "POST").status_code == 404
+    assert cancel(stranger, number, "cancel-theirs").status_code == 404
     assert stranger.call(ORDERS).json()["orders"] == []
 
 

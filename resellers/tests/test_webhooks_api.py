@@ -1,12 +1,13 @@
 """What a reseller's program does about its webhooks, and reads of the feed."""
 
 import json
+from uuid import uuid4
 
 import pytest
 from django.db.models import F
 
 from cardshop.common.clock import db_now
-from resellers.models import Proof, Scope, WebhookDelivery, WebhookEndpoint
+from resellers.models import IdempotentWrite, Proof, Scope, WebhookDelivery, WebhookEndpoint
 from resellers.tests.calling import API, Program, make_program, make_reseller
 from resellers.tests.receiving import make_webhook, tell
 from resellers.webhooks import endpoints
@@ -16,8 +17,17 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 WEBHOOKS = f"{API}webhooks/"
 
 
-def post(program: Program, path: str, **said: object):
-    return program.call(path, "POST", json.dumps(said).encode())
+def post(program: Program, path: str, key: str = "", **said: object):
+    return program.call(path, "POST", json.dumps(said).encode(), headers=once(key))
+
+
+def delete(program: Program, path: str, key: str = ""):
+    return program.call(path, "DELETE", headers=once(key))
+
+
+def once(key: str = "") -> dict[str, str]:
+    """Under that key, or one that nobody has used."""
+    return {"Idempotency-Key": key or str(uuid4())}
 
 
 def test_a_program_makes_a_webhook_hears_by_it_replays_and_removes_it(receiver):
@@ -38,9 +48,72 @@ def test_a_program_makes_a_webhook_hears_by_it_replays_and_removes_it(receiver):
     assert (again.status_code, again.json()["delivered_at"]) == (202, None)
     send_due(clock=db_now)
     assert len(receiver.heard) == 2
-    assert program.call(f"{WEBHOOKS}{key}/", "DELETE").status_code == 204
-    assert program.call(f"{WEBHOOKS}{key}/", "DELETE").status_code == 404
+    assert delete(program, f"{WEBHOOKS}{key}/").status_code == 204
+    assert delete(program, f"{WEBHOOKS}{key}/").status_code == 404
     assert program.call(WEBHOOKS).json() == {"webhooks": []}
+
+
+def test_a_write_is_done_once_for_its_key_and_answered_with_the_same(receiver):
+    program, other = make_program(), make_program(make_reseller("Other"))
+    said = {"url": receiver.url, "kinds": ["order.paid", "order.delivered"]}
+
+    first, again = (post(program, WEBHOOKS, "make-it-once", **said) for _ in range(2))
+    another = post(program, WEBHOOKS, "make-it-once", url=receiver.url, kinds=["order.paid"])
+    theirs = post(other, WEBHOOKS, "make-it-once", **said)
+
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    assert (another.status_code, another.json()["code"]) == (422, "idempotency_key_reused")
+    assert theirs.json()["key"] != first.json()["key"]
+    assert [reseller.webhooks.count() for reseller in (program.key.reseller, other.key.reseller)] == [1, 1]
+    secret = first.json()["secret"].encode()
+    assert [write.pk for write in IdempotentWrite.objects.all() if secret in bytes(write.answer)] == []
+    page = f"{WEBHOOKS}{first.json()['key']}/"
+    gone = [delete(program, page, "take-it-away") for _ in range(2)]
+    assert [(answer.status_code, answer.content) for answer in gone] == [(204, b"")] * 2
+    assert post(program, f"{page}resume/", "take-it-away").status_code == 422
+
+
+@pytest.mark.parametrize("path", ["", "{key}/pause/", "{key}/resume/", "deliveries/{uid}/replay/"])
+def test_a_write_without_a_key_is_refused(receiver, path):
+    program = make_program()
+    endpoint, _secret = make_webhook(receiver.url, reseller=program.key.reseller)
+    tell(endpoint, "C1")
+    address = WEBHOOKS + path.format(key=endpoint.name, uid=WebhookDelivery.objects.get().uid)
+    body = {"url": receiver.url, "kinds": ["order.paid"]} if not path else {}
+
+    answer = program.call(address, "POST", json.dumps(body).encode())
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
+    assert program.call(f"{WEBHOOKS}{endpoint.name}/", "DELETE").status_code == 400
+    assert WebhookEndpoint.objects.get().paused_at is None
+
+
+def test_a_delivery_is_sent_again_once_for_each_key(receiver):
+    program = make_program()
+    endpoint, _secret = make_webhook(receiver.url, reseller=program.key.reseller)
+    tell(endpoint, "C1")
+    send_due(clock=db_now)
+    page = f"{WEBHOOKS}deliveries/{WebhookDelivery.objects.get().uid}/replay/"
+
+    for key in ("send-it-again", "send-it-again", "and-once-more"):
+        post(program, page, key)
+        send_due(clock=db_now)
+
+    assert len(receiver.heard) == 3
+
+
+def test_one_is_paused_and_resumed(receiver):
+    program = make_program()
+    endpoint, _secret = make_webhook(receiver.url, reseller=program.key.reseller)
+    page = f"{WEBHOOKS}{endpoint.name}/"
+
+    paused = post(program, f"{page}pause/", "pause-it").json()
+    resumed = post(program, f"{page}resume/", "resume-it").json()
+    heard = post(program, f"{page}pause/", "pause-it").json()
+
+    assert (paused["paused_at"] is None, resumed["paused_at"]) == (False, None)
+    assert heard == paused
+    assert WebhookEndpoint.objects.get().paused_at is None
 
 
 def test_one_that_is_paused_is_resumed(receiver):
@@ -59,7 +132,7 @@ def test_what_is_another_resellers_or_the_merchants_is_not_here(receiver):
         tell(endpoint, "C1")
         delivery = WebhookDelivery.objects.filter(endpoint=endpoint).first()
 
-        assert program.call(f"{WEBHOOKS}{endpoint.name}/", "DELETE").status_code == 404
+        assert delete(program, f"{WEBHOOKS}{endpoint.name}/").status_code == 404
         assert post(program, f"{WEBHOOKS}{endpoint.name}/resume/").status_code == 404
         assert post(program, f"{WEBHOOKS}deliveries/{delivery.uid}/replay/").status_code == 404
     assert program.call(WEBHOOKS).json() == {"webhooks": []}

@@ -1,5 +1,6 @@
 """A request that arrives many times at one moment is done once, and all hear the same."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -12,7 +13,8 @@ from orders.models import Order
 from orders.services.delivery import deliver_orders
 from payments.models import Refund
 from resellers.api import once
-from resellers.models import IdempotentWrite
+from resellers.models import IdempotentWrite, WebhookEndpoint
+from resellers.tests.calling import API, make_program
 from tests.factories import make_order, make_variant, pay_order
 from tests.race.racing import begin_with, broken_invariants, linger, race, without_constraint
 
@@ -48,6 +50,32 @@ def test_control_without_the_constraint_it_would_be_done_more_than_once(monkeypa
         the_same_refund_eight_times()
 
     assert Refund.objects.count() > 1
+
+
+def the_same_webhook_eight_times() -> list[Any]:
+    program = make_program()
+    said = json.dumps({"url": "https://example.org/hook", "kinds": ["order.paid"]}).encode()
+    headers = {"Idempotency-Key": "webhook-1"}
+    return race(8, lambda: program.call(f"{API}webhooks/", "POST", said, headers=headers))
+
+
+def test_of_eight_twins_of_a_resellers_program_one_is_done_and_all_hear_its_secret(monkeypatch):
+    linger(monkeypatch, "resellers.api.webhooks.make_endpoint")
+
+    answers = the_same_webhook_eight_times()
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["secret"] for answer in answers}) == 1
+    assert WebhookEndpoint.objects.count() == 1
+
+
+def test_control_without_the_constraint_there_would_be_several_webhooks(monkeypatch):
+    linger(monkeypatch, "resellers.api.webhooks.make_endpoint")
+
+    with without_constraint(IdempotentWrite, "write_once_per_key"):
+        the_same_webhook_eight_times()
+
+    assert WebhookEndpoint.objects.count() > 1
 
 
 def test_a_twin_of_one_that_was_refused_has_its_turn(monkeypatch):

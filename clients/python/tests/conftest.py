@@ -1,4 +1,4 @@
-"""Against a running shop. It needs a product with 20 to 499 keys and an API key of a reseller with money:
+"""Against a running shop. It needs a product with 40 to 499 keys and an API key of a reseller with money:
 
 CARDSHOP_URL=http://127.0.0.1:8000 CARDSHOP_KEY=ck_… CARDSHOP_SECRET=… CARDSHOP_VARIANT=steam-50 pytest
 """

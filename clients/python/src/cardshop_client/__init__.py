@@ -9,6 +9,7 @@ with Cardshop("https://shop.example", key="ck_…", secret="…") as shop:
 
 from cardshop_client.client import Cardshop
 from cardshop_client.errors import (
+    CannotDecrypt,
     CardshopError,
     NotAnswered,
     NotEnoughBalance,
@@ -19,6 +20,7 @@ from cardshop_client.errors import (
 from cardshop_client.models import (
     Account,
     Available,
+    Claim,
     Entry,
     Event,
     Line,
@@ -27,6 +29,7 @@ from cardshop_client.models import (
     Quote,
     TopUp,
     Variant,
+    Webhook,
 )
 from cardshop_client.webhooks import BadSignature, Delivery, read_delivery
 
@@ -34,8 +37,10 @@ __all__ = [
     "Account",
     "Available",
     "BadSignature",
+    "CannotDecrypt",
     "Cardshop",
     "CardshopError",
+    "Claim",
     "Delivery",
     "Entry",
     "Event",
@@ -50,5 +55,6 @@ __all__ = [
     "TooOften",
     "TopUp",
     "Variant",
+    "Webhook",
     "read_delivery",
 ]

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from types import TracebackType
@@ -11,8 +12,20 @@ from urllib.parse import quote
 
 import httpx
 
+from cardshop_client.encryption import PrivateKey
 from cardshop_client.errors import NotAnswered, refusal
-from cardshop_client.models import Account, Available, Entry, Event, Order, Product, Quote, TopUp
+from cardshop_client.models import (
+    Account,
+    Available,
+    Claim,
+    Entry,
+    Event,
+    Order,
+    Product,
+    Quote,
+    TopUp,
+    Webhook,
+)
 from cardshop_client.signing import authorization
 
 API = "/api/reseller/v1/"
@@ -27,7 +40,9 @@ class Cardshop:
 
     `tries` is how often a request is sent before giving up, each time signed anew, after waits that double
     from half a second, or that the shop asks for. `timeout` is for each of them, in seconds. Whatever changes
-    something is sent with an idempotency key, so sending it again is safe.
+    something is sent with an idempotency key, so sending it again is safe: yours, or one for this call alone
+    where doing it twice is as good as once. With a `private_key` (PEM or JWK), card keys encrypted to it are
+    told in clear; that needs cardshop-client[encryption].
     """
 
     def __init__(
@@ -40,10 +55,12 @@ class Cardshop:
         tries: int = 5,
         language: str = "en",
         transport: httpx.BaseTransport | None = None,
+        private_key: str | Mapping[str, Any] | None = None,
     ) -> None:
         self._key = key
         self._secret = secret
         self._tries = tries
+        self._opened = None if private_key is None else PrivateKey(private_key).opened
         self._http = httpx.Client(
             base_url=base_url,
             timeout=timeout,
@@ -135,7 +152,7 @@ class Cardshop:
         headers = {"Idempotency-Key": idempotency_key}
         if later:
             headers["Prefer"] = "respond-async"
-        return Order.read(self._call("POST", "orders/", body=body, headers=headers))
+        return self._order(self._call("POST", "orders/", body=body, headers=headers))
 
     def order_many(self, orders: Mapping[str, Mapping[str, int]]) -> dict[str, Order | None]:
         """Have up to 100 orders accepted at once; quantities by variant, by idempotency key. By key what
@@ -157,7 +174,8 @@ class Cardshop:
         return Order.read(self._call("GET", f"orders/{quote(number, safe='')}/"))
 
     def order_with_keys(self, number: str) -> Order:
-        return Order.read(self._call("GET", f"orders/{quote(number, safe='')}/keys/"))
+        """Raises CannotDecrypt."""
+        return self._order(self._call("GET", f"orders/{quote(number, safe='')}/keys/"))
 
     def wait_for(self, number: str, *, seconds: float = 60.0) -> Order:
         """The order with its keys once nothing more will come of it, or as it stands after so long."""
@@ -172,7 +190,62 @@ class Cardshop:
 
     def cancel(self, number: str) -> Order:
         """Take back an order that was accepted and is not filled yet. Raises Refused (`not_cancellable`)."""
-        return Order.read(self._call("POST", f"orders/{quote(number, safe='')}/cancel/"))
+        return Order.read(self._write("POST", f"orders/{quote(number, safe='')}/cancel/"))
+
+    def claim(self, number: str, key: str, reason: str, *, idempotency_key: str | None = None) -> Claim:
+        """Say that a card key of the order is dead. There is one claim for a key."""
+        body = {"key": key, "reason": reason}
+        path = f"orders/{quote(number, safe='')}/claims/"
+        return Claim.read(self._write("POST", path, body=body, key=idempotency_key))
+
+    def claims(self, *, after: str = "0") -> Iterator[Claim]:
+        """Every claim of this account, the oldest first."""
+        return self._all("claims/", "claims", Claim.read, after=after)
+
+    # To whom card keys are encrypted
+
+    def encryption_key(self) -> Mapping[str, Any] | None:
+        """The public JWK; None: card keys are told in clear."""
+        return _jwk(self._call("GET", "account/encryption-key/"))
+
+    def set_encryption_key(
+        self, public_key: str | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Mapping[str, Any] | None:
+        """A PEM or JWK to which all card keys are encrypted from now on, for every client of the account."""
+        body = {"pem": public_key} if isinstance(public_key, str) else {"jwk": public_key}
+        return _jwk(self._write("PUT", "account/encryption-key/", body=body, key=idempotency_key))
+
+    def remove_encryption_key(self, *, idempotency_key: str | None = None) -> None:
+        """Card keys are told in clear again."""
+        self._write("DELETE", "account/encryption-key/", key=idempotency_key)
+
+    # Where events are sent to
+
+    def webhooks(self) -> list[Webhook]:
+        return [Webhook.read(each) for each in self._call("GET", "webhooks/")["webhooks"]]
+
+    def make_webhook(self, url: str, kinds: Sequence[str], *, idempotency_key: str) -> Webhook:
+        """With its secret. The same key is the same webhook, and tells the secret again, for 30 days."""
+        body = {"url": url, "kinds": list(kinds)}
+        return Webhook.read(self._write("POST", "webhooks/", body=body, key=idempotency_key))
+
+    def pause_webhook(self, key: str, *, idempotency_key: str | None = None) -> Webhook:
+        return Webhook.read(
+            self._write("POST", f"webhooks/{quote(key, safe='')}/pause/", key=idempotency_key)
+        )
+
+    def resume_webhook(self, key: str, *, idempotency_key: str | None = None) -> Webhook:
+        """What has waited for it is sent."""
+        return Webhook.read(
+            self._write("POST", f"webhooks/{quote(key, safe='')}/resume/", key=idempotency_key)
+        )
+
+    def remove_webhook(self, key: str, *, idempotency_key: str | None = None) -> None:
+        self._write("DELETE", f"webhooks/{quote(key, safe='')}/", key=idempotency_key)
+
+    def send_again(self, delivery: str, *, idempotency_key: str | None = None) -> None:
+        """A delivery to a webhook, by its id."""
+        self._write("POST", f"webhooks/deliveries/{quote(delivery, safe='')}/replay/", key=idempotency_key)
 
     # What happened
 
@@ -187,6 +260,17 @@ class Cardshop:
             asked = {"after": page["next"]}
 
     # How it is asked
+
+    def _order(self, said: Mapping[str, Any]) -> Order:
+        return Order.read(said, self._opened)
+
+    def _write(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Any:
+        """Once, however often it is sent. None where there is nothing to say."""
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        answer = self._answer(method, path, body=body, headers=headers)
+        return answer.json() if answer.content else None
 
     def _all(
         self, path: str, name: str, read: Callable[[Mapping[str, Any]], Read], **asked: str
@@ -252,6 +336,11 @@ class Cardshop:
             jitter = random.uniform(0.5, 1.0)  # noqa: S311  so that not all come back at once
             time.sleep(max(wait, jitter * min(0.5 * 2**tried, LONGEST_WAIT)))
         raise AssertionError("unreachable")
+
+
+def _jwk(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    jwk: Mapping[str, Any] | None = said["jwk"]
+    return jwk
 
 
 def _lines(quantities: Mapping[str, int]) -> list[dict[str, object]]:

@@ -14,6 +14,12 @@ class NotAnswered(CardshopError):
     """
 
 
+class CannotDecrypt(CardshopError):
+    """Card keys are encrypted to another key than this client's. They are bought: ask for them again with the
+    right one (`order_with_keys`).
+    """
+
+
 class Refused(CardshopError):
     """The shop understood, and said no: `code` is for programs and never changes, `problem` all it said."""
 

@@ -3,7 +3,7 @@
 Fields that a later shop adds are in `raw`, of whatever has it, and disturb nobody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -172,23 +172,29 @@ class Quote:
 
 @dataclass(frozen=True)
 class Line:
-    """`keys` is None where they were not asked for, or may not be seen; empty before delivery."""
+    """`keys` is None where they were not asked for, may not be seen, or are encrypted and the client has no
+    private key; empty before delivery. `encrypted_keys` is the JWE that they came in, or empty.
+    """
 
     variant: str
     quantity: int
     unit_price_minor: int
     status: str
     keys: tuple[str, ...] | None = field(repr=False)
+    encrypted_keys: str = field(default="", repr=False, compare=False)
 
     @classmethod
-    def read(cls, said: Fields) -> "Line":
-        keys = said.get("keys")
+    def read(cls, said: Fields, opened: Callable[[str], list[str]] | None = None) -> "Line":
+        """`opened` reads an `encrypted_keys`."""
+        encrypted = said.get("encrypted_keys", "")
+        keys = opened(encrypted) if encrypted and opened else said.get("keys")
         return cls(
             said["variant"],
             said["quantity"],
             said["unit_price_minor"],
             said["status"],
             None if keys is None else tuple(keys),
+            encrypted,
         )
 
 
@@ -205,10 +211,10 @@ class Order:
     delivered_at: datetime | None
     problem: Fields | None
     lines: tuple[Line, ...]
-    raw: Fields = field(repr=False)
+    raw: Fields = field(repr=False, compare=False)  # nothing is encrypted the same twice
 
     @classmethod
-    def read(cls, said: Fields) -> "Order":
+    def read(cls, said: Fields, opened: Callable[[str], list[str]] | None = None) -> "Order":
         return cls(
             said["number"],
             said["status"],
@@ -218,7 +224,7 @@ class Order:
             moment(said["asked_at"]),
             moment(said["delivered_at"]) if said["delivered_at"] else None,
             said["problem"],
-            tuple(Line.read(line) for line in said["lines"]),
+            tuple(Line.read(line, opened) for line in said["lines"]),
             said,
         )
 
@@ -234,6 +240,52 @@ class Order:
         for line in self.lines:
             found.setdefault(line.variant, []).extend(line.keys or ())
         return found
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a key of an order is dead. `status` is open, replaced, refunded or declined."""
+
+    id: int
+    order: str
+    variant: str
+    reason: str
+    status: str
+    claimed_at: datetime
+
+    @classmethod
+    def read(cls, said: Fields) -> "Claim":
+        return cls(
+            said["id"],
+            said["order"],
+            said["variant"],
+            said["reason"],
+            said["status"],
+            moment(said["claimed_at"]),
+        )
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where events are sent to. `secret` is told by the call that makes it, and empty ever after."""
+
+    key: str
+    url: str
+    kinds: tuple[str, ...]
+    paused_at: datetime | None
+    paused_because: str
+    secret: str = field(default="", repr=False)
+
+    @classmethod
+    def read(cls, said: Fields) -> "Webhook":
+        return cls(
+            said["key"],
+            said["url"],
+            tuple(said["kinds"]),
+            moment(said["paused_at"]) if said["paused_at"] else None,
+            said["paused_because"],
+            said.get("secret", ""),
+        )
 
 
 @dataclass(frozen=True)
