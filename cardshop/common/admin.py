@@ -30,6 +30,9 @@ from cardshop.common.shop_scope import (
     within,
 )
 
+# The classes of a link in a list or among the fields of a page.
+LINK = "font-semibold text-primary-600 dark:text-primary-500"
+
 
 class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
     """The base of all our pages: whoever acts in a shop sees its rows and no others, and a list may be asked
@@ -135,7 +138,13 @@ class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
 
 
 class MerchantTabularInline(ScopedChoices, TabularInline):
-    pass
+    """What is typed into says its name to those, too, who do not see the heading above it."""
+
+    def get_formset(self, request: HttpRequest, obj: models.Model | None = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        for field in formset.form.base_fields.values():
+            field.widget.attrs.setdefault("aria-label", field.label)
+        return formset
 
 
 class MerchantStackedInline(ScopedChoices, StackedInline):
@@ -165,6 +174,20 @@ class ReadOnlyAdmin(MerchantAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
+
+
+class MadeOnceAdmin(MerchantAdmin):
+    """What was made is not changed: buttons do what may be done about it, and there is nothing to save."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        shown = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().changeform_view(request, object_id, form_url, {**shown, **(extra_context or {})})
 
 
 class GuardedDeleteAdmin(MerchantAdmin):

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
 
-from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import MadeOnceAdmin, ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
@@ -30,7 +30,7 @@ from resellers.webhooks.replaying import replay
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(MerchantAdmin):
+class WebhookEndpointAdmin(MadeOnceAdmin):
     """Only made, resumed and removed: where events go is never changed under whoever checks signatures."""
 
     shop_path = "shop"
@@ -188,7 +188,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("what is sent"))
     def payload(self, delivery: WebhookDelivery) -> str:
         text = json.dumps(as_told(delivery.event), ensure_ascii=False, indent=2, sort_keys=True)
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', text)
+        return format_html('<pre class="as-sent">{}</pre>', text)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("resellers.change_webhookdelivery")
