@@ -21,7 +21,7 @@ from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display
-from cardshop.common.shop_scope import within
+from cardshop.common.shop_scope import ShopRelatedFilter, within
 from cardshop.shops.models import Shop
 from resellers.accounts import open_reseller
 from resellers.claims import decline
@@ -117,9 +117,7 @@ class ResellerAdmin(MerchantAdmin):
         address = reverse("admin:payments_balance_change", args=[reseller.balance_id])
         line = reseller.balance.credit_minor
         credit = f" + {display(line, reseller.balance.currency)}" if line else ""
-        return format_html(
-            '<a href="{}" class="{}">{}{}</a>', address, LINK, self.amount(reseller), credit
-        )
+        return format_html('<a href="{}" class="{}">{}{}</a>', address, LINK, self.amount(reseller), credit)
 
     @admin.display(description=gettext_lazy("people who log in"))
     def its_members(self, reseller: Reseller) -> str:
@@ -150,13 +148,13 @@ class ApiKeyAdmin(MadeOnceAdmin):
     """Only made, followed by another, and revoked: what one may do is never changed under its program."""
 
     shop_path = "shop"
-    list_display = ["label", "whose", "name", "proof", "may", "expires_at", "revoked_at"]
+    list_display = ["label", "whose", "public_name", "proof", "may", "expires_at", "revoked_at"]
     list_filter = ["proof", "reseller", "shop"]
     list_select_related = ["reseller", "shop"]
     search_fields = ["label", "=name", "reseller__name"]
     fields = [
         ("whose", "label"),
-        ("name", "proof"),
+        ("public_name", "proof"),
         "in_words",
         "networks",
         ("created_at", "expires_at", "revoked_at"),
@@ -164,7 +162,7 @@ class ApiKeyAdmin(MadeOnceAdmin):
     readonly_fields = [
         "whose",
         "label",
-        "name",
+        "public_name",
         "proof",
         "in_words",
         "networks",
@@ -177,6 +175,10 @@ class ApiKeyAdmin(MadeOnceAdmin):
     @admin.display(description=gettext_lazy("of whom"), ordering="reseller")
     def whose(self, key: ApiKey) -> str:
         return str(key.reseller or _("your own"))
+
+    @admin.display(description=gettext_lazy("name of the key"), ordering="name")
+    def public_name(self, key: ApiKey) -> str:
+        return key.name
 
     @admin.display(description=gettext_lazy("may"))
     def may(self, key: ApiKey) -> str:
@@ -269,24 +271,35 @@ class ApiKeyAdmin(MadeOnceAdmin):
         return response
 
 
+class ResellerFilter(ShopRelatedFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("reseller")
+
+
 @admin.register(ResellerOrder)
 class ResellerOrderAdmin(ReadOnlyAdmin):
     """What their programs asked for. What became of it is done on the order's own page."""
 
     shop_path = "reseller__shop"
-    list_display = ["number", "reseller", "reference", "what", "status", "its_order", "asked_at"]
-    list_filter = ["status", "reseller"]
+    list_display = ["number", "whose", "reference", "what", "status", "its_order", "asked_at"]
+    list_filter = ["status", ("reseller", ResellerFilter)]
     list_select_related = ["reseller", "order"]
     search_fields = ["=number", "=reference"]
     fields = [
-        ("reseller", "reference"),
+        ("whose", "reference"),
         ("number", "status"),
         "what",
         "why_not",
         "its_order",
         ("asked_at", "ended_at"),
     ]
-    readonly_fields = ["what", "why_not", "its_order"]
+    readonly_fields = ["whose", "what", "why_not", "its_order"]
+
+    @admin.display(description=gettext_lazy("reseller"), ordering="reseller")
+    def whose(self, one: ResellerOrder) -> str:
+        address = reverse("admin:resellers_reseller_change", args=[one.reseller_id])
+        return format_html('<a href="{}" class="{}">{}</a>', address, LINK, one.reseller)
 
     @admin.display(description=gettext_lazy("asked for"))
     def what(self, one: ResellerOrder) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
 
-from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin, at
 from cardshop.common.clock import db_now
 from cardshop.common.fresh_code import FreshCodeAdmin
 from cardshop.common.money import display
@@ -120,10 +120,10 @@ class SupplierOrderAdmin(ReadOnlyAdmin):
         ("their_code", "quantity", "most_minor"),
         ("status", "problem"),
         ("their_number", "cost_minor"),
-        ("attempts", "error", "next_at"),
+        ("attempts", "error", "tried_next"),
         ("made_at", "asked_at", "ended_at"),
     ]
-    readonly_fields = ["error"]
+    readonly_fields = ["error", "tried_next"]
     actions = ["try_again"]
 
     @admin.display(description=gettext_lazy("cost in minor units"), ordering="cost_minor")
@@ -133,6 +133,10 @@ class SupplierOrderAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("last error"))
     def error(self, row: SupplierOrder) -> str:
         return in_words(row.last_error) or "-"
+
+    @admin.display(description=gettext_lazy("next try at"))
+    def tried_next(self, row: SupplierOrder) -> str:
+        return at(row.next_at)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("suppliers.change_supplierorder")

@@ -145,7 +145,7 @@ class SupplierOrder(models.Model):
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     last_error = models.CharField(_("last error"), max_length=200, blank=True)
     made_at = models.DateTimeField(_("made at"))
-    next_at = models.DateTimeField(_("next try at"), null=True)
+    next_at = models.DateTimeField(_("due at"), null=True)
     unanswered_at = models.DateTimeField(null=True, editable=False)
     asked_at = models.DateTimeField(_("asked at"), null=True)
     ended_at = models.DateTimeField(_("ended at"), null=True)

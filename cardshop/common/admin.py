@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.utils import display_for_value, get_fields_from_path
 from django.db import models
 from django.db.models import Q
 from django.http import Http404, HttpRequest
@@ -135,6 +135,11 @@ class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
             else:
                 own |= _filter_lookups(self.model, entry if isinstance(entry, str) else entry[0])
         return own
+
+
+def at(moment: datetime | None) -> str:
+    """As a page shows a moment, where a method tells it."""
+    return str(display_for_value(moment, "-"))
 
 
 class MerchantTabularInline(ScopedChoices, TabularInline):

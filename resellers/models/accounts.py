@@ -105,7 +105,7 @@ class ApiKey(models.Model):
         verbose_name=_("reseller"),
         help_text=_("Empty: your own, for the whole shop."),
     )
-    name = models.CharField(_("name of the key"), max_length=24, unique=True, editable=False)
+    name = models.CharField(_("key"), max_length=24, unique=True, editable=False)
     label = models.CharField(_("used by"), max_length=80, help_text=_("For yourself: which program has it."))
     proof = models.CharField(_("proof"), max_length=10, choices=Proof, default=Proof.SIGNED)
     scopes = models.JSONField(_("may"), default=list)

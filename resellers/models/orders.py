@@ -23,11 +23,7 @@ class ResellerOrder(models.Model):
     """
 
     reseller = models.ForeignKey(
-        "resellers.Reseller",
-        on_delete=models.PROTECT,
-        related_name="orders",
-        db_index=False,
-        verbose_name=_("reseller"),
+        "resellers.Reseller", on_delete=models.PROTECT, related_name="orders", db_index=False
     )
     number = models.CharField(_("number"), max_length=16, default=new_order_number)
     idempotency_key = models.CharField(max_length=64, editable=False)

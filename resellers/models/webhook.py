@@ -29,7 +29,7 @@ class WebhookEndpoint(models.Model):
         verbose_name=_("reseller"),
         help_text=_("Empty: your own, which hears of the whole shop."),
     )
-    name = models.CharField(_("name of the key"), max_length=24, unique=True, editable=False)
+    name = models.CharField(_("key"), max_length=24, unique=True, editable=False)
     url = models.CharField(_("address"), max_length=ADDRESS_LENGTH)
     sealed_secret = models.BinaryField(editable=False)
     kinds = models.JSONField(_("about"), default=list)
@@ -73,7 +73,7 @@ class WebhookDelivery(models.Model):
     it is tried again. `response` is the beginning of the last answer.
     """
 
-    uid = models.UUIDField(_("number of the delivery"), default=uuid.uuid4, unique=True, editable=False)
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     endpoint = models.ForeignKey(
         WebhookEndpoint,
         on_delete=models.PROTECT,
@@ -83,10 +83,10 @@ class WebhookDelivery(models.Model):
     )
     event = models.ForeignKey("resellers.Event", on_delete=models.PROTECT, verbose_name=_("event"))
     promised_at = models.DateTimeField(_("promised at"))
-    next_at = models.DateTimeField(_("next try at"), null=True)
+    next_at = models.DateTimeField(_("due at"), null=True)
     leased_until = models.DateTimeField(null=True, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    delivered_at = models.DateTimeField(_("arrived at"), null=True)
+    delivered_at = models.DateTimeField(_("delivered at"), null=True)
     gave_up_at = models.DateTimeField(_("given up at"), null=True)
     last_status = models.PositiveSmallIntegerField(_("last status"), null=True)
     last_error = models.CharField(_("last error"), max_length=200, blank=True)
