@@ -1,7 +1,7 @@
 # One command each. Needs Linux, make, and Python 3.11 or 3.12 with its venv module; nothing else.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-resellers bench-rotation bench-routing bench-scale bench-silent bench-trickle soak soak-money lock pictures
+.PHONY: help run gateway test check demo-load storm bench bench-gateway bench-imports bench-lookup bench-overload bench-resellers bench-rotation bench-routing bench-scale bench-silent bench-trickle soak soak-money soak-supply lock pictures
 
 # The first of these that is Python 3.11 or 3.12 and can make virtual environments.
 FITS := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
@@ -64,6 +64,9 @@ soak: $(DEV) ## 20 storms while processes are killed with -9 (ARGS="--help" tell
 soak-money: $(DEV) ## money that meets itself: 1,000 rounds of each race (ROUNDS=… changes it)
 	@MONEY_ROUNDS=$(or $(ROUNDS),1000) DJANGO_SETTINGS_MODULE=cardshop.settings.test \
 		$(PY) -m cardshop.embedded --var var/test -- $(PY) -m pytest tests/race/test_money.py tests/race/test_refunding.py --show-capture=no $(ARGS)
+
+soak-supply: $(DEV) ## a shop and its supplier, two whole installations, killed at every step (ARGS="--rounds 3")
+	@$(PY) -m benchmarks.supply $(ARGS)
 
 bench-silent: $(DEV) ## the best channel dies in a sale and says nothing: who still pays?
 	@$(PY) -m benchmarks.silent $(ARGS)

@@ -12,7 +12,7 @@ pytest_plugins = ["payments.tests.providers", "payments.tests.refunder"]
 
 # These run the whole shop, a dozen processes. What a person sees in time is in the first group; the others
 # mostly wait, and may run beside it.
-WHOLE = ("tests/browser/", "tests/faults/test_soak.py")
+WHOLE = ("tests/browser/", "tests/faults/test_soak.py", "tests/faults/test_two_cardshops.py")
 BESIDE = ("tests/gateway/",)
 # What is left for the one that ends first, lest it wait for the other.
 LAST = (

@@ -9,26 +9,26 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import LINK, MadeOnceAdmin, MerchantAdmin, ReadOnlyAdmin
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
 from cardshop.common.money import display
-from cardshop.common.shop_scope import within
+from cardshop.common.shop_scope import ShopRelatedFilter, within
 from cardshop.shops.models import Shop
 from resellers.accounts import open_reseller
 from resellers.claims import decline
 from resellers.forms import ApiKeyForm
 from resellers.keys import BETWEEN, follow, make_key, revoke
 from resellers.member_admin import ResellerMemberAdmin
-from resellers.models import ApiKey, Claim, MerchantScope, Proof, Reseller, ResellerOrder
+from resellers.models import ApiKey, Claim, MerchantScope, Proof, Reseller, ResellerOrder, Scope
 from resellers.price_admin import PriceListAdmin
 from resellers.price_forms import ResellerForm
 from resellers.set_aside_page import set_aside_page
@@ -61,7 +61,7 @@ NEEDED: dict[str, str] = {
 class ResellerAdmin(MerchantAdmin):
     shop_path = "shop"
     form = ResellerForm
-    list_display = ["name", "contact_email", "amount", "price_list", "is_suspended", "since"]
+    list_display = ["name", "contact_email", "amount", "price_list", "is_let_in", "since"]
     list_filter = ["is_suspended", "shop", "price_list"]
     list_select_related = ["balance", "price_list"]
     search_fields = ["name", "contact_email"]
@@ -102,6 +102,10 @@ class ResellerAdmin(MerchantAdmin):
         """Whoever says what is for sale, and how much of it."""
         return request.user.has_perm("inventory.change_variant")
 
+    @admin.display(description=gettext_lazy("enabled"), boolean=True, ordering="is_suspended")
+    def is_let_in(self, reseller: Reseller) -> bool:
+        return not reseller.is_suspended
+
     @admin.display(description=gettext_lazy("balance"))
     def amount(self, reseller: Reseller) -> str:
         return display(reseller.balance.amount_minor, reseller.balance.currency)
@@ -114,7 +118,7 @@ class ResellerAdmin(MerchantAdmin):
         address = reverse("admin:payments_balance_change", args=[reseller.balance_id])
         line = reseller.balance.credit_minor
         credit = f" + {display(line, reseller.balance.currency)}" if line else ""
-        return format_html('<a href="{}">{}{}</a>', address, self.amount(reseller), credit)
+        return format_html('<a href="{}" class="{}">{}{}</a>', address, LINK, self.amount(reseller), credit)
 
     @admin.display(description=gettext_lazy("people who log in"))
     def its_members(self, reseller: Reseller) -> str:
@@ -123,7 +127,9 @@ class ResellerAdmin(MerchantAdmin):
             return "-"
         address = reverse("admin:resellers_resellermember_changelist")
         named = ", ".join(str(member) for member in reseller.members.all()) or _("nobody yet")
-        return format_html('<a href="{}?reseller__id__exact={}">{}</a>', address, reseller.pk, named)
+        return format_html(
+            '<a href="{}?reseller__id__exact={}" class="{}">{}</a>', address, reseller.pk, LINK, named
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -139,27 +145,27 @@ class ResellerAdmin(MerchantAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(MerchantAdmin):
+class ApiKeyAdmin(MadeOnceAdmin):
     """Only made, followed by another, and revoked: what one may do is never changed under its program."""
 
     shop_path = "shop"
-    list_display = ["label", "whose", "name", "proof", "may", "expires_at", "revoked_at"]
+    list_display = ["label", "whose", "public_name", "proof", "may", "expires_at", "revoked_at"]
     list_filter = ["proof", "reseller", "shop"]
     list_select_related = ["reseller", "shop"]
     search_fields = ["label", "=name", "reseller__name"]
     fields = [
         ("whose", "label"),
-        ("name", "proof"),
-        "may",
+        ("public_name", "proof"),
+        "in_words",
         "networks",
         ("created_at", "expires_at", "revoked_at"),
     ]
     readonly_fields = [
         "whose",
         "label",
-        "name",
+        "public_name",
         "proof",
-        "may",
+        "in_words",
         "networks",
         "created_at",
         "expires_at",
@@ -171,9 +177,18 @@ class ApiKeyAdmin(MerchantAdmin):
     def whose(self, key: ApiKey) -> str:
         return str(key.reseller or _("your own"))
 
+    @admin.display(description=gettext_lazy("name of the key"), ordering="name")
+    def public_name(self, key: ApiKey) -> str:
+        return key.name
+
     @admin.display(description=gettext_lazy("may"))
     def may(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
+
+    @admin.display(description=gettext_lazy("may"))
+    def in_words(self, key: ApiKey) -> str:
+        meant = dict((MerchantScope if key.reseller_id is None else Scope).choices)
+        return format_html_join("", "<p>{} ({})</p>", ((meant.get(each, each), each) for each in key.scopes))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -257,24 +272,35 @@ class ApiKeyAdmin(MerchantAdmin):
         return response
 
 
+class ResellerFilter(ShopRelatedFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("reseller")
+
+
 @admin.register(ResellerOrder)
 class ResellerOrderAdmin(ReadOnlyAdmin):
     """What their programs asked for. What became of it is done on the order's own page."""
 
     shop_path = "reseller__shop"
-    list_display = ["number", "reseller", "reference", "what", "status", "its_order", "asked_at"]
-    list_filter = ["status", "reseller"]
+    list_display = ["number", "whose", "reference", "what", "status", "its_order", "asked_at"]
+    list_filter = ["status", ("reseller", ResellerFilter)]
     list_select_related = ["reseller", "order"]
     search_fields = ["=number", "=reference"]
     fields = [
-        ("reseller", "reference"),
+        ("whose", "reference"),
         ("number", "status"),
         "what",
         "why_not",
         "its_order",
         ("asked_at", "ended_at"),
     ]
-    readonly_fields = ["what", "why_not", "its_order"]
+    readonly_fields = ["whose", "what", "why_not", "its_order"]
+
+    @admin.display(description=gettext_lazy("reseller"), ordering="reseller")
+    def whose(self, one: ResellerOrder) -> str:
+        address = reverse("admin:resellers_reseller_change", args=[one.reseller_id])
+        return format_html('<a href="{}" class="{}">{}</a>', address, LINK, one.reseller)
 
     @admin.display(description=gettext_lazy("asked for"))
     def what(self, one: ResellerOrder) -> str:
@@ -289,7 +315,7 @@ class ResellerOrderAdmin(ReadOnlyAdmin):
         if one.order is None:
             return "-"
         address = reverse("admin:orders_order_change", args=[one.order.pk])
-        return format_html('<a href="{}">{}</a>', address, one.order.get_status_display())
+        return format_html('<a href="{}" class="{}">{}</a>', address, LINK, one.order.get_status_display())
 
 
 @admin.register(Claim)
@@ -330,7 +356,7 @@ class ClaimAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("order"))
     def its_order(self, claim: Claim) -> str:
         address = reverse("admin:orders_order_change", args=[claim.asked.order_id])
-        return format_html('<a href="{}">{}</a>', address, claim.asked.number)
+        return format_html('<a href="{}" class="{}">{}</a>', address, LINK, claim.asked.number)
 
     @admin.display(description=gettext_lazy("variant"))
     def what(self, claim: Claim) -> str:

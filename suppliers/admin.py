@@ -9,12 +9,13 @@ from django.db.models import QuerySet, URLField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
 
-from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin, at
 from cardshop.common.clock import db_now
 from cardshop.common.fresh_code import FreshCodeAdmin
 from cardshop.common.money import display
@@ -24,6 +25,7 @@ from suppliers.drivers.base import NotNow, Unclear
 from suppliers.forms import SuppliedVariantForm, SupplierForm
 from suppliers.models import UNDER_WAY, SuppliedVariant, Supplier, SupplierOrder
 from suppliers.noticing import FORWARD
+from suppliers.saying import in_words
 
 
 @admin.register(Supplier)
@@ -36,17 +38,26 @@ class SupplierAdmin(FreshCodeAdmin):
     list_display = ["name", "base_url", "shop", "is_enabled", "answered_at", "agrees"]
     list_filter = ["is_enabled", "shop"]
     list_select_related = ["shop"]
-    readonly_fields = ["answered_at", "last_error", "compared_at", "differences"]
+    readonly_fields = ["answered_at", "error", "compared_at", "differ"]
     change_form_outer_before_template = "admin/suppliers/try_form.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         may_edit = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         secret = ["secret"] if may_edit else []
-        told = ["answered_at", "last_error", "compared_at", "differences"]
+        told = ["answered_at", "error", "compared_at", "differ"]
         return [
             (None, {"fields": ["shop", "name", "base_url", "key_name", *secret, "is_enabled"]}),
-            *([(gettext_lazy("How it goes"), {"fields": told})] if obj else []),
+            *([(gettext_lazy("Stock and ledgers"), {"fields": told})] if obj else []),
         ]
+
+    @admin.display(description=gettext_lazy("last error"))
+    def error(self, supplier: Supplier) -> str:
+        return in_words(supplier.last_error) or "-"
+
+    @admin.display(description=gettext_lazy("the ledgers differ"))
+    def differ(self, supplier: Supplier) -> str:
+        lines = in_words(supplier.differences).splitlines()
+        return format_html_join("", "<p>{}</p>", ((line,) for line in lines)) or "-"
 
     @admin.display(description=gettext_lazy("ledgers agree"), boolean=True)
     def agrees(self, supplier: Supplier) -> bool | None:
@@ -77,7 +88,7 @@ class SupplierAdmin(FreshCodeAdmin):
         try:
             account = upstream_of(supplier).account()
         except (NotNow, Unclear) as error:
-            messages.error(request, _("It does not work: %s") % error)
+            messages.error(request, _("It does not work: %s") % in_words(str(error)))
         else:
             said = {"name": account.name, "amount": display(account.balance_minor, account.currency)}
             messages.success(request, _("It works: you are “%(name)s” there, and have %(amount)s.") % said)
@@ -109,14 +120,23 @@ class SupplierOrderAdmin(ReadOnlyAdmin):
         ("their_code", "quantity", "most_minor"),
         ("status", "problem"),
         ("their_number", "cost_minor"),
-        ("attempts", "last_error", "next_at"),
+        ("attempts", "error", "tried_next"),
         ("made_at", "asked_at", "ended_at"),
     ]
+    readonly_fields = ["error", "tried_next"]
     actions = ["try_again"]
 
     @admin.display(description=gettext_lazy("cost in minor units"), ordering="cost_minor")
     def cost(self, row: SupplierOrder) -> str:
         return "-" if row.cost_minor is None else str(row.cost_minor)
+
+    @admin.display(description=gettext_lazy("last error"))
+    def error(self, row: SupplierOrder) -> str:
+        return in_words(row.last_error) or "-"
+
+    @admin.display(description=gettext_lazy("next try at"))
+    def tried_next(self, row: SupplierOrder) -> str:
+        return at(row.next_at)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("suppliers.change_supplierorder")

@@ -10,6 +10,7 @@ from orders.states import ItemStatus
 from suppliers.drivers import upstream_of
 from suppliers.drivers.base import Entry, NotNow, Unclear
 from suppliers.models import Supplier, SupplierEntry, SupplierOrder, SupplyStatus
+from suppliers.saying import AND_MORE, GIVEN_BACK, NOT_GIVEN_BACK, NOT_OURS, PAID_OTHERWISE
 
 EVERY = timedelta(hours=24)
 PAYMENT, REFUND = "payment", "refund"
@@ -33,7 +34,7 @@ def reconcile(supplier: Supplier, *, clock: Callable[[], datetime]) -> list[str]
     found = list(_differences(supplier, before=began))
     told = found[:MOST_TOLD]
     if more := len(found) - len(told):
-        told.append(f"and {more} more")
+        told.append(AND_MORE % {"count": more})
     Supplier.objects.filter(pk=supplier.pk).update(compared_at=began, differences="\n".join(told))
     return found
 
@@ -70,13 +71,13 @@ def _differences(supplier: Supplier, *, before: datetime) -> Iterator[str]:
         there, back = -paid.get(row.their_number, 0), returned.get(row.their_number, 0)
         name = f"{row.reference} ({row.their_number})"
         if there != (row.cost_minor or 0):
-            yield f"{name}: {row.cost_minor or 0} by our books, {there} paid by theirs"
+            yield PAID_OTHERWISE % {"order": name, "ours": row.cost_minor or 0, "theirs": there}
         if row.status == SupplyStatus.FAILED and back != there:
-            yield f"{name}: not to be had, {there} paid and {back} given back by their books"
+            yield NOT_GIVEN_BACK % {"order": name, "theirs": there, "back": back}
         if row.status == SupplyStatus.FILLED and back and row.item.status == ItemStatus.DELIVERED:
-            yield f"{name}: handed on and not refunded here, {back} given back by their books"
+            yield GIVEN_BACK % {"order": name, "back": back}
     for number in sorted(_unknown(supplier, known)):
-        yield f"{number}: nothing by our books, {-paid[number]} paid by theirs"
+        yield NOT_OURS % {"order": number, "theirs": -paid[number]}
 
 
 def _unknown(supplier: Supplier, known: set[str]) -> set[str]:

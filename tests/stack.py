@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import psutil  # type: ignore[import-untyped, unused-ignore]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 START_TIMEOUT = 170
@@ -81,6 +82,18 @@ class RunningShop:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """All of it at once and by SIGKILL, as when the machine dies. It may be entered again."""
+        whole = psutil.Process(self.pid)
+        for process in (whole, *whole.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+
+    @property
+    def is_dead(self) -> bool:
+        return self._process.poll() is not None
 
     @property
     def pid(self) -> int:

@@ -1,6 +1,7 @@
 """The Python client's own tests, against this shop over HTTP."""
 
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -14,10 +15,11 @@ from resellers.tests.calling import make_program, make_reseller
 from tests.factories import make_variant
 from tests.stack import REPOSITORY
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("line")]
 CLIENT = REPOSITORY / "clients" / "python"
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("line")
 def test_the_client_buys_here(live_server):
     reseller, variant = make_reseller(), make_variant(keys=40)
     credit(reseller.balance, amount_minor=500_000, reason="paid in", actor="boss", now=db_now())
@@ -40,3 +42,9 @@ def test_the_client_buys_here(live_server):
         time.sleep(0.05)
 
     assert its_own.returncode == 0, its_own.communicate()[0]
+
+
+def test_its_documentation_says_what_the_code_does():
+    for path, text in runpy.run_path(str(CLIENT / "document.py"))["pages"]().items():
+        assert path.read_text() == text, "run clients/python/document.py"
+        assert "order_with_keys(number: str) -> Order" in text

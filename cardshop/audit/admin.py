@@ -13,12 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from cardshop.audit.models import AuditEntry
 from cardshop.audit.words import changes_of, kind_of
-from cardshop.common.admin import ReadOnlyAdmin
+from cardshop.common.admin import LINK, ReadOnlyAdmin
 from cardshop.common.shop_scope import within
 
 LISTED = 4  # changes in a line of the list
 LOOKED_THROUGH = 2000  # entries
-LINK = "font-semibold text-primary-600 dark:text-primary-500"
 
 
 class RecentFilter(admin.SimpleListFilter):

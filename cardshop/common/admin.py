@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.utils import display_for_value, get_fields_from_path
 from django.db import models
 from django.db.models import Q
 from django.http import Http404, HttpRequest
@@ -29,6 +29,9 @@ from cardshop.common.shop_scope import (
     sees_all,
     within,
 )
+
+# The classes of a link in a list or among the fields of a page.
+LINK = "font-semibold text-primary-600 dark:text-primary-500"
 
 
 class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
@@ -134,8 +137,19 @@ class MerchantAdmin(ScopedChoices, EditedListAdmin, AuditedAdmin):
         return own
 
 
+def at(moment: datetime | None) -> str:
+    """As a page shows a moment, where a method tells it."""
+    return str(display_for_value(moment, "-"))
+
+
 class MerchantTabularInline(ScopedChoices, TabularInline):
-    pass
+    """What is typed into says its name to those, too, who do not see the heading above it."""
+
+    def get_formset(self, request: HttpRequest, obj: models.Model | None = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        for field in formset.form.base_fields.values():
+            field.widget.attrs.setdefault("aria-label", field.label)
+        return formset
 
 
 class MerchantStackedInline(ScopedChoices, StackedInline):
@@ -165,6 +179,20 @@ class ReadOnlyAdmin(MerchantAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
+
+
+class MadeOnceAdmin(MerchantAdmin):
+    """What was made is not changed: buttons do what may be done about it, and there is nothing to save."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        shown = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().changeform_view(request, object_id, form_url, {**shown, **(extra_context or {})})
 
 
 class GuardedDeleteAdmin(MerchantAdmin):

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
 
-from cardshop.common.admin import MerchantAdmin, ReadOnlyAdmin
+from cardshop.common.admin import MadeOnceAdmin, ReadOnlyAdmin, at
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.common.fresh_code import ask_for_code, has_fresh_code
@@ -30,7 +30,7 @@ from resellers.webhooks.replaying import replay
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(MerchantAdmin):
+class WebhookEndpointAdmin(MadeOnceAdmin):
     """Only made, resumed and removed: where events go is never changed under whoever checks signatures."""
 
     shop_path = "shop"
@@ -40,17 +40,21 @@ class WebhookEndpointAdmin(MerchantAdmin):
     search_fields = ["url", "=name", "reseller__name"]
     fields = [
         ("shop", "reseller"),
-        ("url", "name"),
+        ("url", "public_name"),
         "told",
         ("failing_since", "failures"),
         ("paused_at", "paused_because"),
         ("created_at", "removed_at"),
     ]
     readonly_fields = [
-        *["shop", "reseller", "url", "name", "told", "failing_since", "failures", "paused_at"],
+        *["shop", "reseller", "url", "public_name", "told", "failing_since", "failures", "paused_at"],
         *["paused_because", "created_at", "removed_at"],
     ]
     change_form_outer_before_template = "admin/resellers/webhook_forms.html"
+
+    @admin.display(description=gettext_lazy("name of the key"))
+    def public_name(self, endpoint: WebhookEndpoint) -> str:
+        return endpoint.name
 
     @admin.display(description=gettext_lazy("about"))
     def told(self, endpoint: WebhookEndpoint) -> str:
@@ -166,7 +170,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         "promised_at",
         "attempts",
         "last_status",
-        "delivered_at",
+        "arrived_at",
         "gave_up_at",
     ]
     list_filter = [StateFilter, "endpoint"]
@@ -174,21 +178,33 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     search_fields = ["=uid", "=event__subject"]
     fields = [
         ("event", "endpoint"),
-        "uid",
-        ("promised_at", "next_at", "attempts"),
-        ("delivered_at", "gave_up_at"),
+        "number",
+        ("promised_at", "tried_next", "attempts"),
+        ("arrived_at", "gave_up_at"),
         ("last_status", "last_error"),
         "response",
         "payload",
     ]
-    readonly_fields = ["payload"]
+    readonly_fields = ["number", "tried_next", "arrived_at", "payload"]
     actions = ["replay_selected"]
     change_form_outer_before_template = "admin/resellers/replay_form.html"
+
+    @admin.display(description=gettext_lazy("number of the delivery"))
+    def number(self, delivery: WebhookDelivery) -> str:
+        return str(delivery.uid)
+
+    @admin.display(description=gettext_lazy("next try at"))
+    def tried_next(self, delivery: WebhookDelivery) -> str:
+        return at(delivery.next_at)
+
+    @admin.display(description=gettext_lazy("arrived at"), ordering="delivered_at")
+    def arrived_at(self, delivery: WebhookDelivery) -> str:
+        return at(delivery.delivered_at)
 
     @admin.display(description=gettext_lazy("what is sent"))
     def payload(self, delivery: WebhookDelivery) -> str:
         text = json.dumps(as_told(delivery.event), ensure_ascii=False, indent=2, sort_keys=True)
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', text)
+        return format_html('<pre class="as-sent">{}</pre>', text)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("resellers.change_webhookdelivery")

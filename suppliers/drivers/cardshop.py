@@ -16,6 +16,7 @@ from cardshop.common.errors import DomainError
 from cardshop.common.outgoing import Answer, NoAnswer, get, post
 from resellers.signing import SCHEME, WINDOW, sign
 from suppliers.drivers.base import Account, Bought, Entry, NotNow, Refused, Silent, Unclear
+from suppliers.saying import ANSWERED
 
 API = "/api/reseller/v1/"
 SECONDS = 10.0  # for a call, however slowly it is answered
@@ -118,11 +119,12 @@ class CardshopUpstream:
                 raise Unclear("it answered with something else than JSON")
             return said
         code = str(said.get("code", ""))[:40] if isinstance(said, dict) else ""
+        said_no = ANSWERED % {"answer": f"{answer.status} {code}".strip()}
         if not 400 <= answer.status < 500 or code == REUSED:
-            raise Unclear(f"it answered {answer.status} {code}".strip())
+            raise Unclear(said_no)
         if code in DEFINITE:
             raise Refused(code)
-        raise NotNow(f"it answered {answer.status} {code}".strip())
+        raise NotNow(said_no)
 
 
 def _json(body: bytes) -> Any:
