@@ -52,7 +52,7 @@ STAFF = {
     "way to pay": 11,
 }
 MEMBERS = {
-    "account": 5,
+    "account": 6,
     "API keys": 5,
     "new API key": 4,
     "orders": 6,
