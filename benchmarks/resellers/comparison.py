@@ -129,7 +129,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="counted in each round")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2, help="web processes of each")
-    parser.add_argument("--keys", type=int, default=40_000)
+    parser.add_argument("--keys", type=int, default=120_000)
     return parser.parse_args()
 
 
