@@ -17,6 +17,8 @@ from django.utils import translation
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from cardshop.audit.recording import record
+from cardshop.common.audit import Action, deed_on
 from cardshop.common.ids import keyed_digest
 from cardshop.common.links import absolute_url
 from cardshop.common.locks import lock_rows
@@ -65,8 +67,10 @@ def mail_codes(log_in_ids: list[int], now: datetime) -> Failures:
     )
 
 
-def log_in(shop: Shop, *, browser: str, code: str, now: datetime) -> tuple[ResellerMember, str, str]:
-    """Who it is, the secret of their new session, and the page that they wanted.
+def log_in(
+    shop: Shop, *, browser: str, code: str, address: str | None, now: datetime
+) -> tuple[ResellerMember, str, str]:
+    """Who it is, the secret of their new session, and the page that they wanted. Noted with the `address`.
 
     Raises CodeOver, whatever is wrong. Of several who bring the same code at once one is let in.
     """
@@ -82,6 +86,8 @@ def log_in(shop: Shop, *, browser: str, code: str, now: datetime) -> tuple[Resel
         (still_there,) = lock_rows(ResellerMember.objects.filter(pk=member.pk))
         if not still_there or not _use(fresh.filter(pk=asked.pk), now):
             raise CodeOver
+        deed = deed_on(member, Action.DONE, shop_id=shop.pk, said=_("Logged in."))
+        record([deed], who=member.acts_as, address=address, now=now)
         return member, begin(member, now=now), asked.leads_to
 
 

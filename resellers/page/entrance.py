@@ -8,10 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 
-from cardshop.audit.recording import record
-from cardshop.common.audit import Action, deed_on
 from cardshop.common.clock import db_now
 from cardshop.common.errors import DomainError
 from cardshop.shops.middleware import shop_of
@@ -83,17 +80,18 @@ def enter(request: HttpRequest) -> HttpResponse:
         return _before_the_door(request, "resellers/enter.html", {"has_asked": bool(browser)})
     try:
         limits.count_code(request, browser)
-        member, token, leads_to = log_in(
-            shop_of(request), browser=browser, code=request.POST.get("code", ""), now=db_now()
+        _member, token, leads_to = log_in(
+            shop_of(request),
+            browser=browser,
+            code=request.POST.get("code", ""),
+            address=request.META.get("REMOTE_ADDR") or None,
+            now=db_now(),
         )
     except DomainError as refusal:
         return _before_the_door(
             request, "resellers/enter.html", {"has_asked": bool(browser)}, refusal=refusal
         )
     end(cookie_of(request, SESSION))  # whoever was in here before, and also who only confirms
-    address = request.META.get("REMOTE_ADDR") or None
-    deed = deed_on(member, Action.DONE, shop_id=shop_of(request).pk, said=_("Logged in."))
-    record([deed], who=member.acts_as, address=address, now=db_now())
     response = see_other(page_of_ours(leads_to))
     give_cookie(response, SESSION, token)
     take_cookie(response, BROWSER)

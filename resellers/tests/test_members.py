@@ -12,6 +12,7 @@ from cardshop.audit.models import AuditEntry
 from cardshop.common.clock import db_now
 from cardshop.outbox.models import OutboxMessage
 from cardshop.traffic import buckets
+from resellers.members import logging_in
 from resellers.members.joining import MOST, remove_member
 from resellers.members.logging_in import VALID_FOR
 from resellers.members.sessions import FRESH, IDLE, LONGEST
@@ -238,6 +239,19 @@ class TestCodes:
         asked(client=client, next=f"{PAGE}keys/")
 
         assert client.post(f"{PAGE}enter/", {"code": mailed_codes()[0]})["Location"] == f"{PAGE}keys/"
+
+    def test_who_cannot_be_noted_is_not_let_in_and_the_code_is_still_good(self, monkeypatch):
+        person = Person(member := make_person(), browser(member.reseller.shop))
+        person.client.raise_request_exception = False
+        with monkeypatch.context() as broken:
+            broken.setattr(logging_in, "record", lambda *_said, **_more: 1 / 0)
+            assert person.log_in().status_code == 500
+
+        assert not MemberSession.objects.exists()
+        assert not AuditEntry.objects.filter(said="Logged in.").exists()
+        code = mailed_codes()[0]
+        assert person.client.post(f"{PAGE}enter/", {"code": code}).status_code == 303
+        assert AuditEntry.objects.get(said="Logged in.").who == member.acts_as
 
 
 class TestSessions:

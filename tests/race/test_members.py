@@ -29,7 +29,7 @@ def bring_one_code_eight_times(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     member = make_person()
     said = asked_by(member)
     linger(monkeypatch, "resellers.members.logging_in.lock_rows")  # everybody has found the code by then
-    return race(8, lambda: log_in(member.reseller.shop, **said, now=db_now()))
+    return race(8, lambda: log_in(member.reseller.shop, **said, address=None, now=db_now()))
 
 
 def test_of_eight_who_bring_one_code_one_is_let_in(monkeypatch):
@@ -62,7 +62,7 @@ def remove_who_logs_in(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return remove_member(member)
 
     begin_with(monkeypatch, "resellers.members.logging_in.begin", wait_at_the_door)
-    return race_all(lambda: log_in(member.reseller.shop, **said, now=db_now()), remove)
+    return race_all(lambda: log_in(member.reseller.shop, **said, address=None, now=db_now()), remove)
 
 
 def test_who_is_removed_while_logging_in_is_out_and_both_hear_an_answer(monkeypatch):
